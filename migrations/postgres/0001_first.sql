@@ -1,0 +1,255 @@
+-- Which version of an imported dataset is current. Rows of other versions are being built or swept.
+CREATE TABLE dataset (
+    kind           TEXT    NOT NULL PRIMARY KEY CHECK (kind IN ('topology', 'subscribers')),
+    version        BIGINT NOT NULL,
+    last_version   BIGINT NOT NULL,
+    imported_at_ms BIGINT NOT NULL
+);
+
+CREATE TABLE site (
+    version   BIGINT NOT NULL,
+    site_no   BIGINT NOT NULL,
+    id        TEXT    NOT NULL,
+    name      TEXT    NOT NULL,
+    latitude  DOUBLE PRECISION,
+    longitude DOUBLE PRECISION,
+    PRIMARY KEY (version, site_no)
+);
+
+CREATE TABLE element (
+    version    BIGINT NOT NULL,
+    element_no BIGINT NOT NULL,
+    id         TEXT    NOT NULL,
+    kind       TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    site       TEXT,
+    gateway    BOOLEAN NOT NULL,
+    transit    BOOLEAN,
+    redundancy TEXT    CHECK (redundancy IN ('any', 'all')),
+    PRIMARY KEY (version, element_no)
+);
+
+CREATE TABLE link (
+    version BIGINT NOT NULL,
+    link_no BIGINT NOT NULL,
+    id      TEXT    NOT NULL,
+    a       TEXT    NOT NULL,
+    b       TEXT    NOT NULL,
+    transit BOOLEAN,
+    PRIMARY KEY (version, link_no)
+);
+
+-- `members` is a JSON array of element and link ids.
+CREATE TABLE risk_group (
+    version  BIGINT NOT NULL,
+    group_no BIGINT NOT NULL,
+    id       TEXT    NOT NULL,
+    kind     TEXT    NOT NULL,
+    name     TEXT    NOT NULL,
+    members  TEXT    NOT NULL,
+    PRIMARY KEY (version, group_no)
+);
+
+-- `channels` and `served_by` are JSON arrays; `quiet_hours` is "22:00-07:00" or empty.
+CREATE TABLE subscriber (
+    version       BIGINT NOT NULL,
+    subscriber_no BIGINT NOT NULL,
+    account       TEXT COLLATE "C"    NOT NULL,
+    name          TEXT    NOT NULL,
+    language      TEXT    NOT NULL,
+    time_zone     TEXT    NOT NULL,
+    segment       TEXT    NOT NULL CHECK (segment IN ('residential', 'business')),
+    vulnerable    BOOLEAN NOT NULL,
+    channels      TEXT    NOT NULL,
+    quiet_hours   TEXT    NOT NULL,
+    consent       BOOLEAN NOT NULL,
+    address       TEXT    NOT NULL,
+    address_key   TEXT COLLATE "C"    NOT NULL,
+    latitude      DOUBLE PRECISION,
+    longitude     DOUBLE PRECISION,
+    served_by     TEXT    NOT NULL,
+    redundancy    TEXT    NOT NULL CHECK (redundancy IN ('any', 'all')),
+    cpe_serial    TEXT    NOT NULL,
+    PRIMARY KEY (version, subscriber_no)
+);
+CREATE INDEX subscriber_account ON subscriber (account, version);
+CREATE INDEX subscriber_address ON subscriber (address_key, version);
+CREATE INDEX subscriber_cpe ON subscriber (cpe_serial, version) WHERE cpe_serial <> '';
+
+CREATE TABLE contact_point (
+    version       BIGINT NOT NULL,
+    subscriber_no BIGINT NOT NULL,
+    contact_no    BIGINT NOT NULL,
+    kind          TEXT    NOT NULL CHECK (kind IN ('email', 'phone', 'push', 'webhook')),
+    value         TEXT    NOT NULL,
+    value_key     TEXT COLLATE "C"    NOT NULL,
+    PRIMARY KEY (version, subscriber_no, contact_no)
+);
+CREATE INDEX contact_point_value ON contact_point (value_key, kind, version);
+
+-- Who sends; `stream` tells the two sequences of a source apart.
+CREATE TABLE source (
+    source_id            BIGINT NOT NULL PRIMARY KEY,
+    stream               TEXT    NOT NULL CHECK (stream IN ('alarm', 'telemetry')),
+    name                 TEXT    NOT NULL,
+    heartbeat_interval_s BIGINT NOT NULL,
+    last_sequence        BIGINT NOT NULL,
+    last_heard_ms        BIGINT NOT NULL,
+    UNIQUE (stream, name)
+);
+
+-- The durable alarm log, read in order by the correlator. `detail` is JSON.
+CREATE TABLE alarm_log (
+    position       BIGINT NOT NULL PRIMARY KEY,
+    source_id      BIGINT NOT NULL,
+    sequence       BIGINT NOT NULL,
+    kind           TEXT    NOT NULL CHECK (kind IN ('raise', 'change', 'clear', 'snapshot_begin', 'snapshot_end', 'stale', 'heard')),
+    resource       TEXT    NOT NULL,
+    alarm_type     TEXT    NOT NULL,
+    qualifier      TEXT    NOT NULL,
+    severity       TEXT    NOT NULL,
+    event_at_ms    BIGINT NOT NULL,
+    received_at_ms BIGINT NOT NULL,
+    detail         TEXT    NOT NULL
+);
+
+CREATE TABLE telemetry_sample (
+    position       BIGINT NOT NULL PRIMARY KEY,
+    source_id      BIGINT NOT NULL,
+    resource       TEXT    NOT NULL,
+    metric         TEXT    NOT NULL,
+    value          DOUBLE PRECISION    NOT NULL,
+    sampled_at_ms  BIGINT NOT NULL,
+    received_at_ms BIGINT NOT NULL
+);
+
+-- How far the correlator has decided, and a copy of its live alarms as of an earlier position.
+CREATE TABLE correlator_checkpoint (
+    singleton         BIGINT NOT NULL PRIMARY KEY CHECK (singleton = 1),
+    position          BIGINT NOT NULL,
+    last_incident_no  BIGINT NOT NULL,
+    snapshot_position BIGINT NOT NULL,
+    snapshot          BYTEA    NOT NULL
+);
+
+-- `body` is the whole incident as JSON; the columns beside it are for searching.
+CREATE TABLE incident (
+    incident_no BIGINT NOT NULL PRIMARY KEY,
+    state       TEXT    NOT NULL CHECK (state IN ('suspected', 'confirmed', 'restored', 'rejected')),
+    open        BOOLEAN NOT NULL,
+    onset_ms    BIGINT NOT NULL,
+    restored_ms BIGINT,
+    revision    BIGINT NOT NULL,
+    body        TEXT    NOT NULL
+);
+CREATE INDEX incident_open ON incident (incident_no) WHERE open;
+
+CREATE TABLE incident_event (
+    incident_no BIGINT NOT NULL,
+    event_no    BIGINT NOT NULL,
+    at_ms       BIGINT NOT NULL,
+    what        TEXT    NOT NULL,
+    reason      TEXT    NOT NULL,
+    by_whom     TEXT    NOT NULL,
+    PRIMARY KEY (incident_no, event_no)
+);
+
+-- Which arm of the experiment a cluster of an incident is in; written before anything is sent.
+CREATE TABLE holdout_assignment (
+    incident_no    BIGINT NOT NULL,
+    cluster        TEXT    NOT NULL,
+    experiment     TEXT    NOT NULL,
+    arm            TEXT    NOT NULL CHECK (arm IN ('told', 'held_out')),
+    assigned_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (incident_no, cluster)
+);
+
+-- One row per decision about one person and one stage; the pending ones are the outbox.
+-- `episode` counts reopenings and `stage_no` the repeatable stages, so that the unique key holds
+-- "once" for each.
+CREATE TABLE notice (
+    notice_id        UUID    NOT NULL PRIMARY KEY,
+    incident_no      BIGINT NOT NULL,
+    account          TEXT COLLATE "C"    NOT NULL,
+    episode          BIGINT NOT NULL,
+    stage            TEXT    NOT NULL CHECK (stage IN ('first', 'update', 'estimate', 'restored', 'retraction')),
+    stage_no         BIGINT NOT NULL,
+    channel          TEXT    NOT NULL,
+    decision         TEXT    NOT NULL,
+    cluster          TEXT    NOT NULL,
+    arm              TEXT    NOT NULL CHECK (arm IN ('told', 'held_out', 'not_assigned')),
+    segment          TEXT    NOT NULL,
+    vulnerable       BOOLEAN NOT NULL,
+    language         TEXT    NOT NULL,
+    priority         BIGINT NOT NULL,
+    state            TEXT    NOT NULL CHECK (state IN ('not_sent', 'pending', 'sent', 'delivered', 'bounced', 'dead', 'cancelled')),
+    state_reason     TEXT    NOT NULL,
+    planned_at_ms    BIGINT NOT NULL,
+    available_at_ms  BIGINT NOT NULL,
+    useless_after_ms BIGINT NOT NULL,
+    attempt          BIGINT NOT NULL,
+    sent_at_ms       BIGINT,
+    facts            TEXT    NOT NULL,
+    template_version TEXT    NOT NULL,
+    subject          TEXT    NOT NULL,
+    body             TEXT    NOT NULL,
+    UNIQUE (incident_no, account, episode, stage, stage_no)
+);
+CREATE INDEX notice_due ON notice (priority, available_at_ms) WHERE state = 'pending';
+CREATE INDEX notice_account ON notice (account, planned_at_ms);
+CREATE INDEX notice_incident ON notice (incident_no, planned_at_ms);
+
+CREATE TABLE notice_attempt (
+    notice_id UUID    NOT NULL,
+    attempt   BIGINT NOT NULL,
+    at_ms     BIGINT NOT NULL,
+    outcome   TEXT    NOT NULL CHECK (outcome IN ('sent', 'retry', 'failed')),
+    detail    TEXT    NOT NULL,
+    PRIMARY KEY (notice_id, attempt)
+);
+
+-- People who asked not to be told (unsubscribe link).
+CREATE TABLE opt_out (
+    account TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    at_ms   BIGINT NOT NULL,
+    via     TEXT    NOT NULL
+);
+
+-- Addresses that a mail server has permanently refused. The key is the contact key.
+CREATE TABLE suppression (
+    address_key TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    at_ms       BIGINT NOT NULL,
+    reason      TEXT    NOT NULL
+);
+
+CREATE TABLE complaint (
+    complaint_no BIGINT NOT NULL PRIMARY KEY,
+    id           TEXT    NOT NULL UNIQUE,
+    account      TEXT COLLATE "C"    NOT NULL,
+    contact      TEXT    NOT NULL,
+    latitude     DOUBLE PRECISION,
+    longitude    DOUBLE PRECISION,
+    at_ms        BIGINT NOT NULL,
+    channel      TEXT    NOT NULL CHECK (channel IN ('call', 'ticket', 'chat', 'mail', 'social')),
+    category     TEXT    NOT NULL,
+    body         TEXT    NOT NULL,
+    incident_no  BIGINT,
+    matched_by   TEXT    NOT NULL
+);
+CREATE INDEX complaint_incident ON complaint (incident_no, at_ms);
+CREATE INDEX complaint_account ON complaint (account, at_ms);
+
+-- Bearer tokens, as SHA-256 of the secret.
+CREATE TABLE token (
+    token_hash    BYTEA    NOT NULL PRIMARY KEY,
+    name          TEXT    NOT NULL UNIQUE,
+    role          TEXT    NOT NULL CHECK (role IN ('ingest', 'care', 'operator', 'admin')),
+    created_at_ms BIGINT NOT NULL,
+    revoked_at_ms BIGINT
+);
+
+-- Keys made at first start: signing of links, holdout assignment.
+CREATE TABLE server_secret (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value BYTEA NOT NULL
+);

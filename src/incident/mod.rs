@@ -1,0 +1,260 @@
+//! Incidents: alarms with one probable cause, their impact and their life.
+
+use crate::alarm::{AlarmKey, Severity, SourceId};
+use crate::clock::Millis;
+use serde::{Deserialize, Serialize};
+
+/// Number of an incident, from 1; people see `INC-42`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IncidentNo(pub i64);
+
+impl std::fmt::Display for IncidentNo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "INC-{}", self.0)
+    }
+}
+
+impl IncidentNo {
+    /// Reads `INC-42`, in either case, or `42`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = match text.get(..4) {
+            Some(prefix) if prefix.eq_ignore_ascii_case("INC-") => text.get(4..)?,
+            _ => text,
+        };
+        digits.parse().ok().filter(|n| *n > 0).map(Self)
+    }
+}
+
+/// Where an incident is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentState {
+    /// Evidence is there; nobody has been told.
+    Suspected,
+    /// Believed; affected subscribers are told.
+    Confirmed,
+    /// Service is back.
+    Restored,
+    /// An operator said that there was no such fault.
+    Rejected,
+}
+
+impl IncidentState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [
+        Self::Suspected,
+        Self::Confirmed,
+        Self::Restored,
+        Self::Rejected,
+    ];
+
+    /// Name in the database and the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Confirmed => "confirmed",
+            Self::Restored => "restored",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == name)
+    }
+
+    /// Suspected or confirmed.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Suspected | Self::Confirmed)
+    }
+}
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseKind {
+    FibreCut,
+    Equipment,
+    Power,
+    Upstream,
+    PlannedWork,
+    Unknown,
+}
+
+impl CauseKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::FibreCut,
+        Self::Equipment,
+        Self::Power,
+        Self::Upstream,
+        Self::PlannedWork,
+        Self::Unknown,
+    ];
+
+    /// Name in the database and the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FibreCut => "fibre_cut",
+            Self::Equipment => "equipment",
+            Self::Power => "power",
+            Self::Upstream => "upstream",
+            Self::PlannedWork => "planned_work",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == name)
+    }
+}
+
+/// The failure that best explains the alarms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Ids of the elements, links or groups that failed, sorted; several when they cut people off
+    /// only together.
+    pub resources: Vec<String>,
+    pub kind: CauseKind,
+    /// In plain words, for operators.
+    pub text: String,
+    pub set_by_operator: bool,
+}
+
+/// Estimated time of restoration, a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    pub from_ms: Millis,
+    /// Not before `from_ms`.
+    pub to_ms: Millis,
+}
+
+/// An alarm as evidence for an incident.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Evidence {
+    pub key: AlarmKey,
+    pub source: SourceId,
+    pub severity: Severity,
+    pub raised_ms: Millis,
+    pub cleared_ms: Option<Millis>,
+}
+
+/// An incident as it is kept: all that the correlator needs to go on after a restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    pub no: IncidentNo,
+    pub state: IncidentState,
+    pub cause: Cause,
+    pub onset_ms: Millis,
+    pub detected_ms: Millis,
+    pub confirmed_ms: Option<Millis>,
+    pub restored_ms: Option<Millis>,
+    pub estimate: Option<Estimate>,
+    /// Subscribers without service now, and the most there were at one time.
+    pub affected: u64,
+    pub affected_peak: u64,
+    pub at_risk: u64,
+    /// How often it came back; the episodes of an incident are numbered 0 to `reopened`.
+    pub reopened: u32,
+    pub unstable: bool,
+    pub stale: bool,
+    /// Rises with each change.
+    pub revision: u64,
+    /// At most [`EVIDENCE_KEPT`], sorted.
+    pub evidence: Vec<Evidence>,
+    pub evidence_count: u64,
+    /// Entries of the timeline so far.
+    pub timeline_len: u32,
+}
+
+/// Alarms that an incident names one by one; the rest is counted.
+pub const EVIDENCE_KEPT: usize = 1_000;
+
+/// One line of an incident's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEntry {
+    pub at_ms: Millis,
+    pub what: TimelineKind,
+    /// In words.
+    pub reason: String,
+    /// Name of the operator's token; empty when Forewarn acted.
+    pub by: String,
+}
+
+/// What a line of the history tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TimelineKind {
+    Detected,
+    Confirmed,
+    Grew,
+    Shrank,
+    Restored,
+    Reopened,
+    Rejected,
+    CauseSet,
+    EstimateSet,
+    Note,
+    Merged,
+    TopologyChanged,
+    Resolved,
+    Unstable,
+    Stale,
+    Resynchronised,
+}
+
+impl TimelineKind {
+    /// Name in the database and the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Detected => "detected",
+            Self::Confirmed => "confirmed",
+            Self::Grew => "grew",
+            Self::Shrank => "shrank",
+            Self::Restored => "restored",
+            Self::Reopened => "reopened",
+            Self::Rejected => "rejected",
+            Self::CauseSet => "cause_set",
+            Self::EstimateSet => "estimate_set",
+            Self::Note => "note",
+            Self::Merged => "merged",
+            Self::TopologyChanged => "topology_changed",
+            Self::Resolved => "resolved",
+            Self::Unstable => "unstable",
+            Self::Stale => "stale",
+            Self::Resynchronised => "resynchronised",
+        }
+    }
+}
+
+/// What an operator asks of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorCommand {
+    pub incident: IncidentNo,
+    /// Name of the operator's token.
+    pub by: String,
+    pub action: OperatorAction,
+}
+
+/// The changes an operator can make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorAction {
+    Confirm { note: String },
+    Reject { reason: String },
+    SetCause { kind: CauseKind, text: String },
+    SetEstimate(Option<Estimate>),
+    AddNote { text: String },
+    Resolve { reason: String },
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("there is no incident {0}")]
+    NoSuchIncident(IncidentNo),
+    #[error("{incident} is {}, which does not allow this", state.as_str())]
+    WrongState {
+        incident: IncidentNo,
+        state: IncidentState,
+    },
+}

@@ -1,0 +1,3 @@
+//! The `forewarn` program.
+
+fn main() {}

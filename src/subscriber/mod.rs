@@ -1,0 +1,197 @@
+//! Subscribers: accounts with services, contact points and preferences.
+
+use crate::topology::{Position, Redundancy};
+use serde::{Deserialize, Serialize};
+
+/// An account with services.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscriber {
+    /// 1 to 64 bytes, unique.
+    pub account: String,
+    pub name: String,
+    /// BCP 47, for instance "it", "en-GB".
+    pub language: String,
+    /// IANA name, for instance "Europe/Rome".
+    pub time_zone: String,
+    pub segment: Segment,
+    /// Depends on the service more than others.
+    pub vulnerable: bool,
+    pub contact_points: Vec<ContactPoint>,
+    /// In order of preference.
+    pub channels: Vec<ChannelKind>,
+    pub quiet_hours: Option<QuietHours>,
+    /// Agreed to be told of faults.
+    pub consent: bool,
+    pub address: String,
+    /// Of the premises.
+    pub position: Option<Position>,
+    /// Ids of the elements that serve the account.
+    pub served_by: Vec<String>,
+    /// Meaningful when several elements serve the account.
+    pub redundancy: Redundancy,
+    pub cpe_serial: String,
+}
+
+/// Market segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Segment {
+    Residential,
+    Business,
+}
+
+impl Segment {
+    /// Name in import formats, the interface and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Residential => "residential",
+            Self::Business => "business",
+        }
+    }
+
+    /// The segment of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Residential, Self::Business]
+            .into_iter()
+            .find(|segment| segment.as_str() == name)
+    }
+}
+
+/// Where a person can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactPoint {
+    pub kind: ContactKind,
+    pub value: String,
+}
+
+/// Kind of a contact point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContactKind {
+    Email,
+    Phone,
+    Push,
+    Webhook,
+}
+
+impl ContactKind {
+    /// Every kind, in declaration order.
+    pub const ALL: [Self; 4] = [Self::Email, Self::Phone, Self::Push, Self::Webhook];
+
+    /// Name in import formats, the interface and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Push => "push",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// A way to tell somebody something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelKind {
+    Email,
+    Sms,
+    Push,
+    Voice,
+    Webhook,
+}
+
+impl ChannelKind {
+    /// Every kind, in declaration order.
+    pub const ALL: [Self; 5] = [
+        Self::Email,
+        Self::Sms,
+        Self::Push,
+        Self::Voice,
+        Self::Webhook,
+    ];
+
+    /// Name in import formats, the interface and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Push => "push",
+            Self::Voice => "voice",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Daily time in which a person does not want to be disturbed, in the person's own time zone.
+///
+/// Minutes after midnight, 0 to 1439; `from > to` runs over midnight; `from == to` is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QuietHours {
+    pub from_minute: u16,
+    pub to_minute: u16,
+}
+
+impl QuietHours {
+    /// Reads "22:00-07:00".
+    pub fn parse(text: &str) -> Option<Self> {
+        let (from, to) = text.split_once('-')?;
+        let quiet = Self {
+            from_minute: minute_of_day(from.trim())?,
+            to_minute: minute_of_day(to.trim())?,
+        };
+        (quiet.from_minute != quiet.to_minute).then_some(quiet)
+    }
+}
+
+impl std::fmt::Display for QuietHours {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:02}:{:02}-{:02}:{:02}",
+            self.from_minute / 60,
+            self.from_minute % 60,
+            self.to_minute / 60,
+            self.to_minute % 60
+        )
+    }
+}
+
+fn minute_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}
+
+/// The form under which a contact value is looked up: e-mail in lower case, phone as digits only
+/// (a leading `00` is dropped), everything else trimmed.
+pub fn contact_key(kind: ContactKind, value: &str) -> String {
+    match kind {
+        ContactKind::Email => value.trim().to_lowercase(),
+        ContactKind::Phone => {
+            let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+            digits.strip_prefix("00").unwrap_or(&digits).to_owned()
+        }
+        ContactKind::Push | ContactKind::Webhook => value.trim().to_owned(),
+    }
+}
+
+/// The form under which an address is looked up: lower case, runs of anything but letters and
+/// digits replaced by one space.
+pub fn address_key(address: &str) -> String {
+    address
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

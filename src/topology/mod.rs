@@ -1,0 +1,5 @@
+//! The network: what there is, and who loses service when something of it fails.
+
+pub mod definition;
+
+pub use definition::*;
