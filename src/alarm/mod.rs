@@ -134,3 +134,5 @@ pub enum LogRecord {
     /// The source is heard again; it stays stale until a snapshot has ended.
     Heard,
 }
+
+mod book;

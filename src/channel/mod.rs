@@ -1,1 +1,3 @@
-//! (empty)
+//! Ways to hand a notice to a person.
+
+pub mod email;

@@ -1,1 +1,3 @@
-//! (empty)
+//! Delivery: attempts, receipts, backoff.
+
+pub mod backoff;

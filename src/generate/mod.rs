@@ -1,1 +1,1 @@
-//! (empty)
+//! Deterministic synthetic access networks on real backbones.

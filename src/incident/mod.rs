@@ -258,3 +258,5 @@ pub enum CommandError {
         state: IncidentState,
     },
 }
+
+mod correlator;

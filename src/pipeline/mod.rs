@@ -1,1 +1,8 @@
-//! (empty)
+//! When it happens: one step function and one thin loop each.
+
+pub mod correlator;
+pub mod dispatcher;
+pub mod housekeeper;
+pub mod importer;
+pub mod live;
+pub mod meter;

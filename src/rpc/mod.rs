@@ -1,1 +1,14 @@
-//! (empty)
+//! gRPC: the only part that knows protobuf.
+
+pub mod alarm;
+pub mod auth;
+pub mod care;
+pub mod complaint;
+pub mod effect;
+pub mod incident;
+pub mod ingest;
+pub mod inventory;
+pub mod notice;
+pub mod server;
+pub mod status;
+pub mod telemetry;

@@ -2,6 +2,23 @@
 //!
 //! Invariant: no other module names `sqlx`, a pool or a table.
 
+mod alarm_log;
+mod bulk;
+mod care;
+mod checkpoint;
+mod complaint;
+mod dataset;
+mod effect;
+mod incident;
+mod notice;
+mod outbox;
+mod secret;
+mod source;
+mod subscriber;
+mod telemetry;
+mod token;
+mod topology;
+
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};

@@ -195,3 +195,6 @@ pub fn address_key(address: &str) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+mod csv;
+mod jsonl;

@@ -4,5 +4,21 @@
     clippy::expect_used,
     reason = "a test fails by panicking"
 )]
+mod care;
+mod cli_client;
+mod config;
+mod correlator;
+mod crash;
+mod delivery;
+mod demo;
+mod effect;
+mod formats;
+mod generator;
+mod inventory;
 mod migrations;
+mod notice;
+mod operators;
+mod rpc_ingest;
 mod support;
+mod tidy;
+mod topology;

@@ -1,0 +1,49 @@
+//! `make bench` and `make bench NAME=impact`: measures, prints a table, writes
+//! `target/bench/NAME.json`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the clock, prints, and fails by panicking"
+)]
+
+mod care;
+mod figure;
+mod impact;
+mod import;
+mod ingest;
+
+use figure::Figure;
+
+/// A benchmark by name.
+type Benchmark = (&'static str, fn() -> Vec<Figure>);
+
+const BENCHMARKS: [Benchmark; 4] = [
+    ("impact", impact::run),
+    ("import", import::run),
+    ("ingest", ingest::run),
+    ("care", care::run),
+];
+
+fn main() {
+    // Cargo itself passes `--bench`.
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|w| BENCHMARKS.iter().all(|(n, _)| n != w))
+    {
+        let names: Vec<_> = BENCHMARKS.iter().map(|(n, _)| *n).collect();
+        println!("no benchmark `{unknown}`; there are: {}", names.join(", "));
+        std::process::exit(2);
+    }
+    for (name, run) in BENCHMARKS {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            println!("== {name}");
+            figure::report(name, &run());
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the correlator shows to the rest of the process, and how commands reach it.
+
+use crate::incident::{CommandError, Incident, OperatorCommand};
+use crate::topology::{Network, SubscriberSet};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The present state: replaced as a whole after each commit.
+#[derive(Clone, Debug)]
+pub struct Live {
+    pub network: Arc<Network>,
+    pub topology_version: i64,
+    pub subscribers_version: i64,
+    /// Open incidents, and those restored so lately that they can reopen; by number.
+    pub incidents: Vec<LiveIncident>,
+    /// Live alarms, and how many of them name a resource that no topology knows.
+    pub alarms: u64,
+    pub unmapped_alarms: u64,
+}
+
+/// An incident with its present impact.
+#[derive(Clone, Debug)]
+pub struct LiveIncident {
+    pub incident: Arc<Incident>,
+    pub lost: Arc<SubscriberSet>,
+    pub at_risk: Arc<SubscriberSet>,
+}
+
+/// Readers hold a receiver and take `borrow().clone()`; each change is a new value.
+pub type LiveReceiver = watch::Receiver<Arc<Live>>;
+
+/// A command on its way to the correlator; the answer comes after the commit.
+#[derive(Debug)]
+pub struct PendingCommand {
+    pub command: OperatorCommand,
+    pub answer: oneshot::Sender<Result<Incident, CommandError>>,
+}
+
+/// Hands commands to the correlator.
+pub type CommandSender = mpsc::Sender<PendingCommand>;
