@@ -19,6 +19,8 @@ mod telemetry;
 mod token;
 mod topology;
 
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
+
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
