@@ -20,6 +20,8 @@ mod token;
 mod topology;
 
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
+pub use checkpoint::Checkpoint;
+pub use incident::{IncidentFilter, NoticeOutcome};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
