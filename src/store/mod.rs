@@ -22,6 +22,9 @@ mod topology;
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use checkpoint::Checkpoint;
 pub use incident::{IncidentFilter, NoticeOutcome};
+pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
+pub use telemetry::StoredSample;
+pub use token::StoredToken;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
