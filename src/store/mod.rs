@@ -21,6 +21,8 @@ mod topology;
 
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use checkpoint::Checkpoint;
+pub use checkpoint::Checkpoint;
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use incident::{IncidentFilter, NoticeOutcome};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;

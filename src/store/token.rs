@@ -60,13 +60,15 @@ impl Store {
         .await?);
         Ok(rows
             .into_iter()
-            .map(|(hash, name, role, created_at_ms, revoked_at_ms)| StoredToken {
-                hash,
-                name,
-                role,
-                created_at_ms,
-                revoked_at_ms,
-            })
+            .map(
+                |(hash, name, role, created_at_ms, revoked_at_ms)| StoredToken {
+                    hash,
+                    name,
+                    role,
+                    created_at_ms,
+                    revoked_at_ms,
+                },
+            )
             .collect())
     }
 }
