@@ -21,6 +21,7 @@ mod topology;
 
 pub use checkpoint::Checkpoint;
 pub use incident::{IncidentFilter, NoticeOutcome};
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
