@@ -150,7 +150,7 @@ impl Tx {
         &mut self,
         version: i64,
         first_no: usize,
-        subscribers: &[&Subscriber],
+        subscribers: &[Subscriber],
     ) -> Result<()> {
         for (chunk, numbers) in numbered(subscribers, first_no) {
             on_tx!(self, conn => {
@@ -190,7 +190,7 @@ impl Tx {
         &mut self,
         version: i64,
         first_no: usize,
-        subscribers: &[&Subscriber],
+        subscribers: &[Subscriber],
     ) -> Result<()> {
         let points: Vec<(i64, i64, &ContactPoint)> = subscribers
             .iter()

@@ -63,6 +63,14 @@ impl Store {
         })
     }
 
+    /// The ids of the elements of a version.
+    pub async fn load_element_ids(&self, version: i64) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT element_no, id FROM element \
+            WHERE version = $1 AND element_no >= $2 ORDER BY element_no LIMIT $3";
+        read_pages!(self, version, SQL, (i64, String) =>
+            |row: (i64, String)| Ok::<_, StoreError>(row.1))
+    }
+
     async fn load_sites(&self, version: i64) -> Result<Vec<Site>> {
         const SQL: &str = "SELECT site_no, id, name, latitude, longitude FROM site \
             WHERE version = $1 AND site_no >= $2 ORDER BY site_no LIMIT $3";
