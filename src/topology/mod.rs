@@ -9,7 +9,12 @@ mod graphml;
 mod impact;
 mod jsonl;
 mod network;
+mod part;
+mod resolve;
 mod subscriber_set;
 
+pub use impact::{AloneRuns, CutOff};
 pub use network::Network;
+pub use part::{ElementNo, GroupNo, LinkNo, Part};
+pub use resolve::{MAX_ERRORS, NetworkError};
 pub use subscriber_set::SubscriberSet;
