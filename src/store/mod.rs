@@ -19,7 +19,6 @@ mod telemetry;
 mod token;
 mod topology;
 
-pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use checkpoint::Checkpoint;
 pub use checkpoint::Checkpoint;
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
@@ -27,6 +26,7 @@ pub use incident::{IncidentFilter, NoticeOutcome};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;
 pub use token::StoredToken;
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
