@@ -20,8 +20,11 @@ mod token;
 mod topology;
 
 pub use checkpoint::Checkpoint;
-pub use incident::{IncidentFilter, NoticeOutcome};
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
+pub use incident::{IncidentFilter, NoticeOutcome};
+pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
+pub use telemetry::StoredSample;
+pub use token::StoredToken;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
