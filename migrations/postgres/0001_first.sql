@@ -88,7 +88,8 @@ CREATE TABLE contact_point (
 );
 CREATE INDEX contact_point_value ON contact_point (value_key, kind, version);
 
--- Who sends; `stream` tells the two sequences of a source apart.
+-- Who sends; `stream` tells the two sequences of a source apart. A `returned` source is heard again
+-- but has not yet listed what is active.
 CREATE TABLE source (
     source_id            BIGINT NOT NULL PRIMARY KEY,
     stream               TEXT    NOT NULL CHECK (stream IN ('alarm', 'telemetry')),
@@ -96,6 +97,7 @@ CREATE TABLE source (
     heartbeat_interval_s BIGINT NOT NULL,
     last_sequence        BIGINT NOT NULL,
     last_heard_ms        BIGINT NOT NULL,
+    health               TEXT    NOT NULL CHECK (health IN ('current', 'silent', 'returned')),
     UNIQUE (stream, name)
 );
 

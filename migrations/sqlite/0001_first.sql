@@ -88,7 +88,8 @@ CREATE TABLE contact_point (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX contact_point_value ON contact_point (value_key, kind, version);
 
--- Who sends; `stream` tells the two sequences of a source apart.
+-- Who sends; `stream` tells the two sequences of a source apart. A `returned` source is heard again
+-- but has not yet listed what is active.
 CREATE TABLE source (
     source_id            INTEGER NOT NULL PRIMARY KEY,
     stream               TEXT    NOT NULL CHECK (stream IN ('alarm', 'telemetry')),
@@ -96,6 +97,7 @@ CREATE TABLE source (
     heartbeat_interval_s INTEGER NOT NULL,
     last_sequence        INTEGER NOT NULL,
     last_heard_ms        INTEGER NOT NULL,
+    health               TEXT    NOT NULL CHECK (health IN ('current', 'silent', 'returned')),
     UNIQUE (stream, name)
 ) STRICT;
 

@@ -19,6 +19,13 @@ mod telemetry;
 mod token;
 mod topology;
 
+pub use checkpoint::Checkpoint;
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
+pub use incident::{IncidentFilter, NoticeOutcome};
+pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
+pub use telemetry::StoredSample;
+pub use token::StoredToken;
+
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
