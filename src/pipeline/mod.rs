@@ -3,6 +3,7 @@
 pub mod alarm_log;
 pub mod alarm_query;
 pub mod correlator;
+pub mod difference;
 pub mod dispatcher;
 pub mod housekeeper;
 pub mod importer;

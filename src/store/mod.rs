@@ -19,6 +19,9 @@ mod telemetry;
 mod token;
 mod topology;
 
+pub use checkpoint::Checkpoint;
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
+pub use incident::{IncidentFilter, NoticeOutcome};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;
 pub use token::StoredToken;

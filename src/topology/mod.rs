@@ -5,11 +5,26 @@ pub mod definition;
 pub use definition::*;
 
 mod csv;
+mod fields;
 mod graphml;
 mod impact;
+mod import;
 mod jsonl;
 mod network;
+mod part;
+pub(crate) mod record;
+mod resolve;
 mod subscriber_set;
 
+pub use csv::write_csv;
+pub use fields::{LONGEST_ID, PositionFields, TopologyFields, TopologyParser};
+pub(crate) use fields::{parse_position, parse_redundancy, redundancy_name};
+pub use graphml::{GatewayRule, read_graphml};
+pub use impact::{AloneRuns, CutOff};
+pub use import::{locate_errors, read_topology};
+pub use jsonl::write_jsonl;
 pub use network::Network;
+pub use part::{ElementNo, GroupNo, LinkNo, Part};
+pub use record::{REPORTED_ERRORS, ReadError, RecordError, RecordErrors};
+pub use resolve::{MAX_ERRORS, NetworkError};
 pub use subscriber_set::SubscriberSet;
