@@ -5,6 +5,7 @@ pub mod client;
 pub mod complaint;
 pub mod config;
 pub mod demo;
+pub mod eta;
 pub mod generate;
 pub mod import;
 pub mod incident;

@@ -1,10 +1,13 @@
 //! Listens, decrypts, authenticates, and hands each call to its service.
 
+use crate::config;
 use crate::proto;
 use crate::proto::v1::alarm_service_server::AlarmServiceServer;
+use crate::proto::v1::inventory_service_server::InventoryServiceServer;
 use crate::proto::v1::telemetry_service_server::TelemetryServiceServer;
 use crate::rpc::alarm::AlarmApi;
 use crate::rpc::auth::{Authenticator, authenticate};
+use crate::rpc::inventory::Inventory;
 use crate::rpc::telemetry::TelemetryApi;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{from_fn_with_state, map_response};
@@ -39,6 +42,22 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
 }
 
+impl From<&config::Rpc> for Settings {
+    fn from(rpc: &config::Rpc) -> Self {
+        let set = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+        let tls = set(&rpc.tls_certificate).zip(set(&rpc.tls_key));
+        Self {
+            tls: tls.map(|(certificate, key)| TlsFiles {
+                certificate,
+                key,
+                client_ca: set(&rpc.client_ca),
+            }),
+            allow_plaintext_beyond_loopback: rpc.allow_plaintext_beyond_loopback,
+            max_message_bytes: rpc.max_message_mib * 1024 * 1024,
+        }
+    }
+}
+
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -67,6 +86,7 @@ pub struct Services {
     pub authenticator: Authenticator,
     pub alarm: AlarmApi,
     pub telemetry: TelemetryApi,
+    pub inventory: Inventory,
 }
 
 /// HTTP/2 PINGs find connections whose other end is gone.
@@ -128,7 +148,8 @@ fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(limited!(AlarmServiceServer, services.alarm, max))
-        .add_service(limited!(TelemetryServiceServer, services.telemetry, max));
+        .add_service(limited!(TelemetryServiceServer, services.telemetry, max))
+        .add_service(limited!(InventoryServiceServer, services.inventory, max));
     let authenticator = services.authenticator;
     let router = routes
         .into_axum_router()
