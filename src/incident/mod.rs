@@ -166,6 +166,9 @@ pub struct Incident {
     pub evidence_count: u64,
     /// Entries of the timeline so far.
     pub timeline_len: u32,
+    /// The incident that took this one over.
+    #[serde(default)]
+    pub merged_into: Option<IncidentNo>,
 }
 
 /// Alarms that an incident names one by one; the rest is counted.
