@@ -207,6 +207,31 @@ pub enum TimelineKind {
 }
 
 impl TimelineKind {
+    /// Every kind, in declaration order.
+    pub const ALL: [Self; 16] = [
+        Self::Detected,
+        Self::Confirmed,
+        Self::Grew,
+        Self::Shrank,
+        Self::Restored,
+        Self::Reopened,
+        Self::Rejected,
+        Self::CauseSet,
+        Self::EstimateSet,
+        Self::Note,
+        Self::Merged,
+        Self::TopologyChanged,
+        Self::Resolved,
+        Self::Unstable,
+        Self::Stale,
+        Self::Resynchronised,
+    ];
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// Name in the database and the interface.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -19,6 +19,10 @@ mod telemetry;
 mod token;
 mod topology;
 
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
+pub use checkpoint::Checkpoint;
+pub use incident::{IncidentFilter, NoticeOutcome};
+
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
