@@ -314,6 +314,34 @@ pub struct Cover {
     pub facts: Option<Facts>,
 }
 
+/// Whom a notice is for, as of now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressee {
+    pub account: String,
+    pub name: String,
+    pub language: String,
+    /// IANA name.
+    pub time_zone: String,
+    pub address: String,
+    pub segment: Segment,
+    pub vulnerable: bool,
+    pub consent: bool,
+    pub quiet_hours: Option<QuietHours>,
+    pub opted_out: bool,
+    /// E-mail addresses in the order of the import, with whether each was refused for good.
+    pub emails: Vec<(String, bool)>,
+}
+
+impl Addressee {
+    /// The first e-mail address that was not refused for good.
+    pub fn email(&self) -> Option<&str> {
+        self.emails
+            .iter()
+            .find(|(_, refused)| !refused)
+            .map(|(address, _)| address.as_str())
+    }
+}
+
 /// What rows about the same person repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonKey {

@@ -16,7 +16,6 @@ use crate::incident::{Incident, IncidentNo, IncidentState};
 use crate::subscriber::{ChannelKind, QuietHours};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use uuid::Uuid;
 
 /// What an operator of the service decides about notices.
 #[derive(Clone, Debug, PartialEq)]
@@ -504,11 +503,4 @@ fn notice_id(incident: &Incident, account: &str, stage: Stage, stage_no: u32) ->
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     NoticeId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
-/// Keeps the type in one place for callers that only have a UUID.
-impl From<Uuid> for NoticeId {
-    fn from(id: Uuid) -> Self {
-        Self(id)
-    }
 }

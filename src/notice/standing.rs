@@ -65,7 +65,7 @@ impl<'a> History<'a> {
             .filter(|n| !n.stage.closes())
             .filter(|n| n.state.is_told() || n.state == NoticeState::Pending)
             .filter_map(|n| Some((n.sent_at_ms, n.facts?)))
-            .last();
+            .max_by_key(|(sent_at_ms, _)| sent_at_ms.unwrap_or(Millis::MAX));
         own.or_else(|| {
             self.iter()
                 .filter_map(|n| n.cover?.facts.map(|facts| (None, facts)))

@@ -22,6 +22,8 @@ mod topology;
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use checkpoint::Checkpoint;
 pub use incident::{IncidentFilter, NoticeOutcome};
+pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
+pub use outbox::{Claimed, Histories, Outcome, Settlement};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};

@@ -13,7 +13,7 @@ use crate::notice::{
 use crate::subscriber::{ChannelKind, QuietHours, Segment};
 use crate::topology::SubscriberNo;
 use sqlx::QueryBuilder;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Rows per statement: at most 20 binds each, below SQLite's 32,766.
@@ -132,9 +132,6 @@ impl PriorRow {
         IncidentNo(self.incident_no)
     }
 }
-
-/// Which incident covers a row, by the row's place in a list.
-pub(in crate::store) type Covers = Vec<Option<IncidentNo>>;
 
 /// What a covering incident has told one person.
 pub(in crate::store) fn cover(
@@ -449,7 +446,7 @@ impl Tx {
                      available_at_ms = excluded.available_at_ms, \
                      useless_after_ms = excluded.useless_after_ms, facts = excluded.facts \
                      WHERE notice.state IN ('not_sent', 'cancelled')");
-                query.build().execute(conn).await?
+                query.build().execute(conn).await?;
             });
         }
         Ok(())
@@ -471,7 +468,7 @@ impl Tx {
                     list.push_bind(id.0);
                 }
                 query.push(")");
-                query.build().execute(conn).await?
+                query.build().execute(conn).await?;
             });
         }
         Ok(())
@@ -481,8 +478,9 @@ impl Tx {
     pub async fn opt_out(&mut self, account: &str, now_ms: Millis, via: &str) -> Result<()> {
         const SQL: &str = "INSERT INTO opt_out (account, at_ms, via) VALUES ($1, $2, $3) \
              ON CONFLICT (account) DO NOTHING";
-        on_tx!(self, conn => sqlx::query(SQL).bind(account).bind(now_ms).bind(via)
-            .execute(conn).await?);
+        on_tx!(self, conn => {
+            sqlx::query(SQL).bind(account).bind(now_ms).bind(via).execute(conn).await?;
+        });
         Ok(())
     }
 }
@@ -726,44 +724,5 @@ impl Store {
             query.build_query_as().fetch_all(pool).await?
         });
         rows.into_iter().map(RecordRow::read).collect()
-    }
-
-    /// How many notices of an incident there are, by stage, decision and state.
-    pub async fn notice_counts(
-        &self,
-        incident: IncidentNo,
-    ) -> Result<BTreeMap<(Stage, Decision, NoticeState), u64>> {
-        const SQL: &str = "SELECT stage, decision, state, count(*) FROM notice \
-             WHERE incident_no = $1 GROUP BY stage, decision, state";
-        let rows: Vec<(String, String, String, i64)> = on_read!(self, pool =>
-            sqlx::query_as(SQL).bind(incident.0).fetch_all(pool).await?);
-        rows.into_iter()
-            .map(|(stage, decision, state, count)| {
-                let key = (
-                    read_stage(&stage)?,
-                    read_decision(&decision)?,
-                    read_state(&state)?,
-                );
-                Ok((key, u64::try_from(count).unwrap_or(0)))
-            })
-            .collect()
-    }
-
-    /// Which of the people have asked not to be told.
-    pub async fn opted_out(&self, accounts: &[String]) -> Result<BTreeSet<String>> {
-        let mut found = BTreeSet::new();
-        for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<String> = on_read!(self, pool => {
-                let mut query = QueryBuilder::new("SELECT account FROM opt_out WHERE account IN (");
-                let mut list = query.separated(", ");
-                for account in chunk {
-                    list.push_bind(account);
-                }
-                query.push(")");
-                query.build_query_scalar().fetch_all(pool).await?
-            });
-            found.extend(rows);
-        }
-        Ok(found)
     }
 }
