@@ -25,6 +25,8 @@ pub use incident::{IncidentFilter, NoticeOutcome};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;
 pub use token::StoredToken;
+pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
+pub use outbox::{Claimed, Histories, Outcome, Settlement};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
