@@ -49,7 +49,7 @@ impl Output {
         }
         let mut table = Table::new();
         table
-            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header.iter().copied())
             .add_rows(rows);
@@ -60,7 +60,7 @@ impl Output {
     pub fn facts(&self, facts: &[(&str, String)]) -> anyhow::Result<()> {
         let mut table = Table::new();
         table
-            .load_preset(presets::NOTHING)
+            .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic);
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
             table.add_row([*name, value.as_str()]);
