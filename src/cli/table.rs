@@ -38,12 +38,7 @@ impl Output {
     }
 
     /// Rows under a header, fitted to the terminal; `none` where there is no row.
-    pub fn table(
-        &self,
-        header: &[&str],
-        rows: Vec<Vec<String>>,
-        none: &str,
-    ) -> anyhow::Result<()> {
+    pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>, none: &str) -> anyhow::Result<()> {
         if rows.is_empty() {
             return line(none);
         }
@@ -176,8 +171,12 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")]
-        {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_345_678, "12,345,678"),
+        ] {
             assert_eq!(grouped(number), text);
         }
     }

@@ -15,6 +15,7 @@ mod outbox;
 mod secret;
 mod source;
 mod subscriber;
+mod sweep;
 mod telemetry;
 mod token;
 mod topology;
