@@ -74,6 +74,7 @@ CREATE TABLE subscriber (
 );
 CREATE INDEX subscriber_account ON subscriber (account, version);
 CREATE INDEX subscriber_address ON subscriber (address_key, version);
+CREATE INDEX subscriber_position ON subscriber (version, latitude, longitude) WHERE latitude IS NOT NULL;
 CREATE INDEX subscriber_cpe ON subscriber (cpe_serial, version) WHERE cpe_serial <> '';
 
 CREATE TABLE contact_point (
@@ -240,6 +241,7 @@ CREATE TABLE complaint (
 );
 CREATE INDEX complaint_incident ON complaint (incident_no, at_ms);
 CREATE INDEX complaint_account ON complaint (account, at_ms);
+CREATE INDEX complaint_at ON complaint (at_ms, complaint_no);
 
 -- Bearer tokens, as SHA-256 of the secret.
 CREATE TABLE token (
