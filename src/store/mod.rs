@@ -21,7 +21,9 @@ mod token;
 mod topology;
 
 pub use checkpoint::Checkpoint;
+pub use complaint::{ComplaintFilter, ComplaintsTaken, KeptComplaint};
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
+pub use effect::EffectScope;
 pub use incident::{IncidentFilter, NoticeOutcome};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;
