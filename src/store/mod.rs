@@ -3,6 +3,7 @@
 //! Invariant: no other module names `sqlx`, a pool or a table.
 
 mod alarm_log;
+mod assignment;
 mod bulk;
 mod care;
 mod checkpoint;
@@ -20,6 +21,7 @@ mod telemetry;
 mod token;
 mod topology;
 
+pub use assignment::ClusterAssignment;
 pub use checkpoint::Checkpoint;
 pub use complaint::{ComplaintFilter, ComplaintsTaken, KeptComplaint};
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
