@@ -24,9 +24,7 @@ impl Store {
     pub async fn find_customers(&self, key: &SearchKey, limit: i64) -> Result<Vec<Customer>> {
         let (sql, first, second) = match key {
             SearchKey::Account(text) => (
-                format!(
-                    "{COLUMNS}WHERE s.account IN ($1, $2){CURRENT}ORDER BY s.account LIMIT $3"
-                ),
+                format!("{COLUMNS}WHERE s.account IN ($1, $2){CURRENT}ORDER BY s.account LIMIT $3"),
                 text.clone(),
                 text.to_uppercase(),
             ),

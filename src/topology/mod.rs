@@ -21,7 +21,7 @@ pub use fields::{LONGEST_ID, PositionFields, TopologyFields, TopologyParser};
 pub(crate) use fields::{parse_position, parse_redundancy, redundancy_name};
 pub use graphml::{GatewayRule, read_graphml};
 pub use impact::{AloneRuns, CutOff};
-pub use import::read_topology;
+pub use import::{locate_errors, read_topology};
 pub use jsonl::write_jsonl;
 pub use network::Network;
 pub use part::{ElementNo, GroupNo, LinkNo, Part};

@@ -147,7 +147,10 @@ fn sql_stays_in_the_store() {
 #[test]
 fn protobuf_stays_at_the_edge() {
     // The command line and the demo are clients of the interface.
-    only_in("proto::", &["src/rpc", "src/cli", "src/demo", "src/proto.rs"]);
+    only_in(
+        "proto::",
+        &["src/rpc", "src/cli", "src/demo", "src/proto.rs"],
+    );
     only_in("prost::", &["src/rpc", "src/cli", "src/proto.rs"]);
 }
 

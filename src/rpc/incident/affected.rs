@@ -112,9 +112,10 @@ struct Lister {
 impl Lister {
     async fn run(&self) -> Result<(), Ended> {
         let live = self.api.live.borrow().clone();
-        let shown = live.incidents.iter().find(|shown| {
-            shown.incident.no == self.no && shown.incident.state.is_open()
-        });
+        let shown = live
+            .incidents
+            .iter()
+            .find(|shown| shown.incident.no == self.no && shown.incident.state.is_open());
         let Some(shown) = shown else {
             return self.from_notices().await;
         };
@@ -201,7 +202,10 @@ impl Lister {
         notices: &[NoticeOutcome],
     ) -> Result<(), Ended> {
         let first = notices.iter().rfind(|notice| notice.stage == "first");
-        if !self.filter.wants(&person, first.map_or("", |n| &n.decision)) {
+        if !self
+            .filter
+            .wants(&person, first.map_or("", |n| &n.decision))
+        {
             return Ok(());
         }
         let sent = self.sender.send(Ok(person)).await;

@@ -69,7 +69,9 @@ async fn feed(api: &IncidentApi, sender: &Sender) -> Result<(), Status> {
             }
         }
     }
-    Err(Status::unavailable("the server is shutting down; watch again"))
+    Err(Status::unavailable(
+        "the server is shutting down; watch again",
+    ))
 }
 
 async fn send(sender: &Sender, incident: &Incident, live: bool) -> bool {
@@ -102,7 +104,10 @@ impl Seen {
                 .binary_search_by_key(no, |live| live.incident.no)
                 .is_ok()
         };
-        let newest = present.incidents.last().map_or(0, |live| live.incident.no.0);
+        let newest = present
+            .incidents
+            .last()
+            .map_or(0, |live| live.incident.no.0);
         let unseen = (self.highest + 1..newest).map(IncidentNo);
         let known = self.revisions.keys().copied();
         known.chain(unseen).filter(|no| !shown(no)).collect()

@@ -307,7 +307,12 @@ fn intervals_of_one_incident_cover_the_truth(
 fn pooled_interval_covers_the_truth_where_risks_differ() {
     const TRUE_RATIO: f64 = 0.6;
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let strata = [(900, 100, 0.05), (300, 60, 0.40), (2_000, 200, 0.10), (80, 20, 0.25)];
+    let strata = [
+        (900, 100, 0.05),
+        (300, 60, 0.40),
+        (2_000, 200, 0.10),
+        (80, 20, 0.25),
+    ];
     let draws: Vec<_> = strata
         .iter()
         .map(|(n1, n0, p0)| (Binomial::new(*n1, p0 * TRUE_RATIO), Binomial::new(*n0, *p0)))

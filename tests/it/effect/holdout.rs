@@ -1,8 +1,8 @@
 //! Assignment: deterministic, monotone, uniform, and never for those who must be told.
 
 use forewarn::effect::holdout::{
-    Arm, Assignment, Candidate, ClusterCounts, Exemption, Experiment, MISMATCH_P_VALUE, arm, assign,
-    mismatch_p_value,
+    Arm, Assignment, Candidate, ClusterCounts, Exemption, Experiment, MISMATCH_P_VALUE, arm,
+    assign, mismatch_p_value,
 };
 use forewarn::incident::IncidentNo;
 use proptest::prelude::*;
@@ -34,8 +34,14 @@ const PINNED: [(&str, f64, f64); 2] = [("pon-1", 89.91, 89.89), ("pon-2", 12.57,
 #[test]
 fn assignment_never_changes_between_releases() {
     for (cluster, above, below) in PINNED {
-        assert_eq!(arm(&KEY, "spring", IncidentNo(42), cluster, above), Arm::HeldOut);
-        assert_eq!(arm(&KEY, "spring", IncidentNo(42), cluster, below), Arm::Told);
+        assert_eq!(
+            arm(&KEY, "spring", IncidentNo(42), cluster, above),
+            Arm::HeldOut
+        );
+        assert_eq!(
+            arm(&KEY, "spring", IncidentNo(42), cluster, below),
+            Arm::Told
+        );
     }
 }
 
