@@ -9,7 +9,10 @@ use super::difference::{Difference, SubscriberComparison, compare_networks};
 use crate::clock::Millis;
 use crate::store::{DatasetKind, DatasetVersions, ImportTicket, Store, StoreError, Tx};
 use crate::subscriber::Subscriber;
-use crate::topology::{Attachment, NetworkDefinition, SubscriberNo};
+use crate::topology::{
+    Attachment, Element, ElementKind, MAX_ERRORS, Network, NetworkDefinition, NetworkError,
+    SubscriberNo,
+};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,23 +31,12 @@ pub struct ImportReport {
     pub warnings: Vec<String>,
 }
 
-/// One reason why an import was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{record}: {field}: `{value}`: expected {expected}")]
-pub struct Violation {
-    /// The record, for instance "subscriber A-17".
-    pub record: String,
-    pub field: &'static str,
-    pub value: String,
-    pub expected: &'static str,
-}
-
 /// Why an import changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// At most [`MAX_VIOLATIONS`].
-    #[error("the import was refused for {} reasons, the first: {}", .0.len(), .0[0])]
-    Invalid(Vec<Violation>),
+    /// At most [`MAX_ERRORS`].
+    #[error("the import was refused; {} reasons were found", .0.len())]
+    Invalid(Vec<NetworkError>),
     #[error("the import holds no {0}; an empty import would take away everything")]
     Empty(&'static str),
     #[error("subscribers need a network: import the topology first")]
@@ -57,14 +49,11 @@ pub enum ImportError {
     Stopped(#[from] tokio::task::JoinError),
 }
 
-/// Reasons that are reported at once.
-pub const MAX_VIOLATIONS: usize = 100;
-
 /// What an import is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    Check,
     Compare,
+    Check,
     Write,
 }
 
@@ -94,6 +83,72 @@ pub struct Inventory {
     pub attachments: Vec<Attachment>,
     /// What does not fit together between the two.
     pub warnings: Vec<String>,
+}
+
+/// The current network with its subscribers, ready to answer.
+#[derive(Debug)]
+pub struct LoadedNetwork {
+    pub versions: DatasetVersions,
+    pub network: Network,
+    /// What does not fit together, or looks wrong.
+    pub warnings: Vec<String>,
+}
+
+/// Why the current network cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the stored network is not valid, the first reason of {}: {}", .0.len(), .0[0])]
+    Invalid(Vec<NetworkError>),
+    #[error("building the network was stopped before its end")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+/// Id of the element that stands in for those that the network does not have. No link leads to it,
+/// so no fault hits what hangs from it. Imports refuse ids with control characters.
+const NOT_IN_NETWORK: &str = "\u{7f}not in the network";
+
+/// Reads the current versions and builds the network; an empty one before the first import.
+pub async fn load_network(store: &Store) -> Result<LoadedNetwork, LoadError> {
+    let inventory = load_inventory(store).await?;
+    tokio::task::spawn_blocking(move || build(inventory)).await?
+}
+
+fn build(inventory: Inventory) -> Result<LoadedNetwork, LoadError> {
+    let Inventory {
+        versions,
+        mut definition,
+        mut attachments,
+        mut warnings,
+    } = inventory;
+    if versions.topology == 0 {
+        return Ok(LoadedNetwork {
+            versions,
+            network: Network::empty(),
+            warnings,
+        });
+    }
+    let lost = attachments.iter_mut().filter(|a| a.served_by.is_empty());
+    let stand_in = lost.map(|a| a.served_by.push(NOT_IN_NETWORK.to_owned()));
+    if stand_in.count() > 0 {
+        definition.elements.push(Element {
+            id: NOT_IN_NETWORK.to_owned(),
+            kind: ElementKind::Other,
+            name: String::new(),
+            site: None,
+            gateway: false,
+            transit: Some(false),
+            redundancy: None,
+        });
+    }
+    let network = Network::build(&definition, &attachments).map_err(LoadError::Invalid)?;
+    warnings.extend(network.warnings());
+    Ok(LoadedNetwork {
+        versions,
+        network,
+        warnings,
+    })
 }
 
 /// Reads the current versions of network and subscribers.
@@ -139,9 +194,17 @@ pub async fn import_topology(
     if difference.is_empty() {
         return Ok(unchanged(versions.topology, records));
     }
+    progress(Phase::Check, 0, records);
     let mut attachments = store.load_attachments(versions.subscribers).await?;
-    let warnings = detach_unknown(&definition, &mut attachments);
-    drop(attachments);
+    let new = Arc::clone(&definition);
+    let warnings = tokio::task::spawn_blocking(move || {
+        let network = Network::build(&new, &[]).map_err(ImportError::Invalid)?;
+        let mut warnings = network.warnings();
+        warnings.extend(detach_unknown(&new, &mut attachments));
+        Ok::<_, ImportError>(warnings)
+    })
+    .await??;
+    progress(Phase::Check, records, records);
     let ticket = begin(store, DatasetKind::Topology, versions, now_ms).await?;
     let written = write_topology(store, &ticket, &definition, progress).await;
     finish(store, &ticket, written, now_ms).await?;
@@ -252,19 +315,20 @@ fn check_subscribers(
     elements: &[String],
 ) -> Result<Vec<Subscriber>, ImportError> {
     let known: HashSet<&str> = elements.iter().map(String::as_str).collect();
-    let mut violations = Vec::new();
+    let mut errors = Vec::new();
     for subscriber in &subscribers {
         let strangers = subscriber
             .served_by
             .iter()
             .filter(|id| !known.contains(id.as_str()));
-        violations.extend(strangers.map(|id| Violation {
-            record: format!("subscriber {}", subscriber.account),
+        errors.extend(strangers.map(|id| NetworkError {
+            record: "subscriber",
+            id: subscriber.account.clone(),
             field: "served_by",
             value: id.clone(),
-            expected: "the id of an element of the current network",
+            expected: "the id of an element of the current network".to_owned(),
         }));
-        if violations.len() >= MAX_VIOLATIONS {
+        if errors.len() >= MAX_ERRORS {
             break;
         }
     }
@@ -272,17 +336,18 @@ fn check_subscribers(
     let twice = subscribers
         .windows(2)
         .filter(|pair| pair[0].account == pair[1].account);
-    violations.extend(twice.take(MAX_VIOLATIONS).map(|pair| Violation {
-        record: format!("subscriber {}", pair[0].account),
+    errors.extend(twice.take(MAX_ERRORS).map(|pair| NetworkError {
+        record: "subscriber",
+        id: pair[0].account.clone(),
         field: "account",
         value: pair[0].account.clone(),
-        expected: "an account that stands only once in the import",
+        expected: "an account used once".to_owned(),
     }));
-    if violations.is_empty() {
+    if errors.is_empty() {
         return Ok(subscribers);
     }
-    violations.truncate(MAX_VIOLATIONS);
-    Err(ImportError::Invalid(violations))
+    errors.truncate(MAX_ERRORS);
+    Err(ImportError::Invalid(errors))
 }
 
 async fn compare_subscribers(

@@ -3,6 +3,7 @@
 //! Invariant: the body is the whole incident; the columns beside it only serve to find it.
 
 use super::{Result, Store, StoreError, Tx, on_read, on_tx};
+use crate::alarm::SourceId;
 use crate::clock::Millis;
 use crate::incident::{Incident, IncidentNo, IncidentState, TimelineEntry, TimelineKind};
 use sqlx::QueryBuilder;
@@ -107,11 +108,13 @@ impl Store {
         bodies.iter().map(|body| decode(body)).collect()
     }
 
-    /// The open incidents and those restored at or after `restored_since_ms`, by number: what the
-    /// correlator must know after a start.
+    /// The open incidents, those restored at or after `restored_since_ms`, and those that hold back
+    /// a cause which an operator rejected, by number: what the correlator must know after a start.
     pub async fn load_incidents(&self, restored_since_ms: Millis) -> Result<Vec<Incident>> {
+        // Read once per start, so that what is held back needs no column.
         const SQL: &str = "SELECT body FROM incident \
-            WHERE open OR (state = 'restored' AND restored_ms >= $1) ORDER BY incident_no";
+            WHERE open OR (state = 'restored' AND restored_ms >= $1) \
+            OR body LIKE '%\"held_back\":{%' ORDER BY incident_no";
         let bodies: Vec<String> = on_read!(self, pool => sqlx::query_scalar(SQL)
             .bind(restored_since_ms)
             .fetch_all(pool)
@@ -197,6 +200,23 @@ impl Store {
         bodies.iter().map(|body| decode(body)).collect()
     }
 
+    /// Those of the numbered incidents (at most 1,000) that exist, by number.
+    pub async fn incidents(&self, numbers: &[IncidentNo]) -> Result<Vec<Incident>> {
+        if numbers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bodies: Vec<String> = on_read!(self, pool => {
+            let mut query = QueryBuilder::new("SELECT body FROM incident WHERE incident_no IN (");
+            let mut list = query.separated(", ");
+            for no in numbers {
+                list.push_bind(no.0);
+            }
+            query.push(") ORDER BY incident_no");
+            query.build_query_scalar().fetch_all(pool).await
+        })?;
+        bodies.iter().map(|body| decode(body)).collect()
+    }
+
     /// How many notices of each incident are in which state; those not sent are counted by the
     /// reason why.
     pub async fn notice_counts(
@@ -224,6 +244,17 @@ impl Store {
             of_incident.insert(outcome, u64::try_from(count).unwrap_or(0));
         }
         Ok(counts)
+    }
+
+    /// The names of all sources that send alarms.
+    pub async fn source_names(&self) -> Result<BTreeMap<SourceId, String>> {
+        const SQL: &str = "SELECT source_id, name FROM source WHERE stream = 'alarm'";
+        let rows: Vec<(i64, String)> =
+            on_read!(self, pool => sqlx::query_as(SQL).fetch_all(pool).await)?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, name)| (SourceId(id), name))
+            .collect())
     }
 
     /// All notice rows of these accounts (at most 1,000) in one incident, by account and age.

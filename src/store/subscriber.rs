@@ -1,22 +1,55 @@
 //! Tables `subscriber`, `contact_point`: the versions of the subscribers.
 
+use super::bulk::{self, RowWriter, Table};
 use super::topology::{
     json_list, list_of, numbered, position, redundancy_name, redundancy_of, row_no, unknown,
 };
-use super::{Result, Store, StoreError, Tx, on_read, on_tx};
+use super::{Result, Store, StoreError, Tx, on_read};
 use crate::subscriber::{
     ChannelKind, ContactKind, ContactPoint, QuietHours, Segment, Subscriber, address_key,
     contact_key,
 };
 use crate::topology::{Attachment, SubscriberNo};
-use sqlx::QueryBuilder;
+
+const SUBSCRIBER: Table = Table {
+    name: "subscriber",
+    columns: &[
+        "version",
+        "subscriber_no",
+        "account",
+        "name",
+        "language",
+        "time_zone",
+        "segment",
+        "vulnerable",
+        "channels",
+        "quiet_hours",
+        "consent",
+        "address",
+        "address_key",
+        "latitude",
+        "longitude",
+        "served_by",
+        "redundancy",
+        "cpe_serial",
+    ],
+};
+const CONTACT_POINT: Table = Table {
+    name: "contact_point",
+    columns: &[
+        "version",
+        "subscriber_no",
+        "contact_no",
+        "kind",
+        "value",
+        "value_key",
+    ],
+};
 
 /// Subscribers that one read takes; versions do not change, so pages need no common snapshot.
 const PAGE: i64 = 20_000;
 /// Subscribers that one read by number names.
 const NUMBERS_PER_STATEMENT: usize = 5_000;
-/// Rows per statement: 6 binds each.
-const CONTACTS_PER_STATEMENT: usize = 1_000;
 
 type SubscriberRow = (
     i64,
@@ -152,73 +185,55 @@ impl Tx {
         first_no: usize,
         subscribers: &[Subscriber],
     ) -> Result<()> {
-        for (chunk, numbers) in numbered(subscribers, first_no) {
-            on_tx!(self, conn => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO subscriber (version, subscriber_no, account, name, language, \
-                     time_zone, segment, vulnerable, channels, quiet_hours, consent, address, \
-                     address_key, latitude, longitude, served_by, redundancy, cpe_serial) ",
-                );
-                query.push_values(chunk.iter().zip(numbers), |mut row, (s, number)| {
-                    row.push_bind(version)
-                        .push_bind(number)
-                        .push_bind(s.account.as_str())
-                        .push_bind(s.name.as_str())
-                        .push_bind(s.language.as_str())
-                        .push_bind(s.time_zone.as_str())
-                        .push_bind(s.segment.as_str())
-                        .push_bind(s.vulnerable)
-                        .push_bind(json_list(s.channels.iter().map(|c| c.as_str())))
-                        .push_bind(s.quiet_hours.map(|q| q.to_string()).unwrap_or_default())
-                        .push_bind(s.consent)
-                        .push_bind(s.address.as_str())
-                        .push_bind(address_key(&s.address))
-                        .push_bind(s.position.map(|p| p.latitude))
-                        .push_bind(s.position.map(|p| p.longitude))
-                        .push_bind(json_list(s.served_by.iter().map(String::as_str)))
-                        .push_bind(redundancy_name(s.redundancy))
-                        .push_bind(s.cpe_serial.as_str());
-                });
-                query.build().execute(conn).await?;
-            });
-        }
-        self.insert_contact_points(version, first_no, subscribers)
-            .await
-    }
-
-    async fn insert_contact_points(
-        &mut self,
-        version: i64,
-        first_no: usize,
-        subscribers: &[Subscriber],
-    ) -> Result<()> {
-        let points: Vec<(i64, i64, &ContactPoint)> = subscribers
+        let rows = numbered(subscribers, first_no);
+        bulk::insert(self, SUBSCRIBER, &rows, |&(number, subscriber), row| {
+            row.i64(version);
+            row.i64(number);
+            write_subscriber(subscriber, row);
+        })
+        .await?;
+        let points: Vec<(i64, i64, &ContactPoint)> = rows
             .iter()
-            .zip(row_no(first_no)..)
-            .flat_map(|(s, number)| {
-                let of_one = s.contact_points.iter().zip(0_i64..);
-                of_one.map(move |(point, contact_no)| (number, contact_no, point))
+            .flat_map(|&(number, subscriber)| {
+                let of_one = (0_i64..).zip(&subscriber.contact_points);
+                of_one.map(move |(contact_no, point)| (number, contact_no, point))
             })
             .collect();
-        for chunk in points.chunks(CONTACTS_PER_STATEMENT) {
-            on_tx!(self, conn => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO contact_point (version, subscriber_no, contact_no, kind, value, \
-                     value_key) ",
-                );
-                query.push_values(chunk, |mut row, (number, contact_no, point)| {
-                    row.push_bind(version)
-                        .push_bind(*number)
-                        .push_bind(*contact_no)
-                        .push_bind(point.kind.as_str())
-                        .push_bind(point.value.as_str())
-                        .push_bind(contact_key(point.kind, &point.value));
-                });
-                query.build().execute(conn).await?;
-            });
-        }
-        Ok(())
+        bulk::insert(
+            self,
+            CONTACT_POINT,
+            &points,
+            |&(number, contact_no, point), row| {
+                row.i64(version);
+                row.i64(number);
+                row.i64(contact_no);
+                row.text(point.kind.as_str());
+                row.text(point.value.as_str());
+                row.text(contact_key(point.kind, &point.value).as_str());
+            },
+        )
+        .await
     }
+}
+
+fn write_subscriber(subscriber: &Subscriber, row: &mut RowWriter<'_>) {
+    let quiet_hours = subscriber.quiet_hours.map(|hours| hours.to_string());
+    row.text(subscriber.account.as_str());
+    row.text(subscriber.name.as_str());
+    row.text(subscriber.language.as_str());
+    row.text(subscriber.time_zone.as_str());
+    row.text(subscriber.segment.as_str());
+    row.bool(subscriber.vulnerable);
+    row.text(json_list(subscriber.channels.iter().map(|c| c.as_str())).as_str());
+    row.text(quiet_hours.as_deref().unwrap_or_default());
+    row.bool(subscriber.consent);
+    row.text(subscriber.address.as_str());
+    row.text(address_key(&subscriber.address).as_str());
+    row.f64(subscriber.position.map(|p| p.latitude));
+    row.f64(subscriber.position.map(|p| p.longitude));
+    row.text(json_list(subscriber.served_by.iter().map(String::as_str)).as_str());
+    row.text(redundancy_name(subscriber.redundancy));
+    row.text(subscriber.cpe_serial.as_str());
 }
 
 /// Puts contact points to their subscribers; both are sorted by subscriber number.

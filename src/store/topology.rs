@@ -1,14 +1,38 @@
 //! Tables `site`, `element`, `link`, `risk_group`: the versions of the network.
 
-use super::{Result, Store, StoreError, Tx, on_read, on_tx};
+use super::bulk::{self, Table};
+use super::{Result, Store, StoreError, Tx, on_read};
 use crate::topology::{
     Element, ElementKind, GroupKind, Link, NetworkDefinition, Position, Redundancy,
     SharedRiskGroup, Site,
 };
-use sqlx::QueryBuilder;
 
-/// Rows per statement: at most 9 binds each, far below SQLite's 32,766 and PostgreSQL's 65,535.
-const ROWS_PER_STATEMENT: usize = 1_000;
+const SITE: Table = Table {
+    name: "site",
+    columns: &["version", "site_no", "id", "name", "latitude", "longitude"],
+};
+const ELEMENT: Table = Table {
+    name: "element",
+    columns: &[
+        "version",
+        "element_no",
+        "id",
+        "kind",
+        "name",
+        "site",
+        "gateway",
+        "transit",
+        "redundancy",
+    ],
+};
+const LINK: Table = Table {
+    name: "link",
+    columns: &["version", "link_no", "id", "a", "b", "transit"],
+};
+const RISK_GROUP: Table = Table {
+    name: "risk_group",
+    columns: &["version", "group_no", "id", "kind", "name", "members"],
+};
 /// Rows that one read takes; versions do not change, so pages need no common snapshot.
 const PAGE: i64 = 20_000;
 
@@ -113,23 +137,16 @@ impl Tx {
         first_no: usize,
         sites: &[Site],
     ) -> Result<()> {
-        for (chunk, numbers) in numbered(sites, first_no) {
-            on_tx!(self, conn => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO site (version, site_no, id, name, latitude, longitude) ",
-                );
-                query.push_values(chunk.iter().zip(numbers), |mut row, (s, number)| {
-                    row.push_bind(version)
-                        .push_bind(number)
-                        .push_bind(s.id.as_str())
-                        .push_bind(s.name.as_str())
-                        .push_bind(s.position.map(|p| p.latitude))
-                        .push_bind(s.position.map(|p| p.longitude));
-                });
-                query.build().execute(conn).await?;
-            });
-        }
-        Ok(())
+        let rows = numbered(sites, first_no);
+        bulk::insert(self, SITE, &rows, |&(number, site), row| {
+            row.i64(version);
+            row.i64(number);
+            row.text(site.id.as_str());
+            row.text(site.name.as_str());
+            row.f64(site.position.map(|p| p.latitude));
+            row.f64(site.position.map(|p| p.longitude));
+        })
+        .await
     }
 
     /// Writes elements of a version, numbered from `first_no`.
@@ -139,27 +156,19 @@ impl Tx {
         first_no: usize,
         elements: &[Element],
     ) -> Result<()> {
-        for (chunk, numbers) in numbered(elements, first_no) {
-            on_tx!(self, conn => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO element (version, element_no, id, kind, name, site, gateway, \
-                     transit, redundancy) ",
-                );
-                query.push_values(chunk.iter().zip(numbers), |mut row, (e, number)| {
-                    row.push_bind(version)
-                        .push_bind(number)
-                        .push_bind(e.id.as_str())
-                        .push_bind(e.kind.as_str())
-                        .push_bind(e.name.as_str())
-                        .push_bind(e.site.as_deref())
-                        .push_bind(e.gateway)
-                        .push_bind(e.transit)
-                        .push_bind(e.redundancy.map(redundancy_name));
-                });
-                query.build().execute(conn).await?;
-            });
-        }
-        Ok(())
+        let rows = numbered(elements, first_no);
+        bulk::insert(self, ELEMENT, &rows, |&(number, element), row| {
+            row.i64(version);
+            row.i64(number);
+            row.text(element.id.as_str());
+            row.text(element.kind.as_str());
+            row.text(element.name.as_str());
+            row.text(element.site.as_deref());
+            row.bool(element.gateway);
+            row.bool(element.transit);
+            row.text(element.redundancy.map(redundancy_name));
+        })
+        .await
     }
 
     /// Writes links of a version, numbered from `first_no`.
@@ -169,22 +178,16 @@ impl Tx {
         first_no: usize,
         links: &[Link],
     ) -> Result<()> {
-        for (chunk, numbers) in numbered(links, first_no) {
-            on_tx!(self, conn => {
-                let mut query =
-                    QueryBuilder::new("INSERT INTO link (version, link_no, id, a, b, transit) ");
-                query.push_values(chunk.iter().zip(numbers), |mut row, (l, number)| {
-                    row.push_bind(version)
-                        .push_bind(number)
-                        .push_bind(l.id.as_str())
-                        .push_bind(l.a.as_str())
-                        .push_bind(l.b.as_str())
-                        .push_bind(l.transit);
-                });
-                query.build().execute(conn).await?;
-            });
-        }
-        Ok(())
+        let rows = numbered(links, first_no);
+        bulk::insert(self, LINK, &rows, |&(number, link), row| {
+            row.i64(version);
+            row.i64(number);
+            row.text(link.id.as_str());
+            row.text(link.a.as_str());
+            row.text(link.b.as_str());
+            row.bool(link.transit);
+        })
+        .await
     }
 
     /// Writes shared-risk groups of a version, numbered from `first_no`.
@@ -194,34 +197,22 @@ impl Tx {
         first_no: usize,
         groups: &[SharedRiskGroup],
     ) -> Result<()> {
-        for (chunk, numbers) in numbered(groups, first_no) {
-            on_tx!(self, conn => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO risk_group (version, group_no, id, kind, name, members) ",
-                );
-                query.push_values(chunk.iter().zip(numbers), |mut row, (g, number)| {
-                    row.push_bind(version)
-                        .push_bind(number)
-                        .push_bind(g.id.as_str())
-                        .push_bind(g.kind.as_str())
-                        .push_bind(g.name.as_str())
-                        .push_bind(json_list(g.members.iter().map(String::as_str)));
-                });
-                query.build().execute(conn).await?;
-            });
-        }
-        Ok(())
+        let rows = numbered(groups, first_no);
+        bulk::insert(self, RISK_GROUP, &rows, |&(number, group), row| {
+            row.i64(version);
+            row.i64(number);
+            row.text(group.id.as_str());
+            row.text(group.kind.as_str());
+            row.text(group.name.as_str());
+            row.text(json_list(group.members.iter().map(String::as_str)).as_str());
+        })
+        .await
     }
 }
 
-/// Pieces of the size of one statement, each with the row numbers it takes.
-pub(in crate::store) fn numbered<T>(
-    rows: &[T],
-    first_no: usize,
-) -> impl Iterator<Item = (&[T], std::ops::RangeFrom<i64>)> {
-    rows.chunks(ROWS_PER_STATEMENT)
-        .enumerate()
-        .map(move |(at, chunk)| (chunk, row_no(first_no + at * ROWS_PER_STATEMENT)..))
+/// Records with the row numbers they take.
+pub(in crate::store) fn numbered<T>(records: &[T], first_no: usize) -> Vec<(i64, &T)> {
+    (row_no(first_no)..).zip(records).collect()
 }
 
 /// An index as a column.

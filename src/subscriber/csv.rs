@@ -3,6 +3,7 @@
 
 use super::fields::{ContactFields, SubscriberFields, SubscriberParser};
 use super::{ContactKind, Subscriber};
+use crate::topology::record::RecordSink;
 use crate::topology::record::table::{Columns, Row, join_list, plain_error, read_table};
 use crate::topology::{PositionFields, ReadError, RecordErrors};
 use std::io::{Read, Write};
@@ -50,8 +51,17 @@ const CONTACT_COLUMNS: [(ContactKind, usize); 4] = [
 /// Reads accounts. `file` is the name that errors give.
 pub(super) fn read_csv(reader: impl Read, file: &str) -> Result<Vec<Subscriber>, ReadError> {
     let mut parser = SubscriberParser::of_file(file);
-    read_table(reader, file, COLUMNS, &mut parser, fields)?;
+    read_into(reader, file, &mut parser)?;
     Ok(parser.finish()?)
+}
+
+/// Hands on each row.
+pub(super) fn read_into(
+    reader: impl Read,
+    file: &str,
+    sink: &mut impl RecordSink<SubscriberFields>,
+) -> Result<(), ReadError> {
+    read_table(reader, file, COLUMNS, sink, fields)
 }
 
 fn fields(row: &Row<'_>, errors: &mut RecordErrors) -> SubscriberFields {

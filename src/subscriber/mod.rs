@@ -203,5 +203,5 @@ mod jsonl;
 
 pub use csv::write_csv;
 pub use fields::{ContactFields, LONGEST_ACCOUNT, SubscriberFields, SubscriberParser};
-pub use import::read_subscribers;
+pub use import::{locate_errors, read_subscribers};
 pub use jsonl::write_jsonl;

@@ -5,7 +5,7 @@ use super::NetworkDefinition;
 use super::fields::{PositionFields, TopologyFields, TopologyParser};
 use super::jsonl::for_each_record;
 use super::record::table::{Columns, Row, join_list, plain_error, read_table};
-use super::record::{ReadError, RecordErrors};
+use super::record::{ReadError, RecordErrors, RecordSink};
 use std::io::{Read, Write};
 
 const COLUMNS: Columns = Columns {
@@ -30,8 +30,17 @@ const COLUMNS: Columns = Columns {
 /// Reads a network. `file` is the name that errors give.
 pub(super) fn read_csv(reader: impl Read, file: &str) -> Result<NetworkDefinition, ReadError> {
     let mut parser = TopologyParser::of_file(file);
-    read_table(reader, file, COLUMNS, &mut parser, fields)?;
+    read_into(reader, file, &mut parser)?;
     Ok(parser.finish()?)
+}
+
+/// Hands on each row.
+pub(super) fn read_into(
+    reader: impl Read,
+    file: &str,
+    sink: &mut impl RecordSink<TopologyFields>,
+) -> Result<(), ReadError> {
+    read_table(reader, file, COLUMNS, sink, fields)
 }
 
 fn fields(row: &Row<'_>, errors: &mut RecordErrors) -> TopologyFields {

@@ -1,7 +1,9 @@
 //! Topology from a file, in the format that its name tells.
 
 use super::record::ReadError;
-use super::{GatewayRule, NetworkDefinition, csv, graphml, jsonl};
+use super::record::lines::read_lines;
+use super::record::locate::{LineFinder, record_key};
+use super::{GatewayRule, NetworkDefinition, NetworkError, TopologyFields, csv, graphml, jsonl};
 use std::io::{BufRead, Read};
 
 /// Largest map, in bytes: maps are read as a whole.
@@ -35,4 +37,23 @@ pub fn read_topology(
             expected: ".jsonl, .ndjson, .csv or .graphml",
         }),
     }
+}
+
+/// The errors of a network that was read from a file, as texts that begin with name and line of the
+/// file where it has lines (not in GraphML).
+pub fn locate_errors(
+    reader: impl BufRead,
+    file: &str,
+    errors: &[NetworkError],
+) -> Result<Vec<String>, ReadError> {
+    let mut finder = LineFinder::new(file, errors, |fields: &TopologyFields| {
+        record_key(&fields.record_type, &fields.id)
+    });
+    let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension.to_ascii_lowercase().as_str() {
+        "jsonl" | "ndjson" => read_lines(reader, file, &mut finder)?,
+        "csv" => csv::read_into(reader, file, &mut finder)?,
+        _ => {}
+    }
+    Ok(finder.texts(file, errors))
 }

@@ -4,6 +4,7 @@
 //! same words from a file and over the network. Values of personal fields never enter an error.
 
 pub(crate) mod lines;
+pub(crate) mod locate;
 pub(crate) mod table;
 
 use std::fmt;
