@@ -182,7 +182,9 @@ pub async fn run(args: IncidentArgs) -> anyhow::Result<()> {
                 .set_cause(v1::SetCauseRequest { id, kind, text })
                 .await
         }
-        IncidentAction::Note { id, text } => service.add_note(v1::AddNoteRequest { id, text }).await,
+        IncidentAction::Note { id, text } => {
+            service.add_note(v1::AddNoteRequest { id, text }).await
+        }
         IncidentAction::Resolve { id, reason } => {
             let request = v1::ResolveIncidentRequest { id, reason };
             service.resolve_incident(request).await
@@ -239,13 +241,7 @@ async fn list(
 }
 
 const HEADER: [&str; 7] = [
-    "incident",
-    "state",
-    "cause",
-    "affected",
-    "since",
-    "expected",
-    "restored",
+    "incident", "state", "cause", "affected", "since", "expected", "restored",
 ];
 
 fn row(out: &Output, incident: &v1::Incident) -> Vec<String> {
@@ -297,14 +293,13 @@ async fn show(
     let shown = grouped(incident.evidence.len() as u64);
     let all = grouped(incident.evidence_count);
     out.line(format!("\nEvidence: {all} live alarms, {shown} shown"))?;
-    let header = ["resource", "alarm", "severity", "source", "raised", "cleared"];
+    let header = [
+        "resource", "alarm", "severity", "source", "raised", "cleared",
+    ];
     out.table(&header, evidence.collect(), "No alarms.")
 }
 
-async fn watch(
-    mut service: IncidentServiceClient<Connection>,
-    out: &Output,
-) -> anyhow::Result<()> {
+async fn watch(mut service: IncidentServiceClient<Connection>, out: &Output) -> anyhow::Result<()> {
     let mut stream = service
         .watch_incidents(v1::WatchIncidentsRequest {})
         .await
@@ -333,7 +328,11 @@ async fn watch(
             cause_line(&incident),
             affected_line(&incident),
             out.when(incident.onset_ms),
-            if expected.is_empty() { "" } else { " | expected " },
+            if expected.is_empty() {
+                ""
+            } else {
+                " | expected "
+            },
         ))?;
     }
     Ok(())

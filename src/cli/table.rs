@@ -38,18 +38,13 @@ impl Output {
     }
 
     /// Rows under a header, fitted to the terminal; `none` where there is no row.
-    pub fn table(
-        &self,
-        header: &[&str],
-        rows: Vec<Vec<String>>,
-        none: &str,
-    ) -> anyhow::Result<()> {
+    pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>, none: &str) -> anyhow::Result<()> {
         if rows.is_empty() {
             return line(none);
         }
         let mut table = Table::new();
         table
-            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(header.iter().copied())
             .add_rows(rows);
@@ -60,7 +55,7 @@ impl Output {
     pub fn facts(&self, facts: &[(&str, String)]) -> anyhow::Result<()> {
         let mut table = Table::new();
         table
-            .load_preset(presets::NOTHING)
+            .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic);
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
             table.add_row([*name, value.as_str()]);
@@ -176,8 +171,12 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")]
-        {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_345_678, "12,345,678"),
+        ] {
             assert_eq!(grouped(number), text);
         }
     }

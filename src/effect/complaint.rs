@@ -277,10 +277,7 @@ fn read_header(reader: &mut csv::Reader<impl Read>) -> Result<Columns, LineError
     Ok(columns)
 }
 
-fn read_record(
-    columns: &Columns,
-    record: &csv::StringRecord,
-) -> Result<Complaint, Vec<Violation>> {
+fn read_record(columns: &Columns, record: &csv::StringRecord) -> Result<Complaint, Vec<Violation>> {
     let field = |column: usize| {
         columns[column]
             .and_then(|index| record.get(index))

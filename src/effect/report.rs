@@ -4,9 +4,7 @@
 //! nothing is claimed where the interval covers 1, where nobody was held out, or where the arms
 //! are not in the ratio that was drawn.
 
-use super::estimate::{
-    Arms, Estimate, pooled_risk_ratio, reduction, risk_difference, risk_ratio,
-};
+use super::estimate::{Arms, Estimate, pooled_risk_ratio, reduction, risk_difference, risk_ratio};
 use super::holdout::{ClusterCounts, Experiment, MISMATCH_P_VALUE, mismatch_p_value};
 use crate::incident::IncidentNo;
 

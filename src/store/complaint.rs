@@ -78,11 +78,10 @@ impl TryFrom<Row> for KeptComplaint {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self> {
-        let channel =
-            ComplaintChannel::parse(&row.channel).ok_or_else(|| StoreError::Corrupt {
-                what: "complaint",
-                reason: format!("channel `{}` is not known", row.channel),
-            })?;
+        let channel = ComplaintChannel::parse(&row.channel).ok_or_else(|| StoreError::Corrupt {
+            what: "complaint",
+            reason: format!("channel `{}` is not known", row.channel),
+        })?;
         let position = row.latitude.zip(row.longitude);
         Ok(Self {
             number: row.complaint_no,
@@ -180,8 +179,7 @@ impl Tx {
                 .await?;
         }
         const LAST: &str = "SELECT coalesce(max(complaint_no), 0) FROM complaint";
-        let last: i64 =
-            on_tx!(self, conn => sqlx::query_scalar(LAST).fetch_one(conn).await?);
+        let last: i64 = on_tx!(self, conn => sqlx::query_scalar(LAST).fetch_one(conn).await?);
         let mut taken = ComplaintsTaken::default();
         let mut next = last;
         for chunk in complaints.chunks(ROWS_PER_STATEMENT) {

@@ -208,6 +208,14 @@ impl Store {
 }
 
 impl Tx {
+    /// The current version of each dataset, as this transaction sees it.
+    pub async fn dataset_versions(&mut self) -> Result<DatasetVersions> {
+        const SQL: &str = "SELECT kind, version FROM dataset";
+        let rows: Vec<(String, i64)> =
+            on_tx!(self, conn => sqlx::query_as(SQL).fetch_all(conn).await)?;
+        Ok(versions_of(&rows))
+    }
+
     /// Whether the ticket is still the last one of its dataset.
     pub async fn holds(&mut self, ticket: &ImportTicket) -> Result<bool> {
         const SQL: &str = "SELECT last_version FROM dataset WHERE kind = $1";

@@ -3,6 +3,7 @@
 //! Invariant: no other module names `sqlx`, a pool or a table.
 
 mod alarm_log;
+mod assignment;
 mod bulk;
 mod care;
 mod checkpoint;
@@ -15,16 +16,22 @@ mod outbox;
 mod secret;
 mod source;
 mod subscriber;
+mod sweep;
 mod telemetry;
 mod token;
 mod topology;
 
+pub use assignment::ClusterAssignment;
 pub use checkpoint::Checkpoint;
+pub use complaint::{ComplaintFilter, ComplaintsTaken, KeptComplaint};
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
+pub use effect::EffectScope;
 pub use incident::{IncidentFilter, NoticeOutcome};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;
 pub use token::StoredToken;
+pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
+pub use outbox::{Claimed, Histories, Outcome, Settlement};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
