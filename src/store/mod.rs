@@ -26,6 +26,8 @@ pub use checkpoint::Checkpoint;
 pub use complaint::{ComplaintFilter, ComplaintsTaken, KeptComplaint};
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use effect::EffectScope;
+pub use checkpoint::Checkpoint;
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use incident::{IncidentFilter, NoticeOutcome};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;
