@@ -858,3 +858,47 @@ fn an_error_that_shows_after_reading_is_said_with_its_line() {
         "{texts:?}"
     );
 }
+
+#[tokio::test]
+async fn another_process_can_write_while_an_import_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/t.db", dir.path().display());
+    // Two stores on one file are to SQLite what two processes are.
+    let (importing, serving) = (
+        Store::open(&url).await.unwrap(),
+        Store::open(&url).await.unwrap(),
+    );
+    let mut network = small_network();
+    for number in 0..60_000 {
+        network
+            .elements
+            .push(element(&format!("x{number}"), ElementKind::Router));
+    }
+    topology(&importing, &small_network()).await;
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let import = async {
+        let chunks = std::sync::atomic::AtomicU64::new(0);
+        import_topology(&importing, network, NOW, &|phase, _, _| {
+            if phase == Phase::Write {
+                chunks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        })
+        .await
+        .unwrap();
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        chunks.into_inner()
+    };
+    let alarms = async {
+        let mut written = 0_u64;
+        while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+            serving.begin().await.unwrap().commit().await.unwrap();
+            written += 1;
+        }
+        written
+    };
+    let (chunks, written) = tokio::join!(import, alarms);
+    assert!(
+        written >= chunks,
+        "{written} writes in the gaps of {chunks} chunks"
+    );
+}
