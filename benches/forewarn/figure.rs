@@ -60,7 +60,7 @@ impl Figure {
 /// Prints the figures as a table and writes `target/bench/NAME.json`.
 pub fn report(name: &str, figures: &[Figure]) {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
         "figure",
         "value",

@@ -74,6 +74,7 @@ CREATE TABLE subscriber (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX subscriber_account ON subscriber (account, version);
 CREATE INDEX subscriber_address ON subscriber (address_key, version);
+CREATE INDEX subscriber_position ON subscriber (version, latitude, longitude) WHERE latitude IS NOT NULL;
 CREATE INDEX subscriber_cpe ON subscriber (cpe_serial, version) WHERE cpe_serial <> '';
 
 CREATE TABLE contact_point (
@@ -87,7 +88,8 @@ CREATE TABLE contact_point (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX contact_point_value ON contact_point (value_key, kind, version);
 
--- Who sends; `stream` tells the two sequences of a source apart.
+-- Who sends; `stream` tells the two sequences of a source apart. A `returned` source is heard again
+-- but has not yet listed what is active.
 CREATE TABLE source (
     source_id            INTEGER NOT NULL PRIMARY KEY,
     stream               TEXT    NOT NULL CHECK (stream IN ('alarm', 'telemetry')),
@@ -95,6 +97,7 @@ CREATE TABLE source (
     heartbeat_interval_s INTEGER NOT NULL,
     last_sequence        INTEGER NOT NULL,
     last_heard_ms        INTEGER NOT NULL,
+    health               TEXT    NOT NULL CHECK (health IN ('current', 'silent', 'returned')),
     UNIQUE (stream, name)
 ) STRICT;
 
@@ -166,7 +169,7 @@ CREATE TABLE holdout_assignment (
 
 -- One row per decision about one person and one stage; the pending ones are the outbox.
 -- `episode` counts reopenings and `stage_no` the repeatable stages, so that the unique key holds
--- "once" for each.
+-- "once" for each. `covered_by` is the other incident that told this person; `facts` is JSON.
 CREATE TABLE notice (
     notice_id        BLOB    NOT NULL PRIMARY KEY,
     incident_no      INTEGER NOT NULL,
@@ -176,6 +179,7 @@ CREATE TABLE notice (
     stage_no         INTEGER NOT NULL,
     channel          TEXT    NOT NULL,
     decision         TEXT    NOT NULL,
+    covered_by       INTEGER,
     cluster          TEXT    NOT NULL,
     arm              TEXT    NOT NULL CHECK (arm IN ('told', 'held_out', 'not_assigned')),
     segment          TEXT    NOT NULL,
@@ -198,6 +202,7 @@ CREATE TABLE notice (
 CREATE INDEX notice_due ON notice (priority, available_at_ms) WHERE state = 'pending';
 CREATE INDEX notice_account ON notice (account, planned_at_ms);
 CREATE INDEX notice_incident ON notice (incident_no, planned_at_ms);
+CREATE INDEX notice_planned ON notice (planned_at_ms, notice_id);
 
 CREATE TABLE notice_attempt (
     notice_id BLOB    NOT NULL,
@@ -238,6 +243,7 @@ CREATE TABLE complaint (
 ) STRICT;
 CREATE INDEX complaint_incident ON complaint (incident_no, at_ms);
 CREATE INDEX complaint_account ON complaint (account, at_ms);
+CREATE INDEX complaint_at ON complaint (at_ms, complaint_no);
 
 -- Bearer tokens, as SHA-256 of the secret.
 CREATE TABLE token (

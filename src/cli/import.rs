@@ -1,1 +1,264 @@
-//! (empty)
+//! `forewarn import`: a network or its subscribers from a file into the configured database.
+
+use crate::clock::Millis;
+use crate::pipeline::importer::{
+    ImportError, ImportReport, Phase, import_subscribers, import_topology,
+};
+use crate::store::Store;
+use crate::topology::{GatewayRule, NetworkError, ReadError};
+use crate::{subscriber, topology};
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::{BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Import a network or its subscribers, all or nothing
+#[derive(Clone, Debug, clap::Args)]
+pub struct ImportArgs {
+    #[command(subcommand)]
+    what: ImportWhat,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum ImportWhat {
+    /// Replace the network by what a file says (.jsonl, .ndjson, .csv, .graphml)
+    Topology(TopologyArgs),
+    /// Replace the subscribers by what a file says (.jsonl, .ndjson, .csv)
+    Subscribers(SubscribersArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct TopologyArgs {
+    /// The file; its name tells the format
+    file: PathBuf,
+    /// GraphML only: the label of a node from which service is supplied; can be repeated
+    #[arg(long, value_name = "LABEL", conflicts_with = "gateway_rule")]
+    gateway: Vec<String>,
+    /// GraphML only: how to find the gateways: `external` (nodes outside the network) or
+    /// `most-connected=N` (in every connected part the N nodes with the most edges)
+    #[arg(long, value_name = "RULE", value_parser = gateway_rule)]
+    gateway_rule: Option<GatewayRule>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct SubscribersArgs {
+    /// The file; its name tells the format
+    file: PathBuf,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why nothing was imported, with one text for each reason.
+enum Failure {
+    /// Reasons that name places in the file, and how many more there are.
+    Refused {
+        reasons: Vec<String>,
+        further: u64,
+    },
+    Other(anyhow::Error),
+}
+
+/// Runs the command on the database. A service that runs on it notices the new version by itself.
+pub async fn run(args: ImportArgs, store: &Store, now_ms: Millis) -> anyhow::Result<ExitCode> {
+    let bar = progress_bar();
+    let (outcome, what, json) = match args.what {
+        ImportWhat::Topology(args) => {
+            let json = args.json;
+            (
+                run_topology(args, store, now_ms, &bar).await,
+                "network",
+                json,
+            )
+        }
+        ImportWhat::Subscribers(args) => {
+            let json = args.json;
+            let outcome = run_subscribers(args, store, now_ms, &bar).await;
+            (outcome, "subscribers", json)
+        }
+    };
+    bar.finish_and_clear();
+    match outcome {
+        Ok(report) => {
+            show(&report, what, json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Failure::Refused { reasons, further }) => {
+            complain(&reasons, further)?;
+            Ok(ExitCode::FAILURE)
+        }
+        Err(Failure::Other(error)) => Err(error),
+    }
+}
+
+async fn run_topology(
+    args: TopologyArgs,
+    store: &Store,
+    now_ms: Millis,
+    bar: &ProgressBar,
+) -> Result<ImportReport, Failure> {
+    let rule = match args.gateway_rule {
+        None if args.gateway.is_empty() => None,
+        None => Some(GatewayRule::Named(args.gateway)),
+        rule => rule,
+    };
+    let path = args.file.clone();
+    let definition = read(bar, &args.file, move |reader, name| {
+        topology::read_topology(reader, name, rule.as_ref())
+    })
+    .await?;
+    import_topology(store, definition, now_ms, &shown_on(bar))
+        .await
+        .map_err(|error| {
+            failure(error, |errors| {
+                let (reader, name) = open(&path, &ProgressBar::hidden())?;
+                Ok(topology::locate_errors(reader, &name, errors)?)
+            })
+        })
+}
+
+async fn run_subscribers(
+    args: SubscribersArgs,
+    store: &Store,
+    now_ms: Millis,
+    bar: &ProgressBar,
+) -> Result<ImportReport, Failure> {
+    let subscribers = read(bar, &args.file, subscriber::read_subscribers).await?;
+    import_subscribers(store, subscribers, now_ms, &shown_on(bar))
+        .await
+        .map_err(|error| {
+            failure(error, |errors| {
+                let (reader, name) = open(&args.file, &ProgressBar::hidden())?;
+                Ok(subscriber::locate_errors(reader, &name, errors)?)
+            })
+        })
+}
+
+type Reader = BufReader<indicatif::ProgressBarIter<File>>;
+
+/// Reads a file on a thread where it keeps nothing waiting.
+async fn read<T: Send + 'static>(
+    bar: &ProgressBar,
+    path: &Path,
+    parse: impl FnOnce(Reader, &str) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, Failure> {
+    bar.set_message("reading");
+    let (reader, name) = open(path, bar).map_err(Failure::Other)?;
+    let parsed = tokio::task::spawn_blocking(move || parse(reader, &name)).await;
+    match parsed
+        .context("reading was stopped")
+        .map_err(Failure::Other)?
+    {
+        Ok(records) => Ok(records),
+        Err(ReadError::Records(errors)) => Err(Failure::Refused {
+            reasons: errors.errors().iter().map(ToString::to_string).collect(),
+            further: errors.further(),
+        }),
+        Err(error) => Err(Failure::Other(error.into())),
+    }
+}
+
+fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<(Reader, String)> {
+    let name = path.display().to_string();
+    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+    bar.set_length(file.metadata().map_or(0, |about| about.len()));
+    Ok((BufReader::with_capacity(1 << 20, bar.wrap_read(file)), name))
+}
+
+fn failure(
+    error: ImportError,
+    locate: impl FnOnce(&[NetworkError]) -> anyhow::Result<Vec<String>>,
+) -> Failure {
+    let ImportError::Invalid(errors) = error else {
+        return Failure::Other(error.into());
+    };
+    match locate(&errors) {
+        Ok(reasons) => Failure::Refused {
+            reasons,
+            further: 0,
+        },
+        Err(error) => Failure::Other(error),
+    }
+}
+
+/// A bar on standard error, which stays away where that is no terminal.
+fn progress_bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{msg:10} {wide_bar} {percent:>3} %  {elapsed}")
+    {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn shown_on(bar: &ProgressBar) -> impl Fn(Phase, u64, u64) + Send + Sync {
+    |phase, done, total| {
+        bar.set_message(phase.as_str());
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+}
+
+fn gateway_rule(text: &str) -> Result<GatewayRule, String> {
+    if text == "external" {
+        return Ok(GatewayRule::External);
+    }
+    text.strip_prefix("most-connected=")
+        .and_then(|count| count.parse().ok())
+        .filter(|count| *count > 0)
+        .map(GatewayRule::MostConnected)
+        .ok_or_else(|| "expected `external` or `most-connected=N` with N from 1".to_owned())
+}
+
+fn show(report: &ImportReport, what: &str, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(report)?)?;
+        return Ok(());
+    }
+    let ImportReport {
+        version,
+        records,
+        difference,
+        ..
+    } = report;
+    if report.changed {
+        writeln!(
+            out,
+            "{what}: version {version} is current: {records} records, {} added, {} removed, {} \
+             modified, {} moved",
+            difference.added, difference.removed, difference.modified, difference.moved
+        )?;
+    } else {
+        writeln!(
+            out,
+            "{what}: nothing changed, version {version} stays current: {records} records"
+        )?;
+    }
+    for warning in &report.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn complain(reasons: &[String], further: u64) -> anyhow::Result<()> {
+    let mut out = std::io::stderr().lock();
+    for reason in reasons {
+        writeln!(out, "{reason}")?;
+    }
+    let total = reasons.len() as u64 + further;
+    let shown = match further {
+        0 => String::new(),
+        _ => format!(", the first {} are shown", reasons.len()),
+    };
+    let errors = if total == 1 { "error" } else { "errors" };
+    writeln!(out, "{total} {errors}{shown}; nothing was imported")?;
+    Ok(())
+}

@@ -1,1 +1,532 @@
-//! (empty)
+//! `forewarn incident`: look at incidents, and act on them.
+
+use super::client::{self, ClientArgs, Connection, explain};
+use super::eta;
+use super::table::{Output, grouped, instant};
+use crate::incident::IncidentNo;
+use crate::proto::v1;
+use crate::proto::v1::incident_service_client::IncidentServiceClient;
+use anyhow::anyhow;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+/// Arguments of `forewarn incident`.
+#[derive(Clone, Debug, Args)]
+pub struct IncidentArgs {
+    #[command(flatten)]
+    pub client: ClientArgs,
+    #[command(subcommand)]
+    pub action: IncidentAction,
+}
+
+/// What to do with incidents.
+#[derive(Clone, Debug, Subcommand)]
+pub enum IncidentAction {
+    /// List incidents, newest first
+    List {
+        /// Only incidents in this state; may be given several times
+        #[arg(long, value_enum)]
+        state: Vec<State>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show one incident: cause, impact, notices, evidence, timeline
+    Show {
+        #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+        id: String,
+    },
+    /// Show the open incidents, then each change as it happens, until interrupted
+    Watch,
+    /// List the subscribers of an incident, with what each was told
+    Affected(AffectedArgs),
+    /// Say that an incident is real, before its hold-down ends
+    Confirm {
+        #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+        id: String,
+        /// Kept in the timeline
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Say that there is no such fault; whoever was told gets a retraction
+    Reject {
+        #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+        id: String,
+        /// Why; kept in the timeline
+        #[arg(long)]
+        reason: String,
+    },
+    /// Set the estimated time of restoration
+    Eta(eta::EtaArgs),
+    /// Set the kind of the cause
+    Cause {
+        #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+        id: String,
+        /// What kind of failure it is
+        #[arg(value_enum)]
+        kind: Kind,
+        /// In plain words, for operators
+        #[arg(long, default_value = "")]
+        text: String,
+    },
+    /// Add a note to the timeline
+    Note {
+        #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+        id: String,
+        text: String,
+    },
+    /// End an incident by hand, as restored
+    Resolve {
+        #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+        id: String,
+        /// Kept in the timeline
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+/// Whom to list.
+#[derive(Clone, Debug, Args)]
+pub struct AffectedArgs {
+    #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+    id: String,
+    /// Also those who kept service but lost redundancy
+    #[arg(long)]
+    at_risk: bool,
+    /// Only residential or business
+    #[arg(long, value_parser = ["residential", "business"])]
+    segment: Option<String>,
+    /// Only people who depend on the service more than others
+    #[arg(long)]
+    vulnerable: bool,
+    /// Only those with this decision on the first notice, such as send or held_out
+    #[arg(long)]
+    decision: Option<String>,
+    /// Only those with this language, such as it
+    #[arg(long)]
+    language: Option<String>,
+}
+
+/// State of an incident on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum State {
+    Suspected,
+    Confirmed,
+    Restored,
+    Rejected,
+}
+
+impl From<State> for v1::IncidentState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Suspected => Self::Suspected,
+            State::Confirmed => Self::Confirmed,
+            State::Restored => Self::Restored,
+            State::Rejected => Self::Rejected,
+        }
+    }
+}
+
+/// Kind of a cause on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Kind {
+    FibreCut,
+    Equipment,
+    Power,
+    Upstream,
+    PlannedWork,
+    Unknown,
+}
+
+/// Reads `INC-42` or `42`.
+pub(super) fn incident_id(text: &str) -> Result<String, String> {
+    IncidentNo::parse(text)
+        .map(|no| no.to_string())
+        .ok_or_else(|| "an incident is written as INC-42 or 42".to_owned())
+}
+
+/// Runs `forewarn incident`.
+pub async fn run(args: IncidentArgs) -> anyhow::Result<()> {
+    let out = Output::new(&args.client);
+    let connection = client::connect(&args.client).await?;
+    let mut service = client::incidents(&connection);
+    let changed = match args.action {
+        IncidentAction::List { state, limit } => {
+            return list(service, &out, &state, limit).await;
+        }
+        IncidentAction::Show { id } => return show(service, &out, id).await,
+        IncidentAction::Watch => return watch(service, &out).await,
+        IncidentAction::Affected(args) => return affected(service, &out, args).await,
+        IncidentAction::Confirm { id, note } => {
+            let request = v1::ConfirmIncidentRequest { id, note };
+            service.confirm_incident(request).await
+        }
+        IncidentAction::Reject { id, reason } => {
+            let request = v1::RejectIncidentRequest { id, reason };
+            service.reject_incident(request).await
+        }
+        IncidentAction::Eta(args) => {
+            let id = args.id.clone();
+            let (from_ms, to_ms) = eta::range(&args, out.now_ms, &out.zone)?;
+            let request = v1::SetEstimateRequest { id, from_ms, to_ms };
+            service.set_estimate(request).await
+        }
+        IncidentAction::Cause { id, kind, text } => {
+            let kind = kind
+                .to_possible_value()
+                .map(|value| value.get_name().to_owned())
+                .unwrap_or_default();
+            service
+                .set_cause(v1::SetCauseRequest { id, kind, text })
+                .await
+        }
+        IncidentAction::Note { id, text } => {
+            service.add_note(v1::AddNoteRequest { id, text }).await
+        }
+        IncidentAction::Resolve { id, reason } => {
+            let request = v1::ResolveIncidentRequest { id, reason };
+            service.resolve_incident(request).await
+        }
+    };
+    let incident = changed.map_err(|status| explain(&status))?.into_inner();
+    if out.json {
+        return out.record(&record(&incident));
+    }
+    out.facts(&facts(&out, &incident))
+}
+
+async fn list(
+    mut service: IncidentServiceClient<Connection>,
+    out: &Output,
+    states: &[State],
+    limit: usize,
+) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    let mut left = limit;
+    let mut page_token = String::new();
+    while left > 0 {
+        let request = v1::ListIncidentsRequest {
+            states: states
+                .iter()
+                .map(|state| v1::IncidentState::from(*state).into())
+                .collect(),
+            page_size: u32::try_from(left.min(500))?,
+            page_token,
+            ..v1::ListIncidentsRequest::default()
+        };
+        let page = service
+            .list_incidents(request)
+            .await
+            .map_err(|status| explain(&status))?
+            .into_inner();
+        left = left.saturating_sub(page.incidents.len());
+        for incident in &page.incidents {
+            if out.json {
+                out.record(&record(incident))?;
+            } else {
+                rows.push(row(out, incident));
+            }
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    if out.json {
+        return Ok(());
+    }
+    out.table(&HEADER, rows, "No incidents.")
+}
+
+const HEADER: [&str; 7] = [
+    "incident", "state", "cause", "affected", "since", "expected", "restored",
+];
+
+fn row(out: &Output, incident: &v1::Incident) -> Vec<String> {
+    vec![
+        incident.id.clone(),
+        state_name(incident),
+        cause_line(incident),
+        affected_line(incident),
+        out.when(incident.onset_ms),
+        out.range(incident.estimate_from_ms, incident.estimate_to_ms),
+        out.when(incident.restored_ms),
+    ]
+}
+
+async fn show(
+    mut service: IncidentServiceClient<Connection>,
+    out: &Output,
+    id: String,
+) -> anyhow::Result<()> {
+    let incident = service
+        .get_incident(v1::GetIncidentRequest { id })
+        .await
+        .map_err(|status| explain(&status))?
+        .into_inner();
+    if out.json {
+        return out.record(&record_in_full(&incident));
+    }
+    out.facts(&facts(out, &incident))?;
+    let timeline = incident.timeline.iter().map(|entry| {
+        vec![
+            out.local(entry.at_ms),
+            entry.what.clone(),
+            entry.reason.clone(),
+            entry.by.clone(),
+        ]
+    });
+    out.line("\nTimeline")?;
+    out.table(&["at", "what", "why", "by"], timeline.collect(), "Nothing.")?;
+    let evidence = incident.evidence.iter().map(|alarm| {
+        vec![
+            alarm.resource.clone(),
+            alarm.alarm_type.clone(),
+            alarm.severity.clone(),
+            alarm.source.clone(),
+            out.when(alarm.raised_ms),
+            out.when(alarm.cleared_ms),
+        ]
+    });
+    let shown = grouped(incident.evidence.len() as u64);
+    let all = grouped(incident.evidence_count);
+    out.line(format!("\nEvidence: {all} live alarms, {shown} shown"))?;
+    let header = [
+        "resource", "alarm", "severity", "source", "raised", "cleared",
+    ];
+    out.table(&header, evidence.collect(), "No alarms.")
+}
+
+async fn watch(mut service: IncidentServiceClient<Connection>, out: &Output) -> anyhow::Result<()> {
+    let mut stream = service
+        .watch_incidents(v1::WatchIncidentsRequest {})
+        .await
+        .map_err(|status| explain(&status))?
+        .into_inner();
+    while let Some(change) = stream.message().await.map_err(|status| explain(&status))? {
+        let incident = change
+            .incident
+            .ok_or_else(|| anyhow!("the server sent a change without an incident"))?;
+        if out.json {
+            let mut record = record(&incident);
+            record["live"] = json!(change.live);
+            out.record(&record)?;
+            continue;
+        }
+        let out = Output {
+            now_ms: crate::clock::Clock::System.now_ms(),
+            ..out.clone()
+        };
+        let expected = out.range(incident.estimate_from_ms, incident.estimate_to_ms);
+        out.line(format!(
+            "{} {:<8} {:<9} {} | {} | since {}{}{expected}",
+            out.local(out.now_ms),
+            incident.id,
+            state_name(&incident),
+            cause_line(&incident),
+            affected_line(&incident),
+            out.when(incident.onset_ms),
+            if expected.is_empty() {
+                ""
+            } else {
+                " | expected "
+            },
+        ))?;
+    }
+    Ok(())
+}
+
+async fn affected(
+    mut service: IncidentServiceClient<Connection>,
+    out: &Output,
+    args: AffectedArgs,
+) -> anyhow::Result<()> {
+    let request = v1::ListAffectedRequest {
+        incident_id: args.id,
+        include_at_risk: args.at_risk,
+        segment: args.segment.unwrap_or_default(),
+        vulnerable_only: args.vulnerable,
+        decision: args.decision.unwrap_or_default(),
+        language: args.language.unwrap_or_default(),
+    };
+    let mut stream = service
+        .list_affected(request)
+        .await
+        .map_err(|status| explain(&status))?
+        .into_inner();
+    let mut rows = Vec::new();
+    while let Some(person) = stream.message().await.map_err(|status| explain(&status))? {
+        if out.json {
+            out.record(&json!({
+                "account": person.account,
+                "name": person.name,
+                "segment": person.segment,
+                "vulnerable": person.vulnerable,
+                "language": person.language,
+                "impact": person.impact,
+                "decision": person.decision,
+                "notice_state": person.notice_state,
+            }))?;
+            continue;
+        }
+        let vulnerable = if person.vulnerable { "yes" } else { "" };
+        rows.push(vec![
+            person.account,
+            person.name,
+            person.segment,
+            vulnerable.to_owned(),
+            person.language,
+            person.impact,
+            person.decision,
+            person.notice_state,
+        ]);
+    }
+    if out.json {
+        return Ok(());
+    }
+    let count = grouped(rows.len() as u64);
+    let header = [
+        "account",
+        "name",
+        "segment",
+        "vulnerable",
+        "language",
+        "impact",
+        "decision",
+        "notice",
+    ];
+    out.table(&header, rows, "Nobody.")?;
+    out.line(format!("{count} subscribers"))
+}
+
+fn facts(out: &Output, incident: &v1::Incident) -> Vec<(&'static str, String)> {
+    let by_operator = incident
+        .cause
+        .as_ref()
+        .is_some_and(|cause| cause.set_by_operator);
+    let notices: Vec<String> = incident
+        .notices
+        .iter()
+        .map(|(what, count)| format!("{what} {}", grouped(*count)))
+        .collect();
+    let reopened = match incident.reopened {
+        0 => String::new(),
+        times => format!("{times} times"),
+    };
+    let remarks = [
+        (incident.unstable, "comes and goes"),
+        (incident.stale, "a source of its evidence is silent"),
+        (by_operator, "cause set by an operator"),
+    ];
+    let remarks: Vec<&str> = remarks
+        .into_iter()
+        .filter_map(|(holds, remark)| holds.then_some(remark))
+        .collect();
+    vec![
+        ("incident", incident.id.clone()),
+        ("state", state_name(incident)),
+        ("cause", cause_line(incident)),
+        ("affected", affected_line(incident)),
+        ("at risk", grouped(incident.at_risk)),
+        ("since", out.when(incident.onset_ms)),
+        ("detected", out.when(incident.detected_ms)),
+        ("confirmed", out.when(incident.confirmed_ms)),
+        (
+            "expected",
+            out.range(incident.estimate_from_ms, incident.estimate_to_ms),
+        ),
+        ("restored", out.when(incident.restored_ms)),
+        ("reopened", reopened),
+        ("remarks", remarks.join("; ")),
+        ("notices", notices.join(", ")),
+    ]
+}
+
+fn affected_line(incident: &v1::Incident) -> String {
+    let (now, peak) = (incident.affected, incident.affected_peak);
+    if now == peak {
+        grouped(now)
+    } else {
+        format!("{} (peak {})", grouped(now), grouped(peak))
+    }
+}
+
+fn cause_line(incident: &v1::Incident) -> String {
+    let Some(cause) = &incident.cause else {
+        return String::new();
+    };
+    let kind = cause.kind.replace('_', " ");
+    let resources = cause.resources.join(" + ");
+    let parts = [kind, resources, cause.text.clone()];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(", ")
+}
+
+/// "confirmed", as in the database.
+pub(super) fn state_name(incident: &v1::Incident) -> String {
+    plain_state(incident.state())
+}
+
+/// Name of a state without the prefix of its enum.
+pub(super) fn plain_state(state: v1::IncidentState) -> String {
+    let name = state.as_str_name();
+    name.strip_prefix("INCIDENT_STATE_")
+        .unwrap_or(name)
+        .to_lowercase()
+}
+
+fn record(incident: &v1::Incident) -> Value {
+    let cause = incident.cause.clone().unwrap_or_default();
+    json!({
+        "id": incident.id,
+        "state": state_name(incident),
+        "cause": {
+            "resources": cause.resources,
+            "kind": cause.kind,
+            "text": cause.text,
+            "set_by_operator": cause.set_by_operator,
+        },
+        "onset_ms": instant(incident.onset_ms),
+        "detected_ms": instant(incident.detected_ms),
+        "confirmed_ms": instant(incident.confirmed_ms),
+        "restored_ms": instant(incident.restored_ms),
+        "estimate_from_ms": instant(incident.estimate_from_ms),
+        "estimate_to_ms": instant(incident.estimate_to_ms),
+        "affected": incident.affected,
+        "affected_peak": incident.affected_peak,
+        "at_risk": incident.at_risk,
+        "reopened": incident.reopened,
+        "unstable": incident.unstable,
+        "stale": incident.stale,
+        "revision": incident.revision,
+        "evidence_count": incident.evidence_count,
+        "notices": incident.notices,
+    })
+}
+
+fn record_in_full(incident: &v1::Incident) -> Value {
+    let mut full = record(incident);
+    let timeline = incident.timeline.iter().map(|entry| {
+        json!({
+            "at_ms": entry.at_ms,
+            "what": entry.what,
+            "reason": entry.reason,
+            "by": entry.by,
+        })
+    });
+    let evidence = incident.evidence.iter().map(|alarm| {
+        json!({
+            "source": alarm.source,
+            "resource": alarm.resource,
+            "alarm_type": alarm.alarm_type,
+            "severity": alarm.severity,
+            "raised_ms": instant(alarm.raised_ms),
+            "cleared_ms": instant(alarm.cleared_ms),
+        })
+    });
+    full["timeline"] = timeline.collect();
+    full["evidence"] = evidence.collect();
+    full
+}

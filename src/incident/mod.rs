@@ -2,7 +2,9 @@
 
 use crate::alarm::{AlarmKey, Severity, SourceId};
 use crate::clock::Millis;
+use crate::topology::{Network, SubscriberSet};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Number of an incident, from 1; people see `INC-42`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -166,6 +168,107 @@ pub struct Incident {
     pub evidence_count: u64,
     /// Entries of the timeline so far.
     pub timeline_len: u32,
+    /// The incident that goes on in its place: one cause was found for both. Whoever was told of
+    /// this one is covered by that one, and gets no "restored" from here.
+    #[serde(default)]
+    pub merged_into: Option<IncidentNo>,
+    #[serde(default)]
+    pub life: Life,
+}
+
+impl Incident {
+    /// Whether the correlator needs it back after a restart: it is open, it holds back a rejected
+    /// cause, or it can reopen.
+    pub fn is_followed(&self, settings: &CorrelatorSettings, now_ms: Millis) -> bool {
+        let can_reopen = self.state == IncidentState::Restored
+            && self.merged_into.is_none()
+            && self
+                .restored_ms
+                .is_some_and(|at| now_ms < at + settings.reopen_within_ms);
+        self.state.is_open() || self.life.held_back.is_some() || can_reopen
+    }
+}
+
+/// What the correlator must remember of an incident to go on with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Life {
+    /// Since when none of its evidence is active, by our clock.
+    pub quiet_since_ms: Option<Millis>,
+    /// When the set of its failures last changed, by our clock.
+    pub failures_changed_ms: Millis,
+    /// Latest clear of its evidence, by the clock of the source.
+    pub last_clear_ms: Option<Millis>,
+    /// An operator ended it while its alarms were active: they must not open it again.
+    pub held_back: Option<HeldBack>,
+}
+
+/// A cause that opens no incident as long as the alarms stay that were active when an operator
+/// ended its incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// Latest raise among those alarms, by the clock of the source.
+    pub newest_raise_ms: Millis,
+}
+
+/// How eager and how patient the correlator is. All durations in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorrelatorSettings {
+    /// An incident is opened this long after its first alarm arrived, so that a storm can show its
+    /// common cause first.
+    pub gather_ms: i64,
+    /// A suspected incident is confirmed this long after it was detected.
+    pub hold_down_ms: i64,
+    /// An incident is restored when all its evidence has been clear for this long.
+    pub restore_quiet_ms: i64,
+    /// The same cause within this time after restoration reopens the incident.
+    pub reopen_within_ms: i64,
+    /// So many clears of one alarm within the window make an incident unstable.
+    pub flap_count: u32,
+    pub flap_window_ms: i64,
+    /// An unstable incident needs this long a quiet.
+    pub unstable_quiet_ms: i64,
+    /// Share of an element's dark children from which the element itself is held to have failed.
+    pub child_share: f64,
+    /// And so many of them at least.
+    pub min_children: u32,
+    /// Whether the alarm of a single premise opens an incident.
+    pub single_premise_incidents: bool,
+}
+
+impl Default for CorrelatorSettings {
+    fn default() -> Self {
+        Self {
+            gather_ms: 2_000,
+            hold_down_ms: 60_000,
+            restore_quiet_ms: 30_000,
+            reopen_within_ms: 30 * 60_000,
+            flap_count: 3,
+            flap_window_ms: 10 * 60_000,
+            unstable_quiet_ms: 10 * 60_000,
+            child_share: 0.8,
+            min_children: 2,
+            single_premise_incidents: false,
+        }
+    }
+}
+
+/// What the correlator decided about one incident.
+#[derive(Clone, Debug)]
+pub struct IncidentChange {
+    /// The new state, with a new revision.
+    pub incident: Incident,
+    /// New entries of its timeline; empty when only numbers changed.
+    pub timeline: Vec<TimelineEntry>,
+    /// Empty when the incident is not open.
+    pub lost: SubscriberSet,
+    pub at_risk: SubscriberSet,
+    /// `lost` as of the change before.
+    pub previously_lost: SubscriberSet,
+    /// Set when the network was replaced since the change before: the ranks of `previously_lost`
+    /// are those of this one.
+    pub previous_network: Option<Arc<Network>>,
 }
 
 /// Alarms that an incident names one by one; the rest is counted.
@@ -204,6 +307,31 @@ pub enum TimelineKind {
 }
 
 impl TimelineKind {
+    /// Every kind, in declaration order.
+    pub const ALL: [Self; 16] = [
+        Self::Detected,
+        Self::Confirmed,
+        Self::Grew,
+        Self::Shrank,
+        Self::Restored,
+        Self::Reopened,
+        Self::Rejected,
+        Self::CauseSet,
+        Self::EstimateSet,
+        Self::Note,
+        Self::Merged,
+        Self::TopologyChanged,
+        Self::Resolved,
+        Self::Unstable,
+        Self::Stale,
+        Self::Resynchronised,
+    ];
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// Name in the database and the interface.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -260,3 +388,7 @@ pub enum CommandError {
 }
 
 mod correlator;
+mod life;
+mod localise;
+
+pub use correlator::{Correlator, LiveImpact};

@@ -1,8 +1,13 @@
 //! When it happens: one step function and one thin loop each.
 
+pub mod alarm_log;
+pub mod alarm_query;
 pub mod correlator;
+pub mod difference;
 pub mod dispatcher;
 pub mod housekeeper;
 pub mod importer;
+pub mod intake;
 pub mod live;
 pub mod meter;
+pub mod planner;

@@ -1,5 +1,20 @@
 //! Who calls, and what they may do.
+//!
+//! Invariant: no call of any service, reflection and health included, gets past the layer without a
+//! valid token.
 
+use crate::clock::Millis;
+use crate::store::{Store, StoreError, StoredToken};
+use axum::extract::{Request as HttpRequest, State};
+use axum::middleware::Next;
+use axum::response::Response as HttpResponse;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::Instant;
 use tonic::{Request, Status};
 
 /// What a token allows. An admin may do everything.
@@ -55,4 +70,186 @@ pub fn require<T>(request: &Request<T>, allowed: &[Role]) -> Result<Caller, Box<
         caller.role.as_str(),
         names.join(", ")
     ))))
+}
+
+/// First characters of every token, so that a leaked one is recognised.
+const TOKEN_PREFIX: &str = "fw_";
+
+/// How long a revoked token may go on working.
+pub const REVOCATION_DELAY: Duration = Duration::from_secs(4);
+
+/// An unknown token makes the table be read again, but not more often than this.
+const UNKNOWN_TOKEN_PAUSE: Duration = Duration::from_millis(200);
+
+/// A fresh token: what the caller keeps, and what is stored.
+pub fn new_token(name: &str, role: Role, now_ms: Millis) -> (String, StoredToken) {
+    let random: [u8; 32] = rand::random();
+    let secret = format!("{TOKEN_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
+    let stored = StoredToken {
+        hash: hash(&secret).to_vec(),
+        name: name.to_owned(),
+        role: role.as_str().to_owned(),
+        created_at_ms: now_ms,
+        revoked_at_ms: None,
+    };
+    (secret, stored)
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// Knows the valid tokens; cheap to clone.
+///
+/// They are few, so all are kept in memory and read again every few seconds while calls come in:
+/// a call costs no query, and guessing tokens does not reach the database either.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    known: RwLock<Known>,
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    read_at: Option<Instant>,
+    callers: HashMap<[u8; 32], Caller>,
+}
+
+impl Known {
+    fn is_younger_than(&self, age: Duration) -> bool {
+        self.read_at.is_some_and(|read_at| read_at.elapsed() < age)
+    }
+}
+
+impl Authenticator {
+    /// Looks tokens up in this store.
+    pub fn new(store: Store) -> Self {
+        let inner = Inner {
+            store,
+            known: RwLock::default(),
+            reading: tokio::sync::Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The holder of the token, if it is valid.
+    pub async fn caller(&self, secret: &str) -> Result<Option<Caller>, StoreError> {
+        let key = hash(secret);
+        if let Some(known) = self.look_up(&key, REVOCATION_DELAY) {
+            return Ok(known);
+        }
+        let _reading = self.inner.reading.lock().await;
+        if let Some(known) = self.look_up(&key, REVOCATION_DELAY) {
+            return Ok(known);
+        }
+        self.read().await?;
+        Ok(self.look_up(&key, Duration::MAX).flatten())
+    }
+
+    /// `None`: what is known is too old to say.
+    #[allow(clippy::option_option, reason = "not known, known to be nobody, known")]
+    fn look_up(&self, key: &[u8; 32], age: Duration) -> Option<Option<Caller>> {
+        let known = self
+            .inner
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        match known.callers.get(key) {
+            Some(caller) if known.is_younger_than(age) => Some(Some(caller.clone())),
+            None if known.is_younger_than(age.min(UNKNOWN_TOKEN_PAUSE)) => Some(None),
+            _ if age == Duration::MAX => Some(known.callers.get(key).cloned()),
+            _ => None,
+        }
+    }
+
+    async fn read(&self) -> Result<(), StoreError> {
+        // Taken before the query: a revocation during it is not missed for longer than promised.
+        let read_at = Some(Instant::now());
+        let callers = self.inner.store.tokens().await?;
+        let callers = callers.into_iter().filter_map(valid_caller).collect();
+        let mut known = self
+            .inner
+            .known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = Known { read_at, callers };
+        Ok(())
+    }
+}
+
+fn valid_caller(token: StoredToken) -> Option<([u8; 32], Caller)> {
+    if token.revoked_at_ms.is_some() {
+        return None;
+    }
+    let caller = Caller {
+        name: token.name,
+        role: Role::parse(&token.role)?,
+    };
+    Some((token.hash.try_into().ok()?, caller))
+}
+
+/// The token of a call, kept so that a long stream can ask whether it is still valid.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    authenticator: Authenticator,
+    secret: Arc<str>,
+}
+
+impl Admission {
+    /// Ends when the token has been revoked.
+    pub async fn revoked(&self) {
+        loop {
+            tokio::time::sleep(REVOCATION_DELAY).await;
+            if let Ok(None) = self.authenticator.caller(&self.secret).await {
+                return;
+            }
+        }
+    }
+}
+
+/// Lets a call through when it carries a valid token, and says who calls ([`Caller`],
+/// [`Admission`]).
+pub async fn authenticate(
+    State(authenticator): State<Authenticator>,
+    mut request: HttpRequest,
+    next: Next,
+) -> HttpResponse {
+    let secret: Option<Arc<str>> = request
+        .headers()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(bearer)
+        .map(Arc::from);
+    let status = match secret {
+        None => Status::unauthenticated("send `authorization: Bearer <token>`"),
+        Some(secret) => match authenticator.caller(&secret).await {
+            Ok(Some(caller)) => {
+                request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(Admission {
+                    authenticator,
+                    secret,
+                });
+                return next.run(request).await;
+            }
+            Ok(None) => Status::unauthenticated("the token is unknown or revoked"),
+            Err(error) => {
+                tracing::error!(%error, "tokens cannot be read");
+                Status::unavailable("tokens cannot be read now")
+            }
+        },
+    };
+    status.into_http()
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }

@@ -197,4 +197,11 @@ pub fn address_key(address: &str) -> String {
 }
 
 mod csv;
+mod fields;
+mod import;
 mod jsonl;
+
+pub use csv::write_csv;
+pub use fields::{ContactFields, LONGEST_ACCOUNT, SubscriberFields, SubscriberParser};
+pub use import::{locate_errors, read_subscribers};
+pub use jsonl::write_jsonl;

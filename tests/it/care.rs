@@ -1,1 +1,231 @@
-//! (empty)
+//! What an agent is told to say, and how an account is found.
+
+use crate::operators::incident;
+use forewarn::care::{
+    Concern, Impact, Language, Standing, Told, is_affected, is_at_risk, standing, what_to_say,
+};
+use forewarn::incident::{CauseKind, Estimate, Incident, IncidentState};
+use std::sync::Arc;
+
+/// 2026-03-10T09:00:00Z, 10:00 in Rome.
+const NOW_MS: i64 = 1_773_133_200_000;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// An incident that began 48 minutes before [`NOW_MS`], at 09:12 in Rome.
+fn fault(state: IncidentState) -> Incident {
+    let mut fault = incident(1, state);
+    fault.onset_ms = NOW_MS - 48 * MINUTE_MS;
+    fault.cause.kind = CauseKind::FibreCut;
+    fault
+}
+
+fn concern(incident: Incident, impact: Impact, told: Told) -> Concern {
+    Concern {
+        incident: Arc::new(incident),
+        impact,
+        told,
+    }
+}
+
+fn told() -> Told {
+    Told {
+        fault_ms: Some(NOW_MS - 40 * MINUTE_MS),
+        retraction_ms: None,
+    }
+}
+
+#[track_caller]
+fn says(concerns: &[Concern], language: Language, expected: &str) {
+    let said = what_to_say(standing(concerns, NOW_MS), language, "Europe/Rome", NOW_MS);
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn an_affected_person_who_was_told_hears_since_when_why_until_when() {
+    let mut fault = fault(IncidentState::Confirmed);
+    fault.estimate = Some(Estimate {
+        from_ms: NOW_MS + 4 * HOUR_MS,
+        to_ms: NOW_MS + 4 * HOUR_MS + 90 * MINUTE_MS,
+    });
+    let concerns = [concern(fault, Impact::Lost, told())];
+    assert!(is_affected(&concerns));
+    says(
+        &concerns,
+        Language::English,
+        "A fault in our network has interrupted your service since 09:12 today. The cause is a \
+         damaged fibre cable. We expect it to work again between 14:00 and 15:30 today. We told \
+         you at 09:20 today, and will tell you when service is back. We are sorry for the \
+         interruption.",
+    );
+    says(
+        &concerns,
+        Language::Italian,
+        "Un guasto nella nostra rete interrompe il suo servizio dalle ore 09:12 di oggi. La causa \
+         è un cavo in fibra danneggiato. Prevediamo che torni a funzionare tra le ore 14:00 e le \
+         ore 15:30 di oggi. L'abbiamo avvisata alle ore 09:20 di oggi e la avviseremo quando il \
+         servizio tornerà. Ci scusiamo per il disagio.",
+    );
+}
+
+#[test]
+fn an_affected_person_who_was_not_told_gets_an_apology_and_no_reason() {
+    let mut fault = fault(IncidentState::Confirmed);
+    fault.onset_ms = NOW_MS - 12 * HOUR_MS;
+    fault.cause.kind = CauseKind::Unknown;
+    let concerns = [concern(fault, Impact::Lost, Told::default())];
+    says(
+        &concerns,
+        Language::English,
+        "A fault in our network has interrupted your service since 22:00 yesterday. The cause is \
+         not known yet. We do not know yet when it will work again. We are sorry for the \
+         interruption, and that you hear of it from us only now. You need not report it again.",
+    );
+    says(
+        &concerns,
+        Language::Italian,
+        "Un guasto nella nostra rete interrompe il suo servizio dalle ore 22:00 di ieri. La causa \
+         non è ancora nota. Non sappiamo ancora quando tornerà a funzionare. Ci scusiamo per il \
+         disagio e perché lo apprende da noi solo ora. Non occorre che lo segnali di nuovo.",
+    );
+}
+
+#[test]
+fn planned_work_is_no_fault() {
+    let mut work = fault(IncidentState::Confirmed);
+    work.cause.kind = CauseKind::PlannedWork;
+    let said = what_to_say(
+        standing(&[concern(work, Impact::Lost, told())], NOW_MS),
+        Language::English,
+        "Europe/Rome",
+        NOW_MS,
+    );
+    assert!(
+        said.starts_with("Planned work on our network has interrupted your service"),
+        "{said}"
+    );
+    assert!(!said.contains("fault"), "{said}");
+}
+
+#[test]
+fn an_estimate_that_has_begun_or_passed_is_said_differently() {
+    let until = |from_ms, to_ms| {
+        let mut fault = fault(IncidentState::Confirmed);
+        fault.estimate = Some(Estimate { from_ms, to_ms });
+        what_to_say(
+            standing(&[concern(fault, Impact::Lost, told())], NOW_MS),
+            Language::English,
+            "Europe/Rome",
+            NOW_MS,
+        )
+    };
+    let said = until(NOW_MS - HOUR_MS, NOW_MS + HOUR_MS);
+    assert!(said.contains("work again by 11:00 today."), "{said}");
+    let said = until(NOW_MS - HOUR_MS, NOW_MS - 1);
+    assert!(
+        said.contains("It takes longer than we had expected"),
+        "{said}"
+    );
+    let said = until(NOW_MS + HOUR_MS, NOW_MS + HOUR_MS);
+    assert!(said.contains("at about 11:00 today."), "{said}");
+    let said = until(NOW_MS + 13 * HOUR_MS, NOW_MS + 49 * HOUR_MS);
+    assert!(
+        said.contains("between 23:00 today and 11:00 on 12 March."),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_suspicion_promises_nothing() {
+    let mut suspected = fault(IncidentState::Suspected);
+    suspected.estimate = Some(Estimate {
+        from_ms: NOW_MS + HOUR_MS,
+        to_ms: NOW_MS + 2 * HOUR_MS,
+    });
+    let concerns = [concern(suspected, Impact::Lost, Told::default())];
+    assert!(!is_affected(&concerns));
+    says(
+        &concerns,
+        Language::English,
+        "We are checking a possible fault that may concern your connection. It is not confirmed, \
+         so I cannot give you a cause or a time yet.",
+    );
+    says(
+        &concerns,
+        Language::Italian,
+        "Stiamo verificando un possibile guasto che potrebbe riguardare la sua linea. Non è \
+         confermato, perciò non posso ancora indicarle una causa o un orario.",
+    );
+}
+
+#[test]
+fn what_matters_most_comes_first() {
+    let lost = concern(fault(IncidentState::Confirmed), Impact::Lost, told());
+    let suspected = concern(fault(IncidentState::Suspected), Impact::Lost, told());
+    let at_risk = concern(fault(IncidentState::Confirmed), Impact::AtRisk, told());
+    let mut over = fault(IncidentState::Restored);
+    over.restored_ms = Some(NOW_MS - MINUTE_MS);
+    let over = concern(over, Impact::Past, told());
+    let mut all = vec![over, at_risk, suspected, lost];
+    assert!(matches!(standing(&all, NOW_MS), Standing::Affected(_)));
+    assert!(!is_at_risk(&all));
+    all.pop();
+    assert!(matches!(standing(&all, NOW_MS), Standing::Suspected(_)));
+    assert!(is_at_risk(&all));
+    all.pop();
+    assert!(matches!(standing(&all, NOW_MS), Standing::AtRisk(_)));
+    all.pop();
+    assert!(matches!(standing(&all, NOW_MS), Standing::Restored(_)));
+    all.pop();
+    assert_eq!(standing(&all, NOW_MS), Standing::Unconcerned);
+}
+
+#[test]
+fn what_is_over_is_mentioned_for_a_day() {
+    let mut over = fault(IncidentState::Restored);
+    over.restored_ms = Some(NOW_MS - 2 * MINUTE_MS);
+    says(
+        &[concern(over.clone(), Impact::Past, told())],
+        Language::English,
+        "A fault in our network interrupted your service from 09:12 today to 09:58 today. By our \
+         data it works again. We are sorry for the interruption. If it does not work for you, \
+         please check that the router has power and its cables are firm, switch it off for thirty \
+         seconds and on again; if that does not help, I will have your line tested.",
+    );
+    over.restored_ms = Some(NOW_MS - 25 * HOUR_MS);
+    assert_eq!(
+        standing(&[concern(over, Impact::Past, told())], NOW_MS),
+        Standing::Unconcerned
+    );
+}
+
+#[test]
+fn only_who_was_told_hears_of_a_mistake() {
+    let rejected = || fault(IncidentState::Rejected);
+    let retracted = Told {
+        retraction_ms: Some(NOW_MS - MINUTE_MS),
+        ..told()
+    };
+    let concerns = [concern(rejected(), Impact::Past, retracted)];
+    let said = what_to_say(
+        standing(&concerns, NOW_MS),
+        Language::choose(&["", "it-IT"]),
+        "Europe/Rome",
+        NOW_MS,
+    );
+    assert!(said.contains("non riguarda la sua linea"), "{said}");
+    assert_eq!(
+        standing(
+            &[concern(rejected(), Impact::Past, Told::default())],
+            NOW_MS
+        ),
+        Standing::Unconcerned
+    );
+}
+
+#[test]
+fn a_language_nobody_speaks_falls_back() {
+    assert_eq!(Language::choose(&["de", "it"]), Language::Italian);
+    assert_eq!(Language::choose(&["de-AT", "fr"]), Language::English);
+    assert_eq!(Language::choose(&["en-GB", "it"]), Language::English);
+}

@@ -1,1 +1,6 @@
-//! (empty)
+//! Estimators, assignment, complaints and the report.
+
+mod complaints;
+mod end_to_end;
+mod estimators;
+mod holdout;

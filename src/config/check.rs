@@ -1,0 +1,352 @@
+//! What values the settings may have, alone and together.
+
+use super::{Config, EmailTransport};
+use std::net::SocketAddr;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// A setting with a value that it may not have.
+pub(super) struct Problem {
+    pub(super) key: &'static str,
+    pub(super) expected: String,
+}
+
+/// What a single setting must be.
+enum Form {
+    Whole { least: i64, most: i64 },
+    Number { above: f64, most: f64 },
+    OneOf(&'static [&'static str]),
+    Filled,
+    Address,
+    DatabaseUrl,
+    WebUrl,
+    MailUrl,
+    MailAddress,
+    OptionalMailAddress,
+    Language,
+    Filter,
+}
+
+const YEAR_S: i64 = 366 * 86_400;
+
+const FORMS: &[(&str, Form)] = &[
+    ("database.url", Form::DatabaseUrl),
+    ("rpc.listen", Form::Address),
+    (
+        "rpc.max_message_mib",
+        Form::Whole {
+            least: 1,
+            most: 1_024,
+        },
+    ),
+    ("web.listen", Form::Address),
+    ("web.public_url", Form::WebUrl),
+    (
+        "ingest.queue_events",
+        Form::Whole {
+            least: 1_000,
+            most: 10_000_000,
+        },
+    ),
+    (
+        "ingest.batch_events",
+        Form::Whole {
+            least: 1,
+            most: 1_000_000,
+        },
+    ),
+    (
+        "ingest.telemetry_retention_days",
+        Form::Whole {
+            least: 1,
+            most: 3_660,
+        },
+    ),
+    (
+        "correlation.hold_down_s",
+        Form::Whole {
+            least: 0,
+            most: 86_400,
+        },
+    ),
+    (
+        "correlation.restore_quiet_s",
+        Form::Whole {
+            least: 0,
+            most: 86_400,
+        },
+    ),
+    (
+        "correlation.reopen_within_s",
+        Form::Whole {
+            least: 0,
+            most: YEAR_S,
+        },
+    ),
+    (
+        "correlation.flap_count",
+        Form::Whole {
+            least: 2,
+            most: 1_000,
+        },
+    ),
+    (
+        "correlation.flap_window_s",
+        Form::Whole {
+            least: 1,
+            most: 86_400,
+        },
+    ),
+    (
+        "correlation.unstable_quiet_s",
+        Form::Whole {
+            least: 1,
+            most: 86_400,
+        },
+    ),
+    (
+        "correlation.child_share",
+        Form::Number {
+            above: 0.0,
+            most: 1.0,
+        },
+    ),
+    ("notice.experiment", Form::Filled),
+    (
+        "notice.holdout_percent",
+        Form::Number {
+            above: -0.0,
+            most: 50.0,
+        },
+    ),
+    (
+        "notice.minimum_subscribers",
+        Form::Whole {
+            least: 1,
+            most: 1_000_000_000,
+        },
+    ),
+    (
+        "notice.update_interval_s",
+        Form::Whole {
+            least: 60,
+            most: YEAR_S,
+        },
+    ),
+    ("notice.default_language", Form::Language),
+    (
+        "notice.frequency_cap_per_day",
+        Form::Whole {
+            least: 1,
+            most: 1_000,
+        },
+    ),
+    (
+        "notice.useless_after_s",
+        Form::Whole {
+            least: 60,
+            most: YEAR_S,
+        },
+    ),
+    ("notice.provider_name", Form::Filled),
+    ("notice.provider_url", Form::WebUrl),
+    ("notice.provider_phone", Form::Filled),
+    ("notice.from_address", Form::MailAddress),
+    ("notice.reply_to", Form::OptionalMailAddress),
+    ("email.transport", Form::OneOf(&["file", "smtp"])),
+    ("email.url", Form::MailUrl),
+    ("email.tls", Form::OneOf(&["starttls", "tls", "none"])),
+    (
+        "email.connections",
+        Form::Whole {
+            least: 1,
+            most: 1_000,
+        },
+    ),
+    (
+        "email.timeout_s",
+        Form::Whole {
+            least: 1,
+            most: 600,
+        },
+    ),
+    (
+        "email.max_attempts",
+        Form::Whole {
+            least: 1,
+            most: 100,
+        },
+    ),
+    (
+        "effect.window_s",
+        Form::Whole {
+            least: 60,
+            most: YEAR_S,
+        },
+    ),
+    ("log.format", Form::OneOf(&["text", "json"])),
+    ("log.filter", Form::Filter),
+    (
+        "shutdown.grace_s",
+        Form::Whole {
+            least: 1,
+            most: 600,
+        },
+    ),
+];
+
+/// Settings whose value has not the form it needs.
+pub(super) fn forms(settings: &Table) -> Vec<Problem> {
+    FORMS
+        .iter()
+        .filter_map(|(key, form)| {
+            let (section, name) = key.split_once('.')?;
+            let value = settings.get(section)?.get(name)?;
+            let expected = form.expected_instead_of(value)?;
+            Some(Problem { key, expected })
+        })
+        .collect()
+}
+
+impl Form {
+    fn expected_instead_of(&self, value: &Value) -> Option<String> {
+        let text = value.as_str().unwrap_or_default();
+        let (holds, expected) = match self {
+            Self::Whole { least, most } => (
+                value
+                    .as_integer()
+                    .is_some_and(|n| (*least..=*most).contains(&n)),
+                format!("a whole number from {least} to {most}"),
+            ),
+            Self::Number { above, most } => {
+                let zero_too = above.is_sign_negative();
+                let words = if zero_too { "from" } else { "above" };
+                (
+                    value
+                        .as_float()
+                        .is_some_and(|n| (n > *above || (zero_too && n == 0.0)) && n <= *most),
+                    format!("a number {words} {} to {most}", above.abs()),
+                )
+            }
+            Self::OneOf(names) => (names.contains(&text), names.join(" or ")),
+            Self::Filled => (
+                !text.trim().is_empty(),
+                "a text that is not empty".to_owned(),
+            ),
+            Self::Address => (
+                text.parse::<SocketAddr>().is_ok(),
+                "an address and a port, for instance 127.0.0.1:50551".to_owned(),
+            ),
+            Self::DatabaseUrl => (
+                ["sqlite:", "postgres:", "postgresql:"]
+                    .iter()
+                    .any(|s| text.starts_with(s)),
+                "sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
+            ),
+            Self::WebUrl => (
+                is_web_url(text),
+                "http:// or https:// and a host, without a slash at the end".to_owned(),
+            ),
+            Self::MailUrl => (
+                text.is_empty()
+                    || text
+                        .strip_prefix("smtp://")
+                        .is_some_and(|rest| !rest.is_empty()),
+                "smtp://USER:PASSWORD@HOST:PORT".to_owned(),
+            ),
+            Self::MailAddress => (is_mail_address(text), "a mail address".to_owned()),
+            Self::OptionalMailAddress => (
+                text.is_empty() || is_mail_address(text),
+                "a mail address, or nothing".to_owned(),
+            ),
+            Self::Language => (
+                (2..=35).contains(&text.len())
+                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+                "a language tag, for instance it or en-GB".to_owned(),
+            ),
+            Self::Filter => (
+                tracing_subscriber::EnvFilter::try_new(text).is_ok(),
+                "tracing directives, for instance info,forewarn=debug".to_owned(),
+            ),
+        };
+        (!holds).then_some(expected)
+    }
+}
+
+fn is_web_url(text: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme))
+        .is_some_and(|rest| {
+            !rest.is_empty() && !rest.ends_with('/') && !rest.contains(char::is_whitespace)
+        })
+}
+
+fn is_mail_address(text: &str) -> bool {
+    text.parse::<lettre::Address>().is_ok()
+}
+
+/// Settings that do not fit each other.
+pub(super) fn relations(config: &Config) -> Vec<Problem> {
+    let mut wrong = Vec::new();
+    let mut check = |holds: bool, key: &'static str, expected: &str| {
+        if !holds {
+            wrong.push(Problem {
+                key,
+                expected: expected.to_owned(),
+            });
+        }
+    };
+    let set = |path: &Path| !path.as_os_str().is_empty();
+    let rpc = &config.rpc;
+    let has_certificate = set(&rpc.tls_certificate);
+    check(
+        has_certificate || !set(&rpc.tls_key),
+        "rpc.tls_certificate",
+        "a PEM file, since rpc.tls_key is set",
+    );
+    check(
+        set(&rpc.tls_key) || !has_certificate,
+        "rpc.tls_key",
+        "a PEM file, since rpc.tls_certificate is set",
+    );
+    check(
+        has_certificate || !set(&rpc.client_ca),
+        "rpc.client_ca",
+        "nothing, since rpc.tls_certificate is not set",
+    );
+    check(
+        has_certificate || rpc.listen.ip().is_loopback() || rpc.allow_plaintext_beyond_loopback,
+        "rpc.listen",
+        "an address of loopback such as 127.0.0.1:50551, or TLS (rpc.tls_certificate and \
+         rpc.tls_key), or rpc.allow_plaintext_beyond_loopback = true",
+    );
+    for (key, path) in [
+        ("rpc.tls_certificate", &rpc.tls_certificate),
+        ("rpc.tls_key", &rpc.tls_key),
+        ("rpc.client_ca", &rpc.client_ca),
+    ] {
+        check(!set(path) || path.is_file(), key, "a file that exists");
+    }
+    check(
+        rpc.listen.port() == 0 || rpc.listen != config.web.listen,
+        "web.listen",
+        "another address than rpc.listen",
+    );
+    check(
+        config.ingest.batch_events <= config.ingest.queue_events,
+        "ingest.batch_events",
+        "at most ingest.queue_events",
+    );
+    check(
+        config.email.transport == EmailTransport::File || !config.email.url.is_empty(),
+        "email.url",
+        "smtp://USER:PASSWORD@HOST:PORT, since email.transport is smtp",
+    );
+    check(
+        config.email.transport == EmailTransport::Smtp || set(&config.email.directory),
+        "email.directory",
+        "a folder, since email.transport is file",
+    );
+    wrong
+}

@@ -1,0 +1,396 @@
+//! `IncidentService`: what operators see of incidents, and what they do about them.
+//!
+//! Invariants: a command is answered after its commit; a watcher that is slow gets the latest state
+//! of each incident, never an error for being slow.
+
+mod affected;
+mod message;
+mod watch;
+
+pub(in crate::rpc) use message::{state_message, to_message};
+
+use super::auth::{Role, require};
+use crate::clock::Clock;
+use crate::incident::{
+    CauseKind, CommandError, Estimate, Incident, IncidentNo, IncidentState, OperatorAction,
+    OperatorCommand,
+};
+use crate::pipeline::live::{CommandSender, LiveReceiver, PendingCommand};
+use crate::proto::v1;
+use crate::proto::v1::incident_service_server::{IncidentService, IncidentServiceServer};
+use crate::store::{IncidentFilter, Store, StoreError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// Time for a command to be taken, and again for it to be committed.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages of a stream that wait for a slow client.
+const STREAM_AHEAD: usize = 256;
+const READERS: [Role; 2] = [Role::Operator, Role::Care];
+const DEFAULT_PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 500;
+/// Bytes of a note, a reason or a text of a cause.
+const LONGEST_TEXT: usize = 4_096;
+
+/// What the service needs.
+#[derive(Clone, Debug)]
+pub struct IncidentApi {
+    pub store: Store,
+    pub live: LiveReceiver,
+    pub commands: CommandSender,
+    pub clock: Clock,
+    /// Holds the tasks that feed streams.
+    pub tasks: TaskTracker,
+    /// Ends the streams.
+    pub shutdown: CancellationToken,
+}
+
+impl IncidentApi {
+    /// The service, ready to be added to a server.
+    pub fn service(self) -> IncidentServiceServer<Self> {
+        IncidentServiceServer::new(self)
+    }
+
+    async fn find(&self, no: IncidentNo) -> Result<Incident, Status> {
+        self.store
+            .incident(no)
+            .await
+            .map_err(store_failed)?
+            .ok_or_else(|| Status::not_found(CommandError::NoSuchIncident(no).to_string()))
+    }
+
+    /// Hands a command to the correlator and waits for its commit.
+    async fn carry_out(
+        &self,
+        by: String,
+        incident: IncidentNo,
+        action: OperatorAction,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let (answer, committed) = oneshot::channel();
+        let command = OperatorCommand {
+            incident,
+            by,
+            action,
+        };
+        let pending = PendingCommand { command, answer };
+        self.commands
+            .send_timeout(pending, COMMAND_TIMEOUT)
+            .await
+            .map_err(|_| Status::unavailable("the correlator takes no commands now; try again"))?;
+        let outcome = tokio::time::timeout(COMMAND_TIMEOUT, committed)
+            .await
+            .map_err(|_| {
+                Status::deadline_exceeded(format!(
+                    "the command was taken, but not committed in time; look at {incident} before \
+                     sending it again"
+                ))
+            })?
+            .map_err(|_| Status::unavailable("the correlator stopped before it committed"))?;
+        let incident = outcome.map_err(|error| refused(&error))?;
+        Ok(Response::new(to_message(&incident)))
+    }
+}
+
+#[tonic::async_trait]
+impl IncidentService for IncidentApi {
+    type WatchIncidentsStream = ReceiverStream<Result<v1::IncidentChange, Status>>;
+    type ListAffectedStream = ReceiverStream<Result<v1::AffectedSubscriber, Status>>;
+
+    async fn list_incidents(
+        &self,
+        request: Request<v1::ListIncidentsRequest>,
+    ) -> Result<Response<v1::ListIncidentsResponse>, Status> {
+        require(&request, &READERS).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let filter = incident_filter(&request)?;
+        let size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)?;
+        let before = match request.page_token.as_str() {
+            "" => None,
+            token => Some(IncidentNo::parse(token).ok_or_else(|| bad_page_token())?),
+        };
+        let mut incidents = self
+            .store
+            .list_incidents(&filter, before, i64::from(size) + 1)
+            .await
+            .map_err(store_failed)?;
+        let more = incidents.len() > size as usize;
+        incidents.truncate(size as usize);
+        let next_page_token = match incidents.last() {
+            Some(last) if more => last.no.0.to_string(),
+            _ => String::new(),
+        };
+        let numbers: Vec<IncidentNo> = incidents.iter().map(|incident| incident.no).collect();
+        let mut counts = self
+            .store
+            .notice_counts(&numbers)
+            .await
+            .map_err(store_failed)?;
+        let incidents = incidents
+            .iter()
+            .map(|incident| v1::Incident {
+                notices: counts.remove(&incident.no).unwrap_or_default(),
+                ..to_message(incident)
+            })
+            .collect();
+        Ok(Response::new(v1::ListIncidentsResponse {
+            incidents,
+            next_page_token,
+        }))
+    }
+
+    async fn get_incident(
+        &self,
+        request: Request<v1::GetIncidentRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        require(&request, &READERS).map_err(|status| *status)?;
+        let no = incident_no("id", &request.get_ref().id)?;
+        let incident = self.find(no).await?;
+        let timeline = self.store.timeline(no).await.map_err(store_failed)?;
+        let sources = self.store.source_names().await.map_err(store_failed)?;
+        let mut counts = self
+            .store
+            .notice_counts(&[no])
+            .await
+            .map_err(store_failed)?;
+        Ok(Response::new(v1::Incident {
+            timeline: timeline.iter().map(message::timeline_message).collect(),
+            evidence: message::evidence_messages(&incident, &sources),
+            notices: counts.remove(&no).unwrap_or_default(),
+            ..to_message(&incident)
+        }))
+    }
+
+    async fn watch_incidents(
+        &self,
+        request: Request<v1::WatchIncidentsRequest>,
+    ) -> Result<Response<Self::WatchIncidentsStream>, Status> {
+        require(&request, &READERS).map_err(|status| *status)?;
+        Ok(Response::new(watch::start(self)))
+    }
+
+    async fn list_affected(
+        &self,
+        request: Request<v1::ListAffectedRequest>,
+    ) -> Result<Response<Self::ListAffectedStream>, Status> {
+        require(&request, &READERS).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("incident_id", &request.incident_id)?;
+        let filter = affected::Filter::parse(&request)?;
+        let incident = self.find(no).await?;
+        Ok(Response::new(affected::start(self, incident, filter)))
+    }
+
+    async fn confirm_incident(
+        &self,
+        request: Request<v1::ConfirmIncidentRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let note = text("note", request.note, 0)?;
+        self.carry_out(caller.name, no, OperatorAction::Confirm { note })
+            .await
+    }
+
+    async fn reject_incident(
+        &self,
+        request: Request<v1::RejectIncidentRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let reason = text("reason", request.reason, 1)?;
+        self.carry_out(caller.name, no, OperatorAction::Reject { reason })
+            .await
+    }
+
+    async fn set_cause(
+        &self,
+        request: Request<v1::SetCauseRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let kind = CauseKind::parse(&request.kind).ok_or_else(|| {
+            let kinds = CauseKind::ALL.map(CauseKind::as_str).join(", ");
+            invalid("kind", &request.kind, &format!("one of {kinds}"))
+        })?;
+        let text = text("text", request.text, 0)?;
+        self.carry_out(caller.name, no, OperatorAction::SetCause { kind, text })
+            .await
+    }
+
+    async fn set_estimate(
+        &self,
+        request: Request<v1::SetEstimateRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let estimate = estimate(&request, self.clock.now_ms())?;
+        self.carry_out(caller.name, no, OperatorAction::SetEstimate(estimate))
+            .await
+    }
+
+    async fn add_note(
+        &self,
+        request: Request<v1::AddNoteRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let text = text("text", request.text, 1)?;
+        self.carry_out(caller.name, no, OperatorAction::AddNote { text })
+            .await
+    }
+
+    async fn resolve_incident(
+        &self,
+        request: Request<v1::ResolveIncidentRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let reason = text("reason", request.reason, 0)?;
+        self.carry_out(caller.name, no, OperatorAction::Resolve { reason })
+            .await
+    }
+}
+
+fn incident_filter(request: &v1::ListIncidentsRequest) -> Result<IncidentFilter, Status> {
+    let mut states = Vec::with_capacity(request.states.len());
+    for state in request.states() {
+        states.push(state_of(state).ok_or_else(|| {
+            invalid(
+                "states",
+                state.as_str_name(),
+                "states other than INCIDENT_STATE_UNSPECIFIED; none for all",
+            )
+        })?);
+    }
+    if states.len() != request.states.len() {
+        return Err(invalid("states", "", "numbers of states that exist"));
+    }
+    let (from_ms, to_ms) = period(request.from_ms, request.to_ms)?;
+    Ok(IncidentFilter {
+        states,
+        from_ms,
+        to_ms,
+    })
+}
+
+fn state_of(state: v1::IncidentState) -> Option<IncidentState> {
+    match state {
+        v1::IncidentState::Unspecified => None,
+        v1::IncidentState::Suspected => Some(IncidentState::Suspected),
+        v1::IncidentState::Confirmed => Some(IncidentState::Confirmed),
+        v1::IncidentState::Restored => Some(IncidentState::Restored),
+        v1::IncidentState::Rejected => Some(IncidentState::Rejected),
+    }
+}
+
+fn estimate(request: &v1::SetEstimateRequest, now_ms: i64) -> Result<Option<Estimate>, Status> {
+    let (from_ms, to_ms) = (request.from_ms, request.to_ms);
+    if from_ms == 0 && to_ms == 0 {
+        return Ok(None);
+    }
+    if from_ms <= now_ms {
+        return Err(invalid(
+            "from_ms",
+            &from_ms.to_string(),
+            "an instant in the future, or 0 in both fields",
+        ));
+    }
+    if to_ms < from_ms {
+        return Err(invalid(
+            "to_ms",
+            &to_ms.to_string(),
+            "an instant not before from_ms",
+        ));
+    }
+    Ok(Some(Estimate { from_ms, to_ms }))
+}
+
+fn text(field: &str, text: String, least: usize) -> Result<String, Status> {
+    let text = text.trim().to_owned();
+    if text.len() < least || text.len() > LONGEST_TEXT {
+        let expected = format!("a text of {least} to {LONGEST_TEXT} bytes");
+        return Err(invalid(field, "", &expected));
+    }
+    Ok(text)
+}
+
+/// The number in an id such as `INC-42`.
+pub(in crate::rpc) fn incident_no(field: &str, id: &str) -> Result<IncidentNo, Status> {
+    IncidentNo::parse(id).ok_or_else(|| invalid(field, id, "an id such as INC-42"))
+}
+
+/// The size of a page, where 0 asks for the default.
+pub(in crate::rpc) fn page_size(asked: u32, default: u32, largest: u32) -> Result<u32, Status> {
+    match asked {
+        0 => Ok(default),
+        size if size <= largest => Ok(size),
+        size => Err(invalid(
+            "page_size",
+            &size.to_string(),
+            &format!("at most {largest}"),
+        )),
+    }
+}
+
+/// A period in which 0 leaves an end open.
+pub(in crate::rpc) fn period(
+    from_ms: i64,
+    to_ms: i64,
+) -> Result<(Option<i64>, Option<i64>), Status> {
+    let end = |ms: i64| (ms != 0).then_some(ms);
+    match (end(from_ms), end(to_ms)) {
+        (Some(from), Some(to)) if from > to => Err(invalid(
+            "to_ms",
+            &to.to_string(),
+            "an instant not before from_ms",
+        )),
+        ends => Ok(ends),
+    }
+}
+
+/// A page token that this server did not make.
+pub(in crate::rpc) fn bad_page_token() -> Status {
+    invalid("page_token", "", "the next_page_token of the previous page")
+}
+
+/// One field of a request that cannot be used.
+pub(in crate::rpc) fn invalid(field: &str, value: &str, expected: &str) -> Status {
+    let value: String = value.chars().take(80).collect();
+    let description = if value.is_empty() {
+        format!("expected {expected}")
+    } else {
+        format!("`{value}`: expected {expected}")
+    };
+    Status::with_error_details(
+        Code::InvalidArgument,
+        format!("{field}: {description}"),
+        ErrorDetails::with_bad_request_violation(field, description),
+    )
+}
+
+/// The store could not answer; what it said goes into the log, not to the caller.
+pub(in crate::rpc) fn store_failed(error: StoreError) -> Status {
+    tracing::error!(error = &error as &dyn std::error::Error, "store failed");
+    match error {
+        StoreError::Corrupt { .. } => Status::internal("stored data cannot be read"),
+        _ => Status::unavailable("the database does not answer; try again"),
+    }
+}
+
+fn refused(error: &CommandError) -> Status {
+    match error {
+        CommandError::NoSuchIncident(_) => Status::not_found(error.to_string()),
+        CommandError::WrongState { .. } => Status::failed_precondition(error.to_string()),
+    }
+}

@@ -1,0 +1,64 @@
+//! Deletes the rows of dataset versions that were replaced.
+//!
+//! Invariant: only versions below the current one; those above it are being built.
+
+use crate::store::{Result, Store, Tx, on_tx};
+use sqlx::AssertSqlSafe;
+
+/// Table, the rest of its key, and the dataset it belongs to.
+const VERSIONED: [(&str, &str, &str); 6] = [
+    ("site", "site_no", "topology"),
+    ("element", "element_no", "topology"),
+    ("link", "link_no", "topology"),
+    ("risk_group", "group_no", "topology"),
+    ("contact_point", "subscriber_no, contact_no", "subscribers"),
+    ("subscriber", "subscriber_no", "subscribers"),
+];
+
+impl Store {
+    /// Deletes at most `limit` rows of each table; returns how many there were.
+    pub async fn sweep_old_versions(&self, limit: u32) -> Result<u64> {
+        let mut deleted = 0;
+        for table in VERSIONED {
+            if self.has_old_rows(table).await? {
+                let mut tx = self.begin().await?;
+                deleted += delete_old_rows(&mut tx, table, limit).await?;
+                tx.commit().await?;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Looked up first: most of the time there are none, and writing would hold up the alarms.
+    async fn has_old_rows(&self, (table, _, dataset): (&str, &str, &str)) -> Result<bool> {
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM {table} WHERE version <
+               (SELECT version FROM dataset WHERE kind = $1))"
+        );
+        Ok(
+            crate::store::on_read!(self, conn => sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(dataset)
+            .fetch_one(conn)
+            .await?),
+        )
+    }
+}
+
+async fn delete_old_rows(
+    tx: &mut Tx,
+    (table, key, dataset): (&str, &str, &str),
+    limit: u32,
+) -> Result<u64> {
+    let sql = format!(
+        "DELETE FROM {table} WHERE (version, {key}) IN
+           (SELECT version, {key} FROM {table}
+            WHERE version < (SELECT version FROM dataset WHERE kind = $1)
+            ORDER BY version, {key} LIMIT $2)"
+    );
+    Ok(on_tx!(tx, conn => sqlx::query(AssertSqlSafe(sql))
+        .bind(dataset)
+        .bind(i64::from(limit))
+        .execute(conn)
+        .await?
+        .rows_affected()))
+}

@@ -1,0 +1,514 @@
+//! From the raw fields of records, whatever format or connection they came by, to a network.
+
+use super::record::{RecordErrors, RecordSink, check_id, check_text, one_of};
+use super::{
+    Element, ElementKind, GroupKind, Link, NetworkDefinition, Position, Redundancy,
+    SharedRiskGroup, Site,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Longest id, in bytes.
+pub const LONGEST_ID: usize = 256;
+/// Longest name, in bytes.
+const LONGEST_NAME: usize = 256;
+
+const RECORD_TYPES: [&str; 4] = ["site", "element", "link", "group"];
+
+/// One record as it was written down: nothing is checked yet, an empty text is one not given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TopologyFields {
+    /// "site", "element", "link" or "group".
+    #[serde(rename = "type")]
+    pub record_type: String,
+    pub id: String,
+    /// Of an element or a group.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// Not of a link.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Of a site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<PositionFields>,
+    /// Of an element.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub site: String,
+    /// Of an element.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<bool>,
+    /// Of an element or a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transit: Option<bool>,
+    /// Of an element.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub redundancy: String,
+    /// Of a link.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub a: String,
+    /// Of a link.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub b: String,
+    /// Of a group.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+}
+
+/// A position of which either half may be missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PositionFields {
+    /// Degrees north.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
+}
+
+impl From<&Site> for TopologyFields {
+    fn from(site: &Site) -> Self {
+        Self {
+            record_type: "site".to_owned(),
+            id: site.id.clone(),
+            name: site.name.clone(),
+            position: site.position.map(PositionFields::from),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&Element> for TopologyFields {
+    fn from(element: &Element) -> Self {
+        Self {
+            record_type: "element".to_owned(),
+            id: element.id.clone(),
+            kind: element.kind.as_str().to_owned(),
+            name: element.name.clone(),
+            site: element.site.clone().unwrap_or_default(),
+            gateway: element.gateway.then_some(true),
+            transit: element.transit,
+            redundancy: element
+                .redundancy
+                .map(redundancy_name)
+                .unwrap_or_default()
+                .to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&Link> for TopologyFields {
+    fn from(link: &Link) -> Self {
+        Self {
+            record_type: "link".to_owned(),
+            id: link.id.clone(),
+            transit: link.transit,
+            a: link.a.clone(),
+            b: link.b.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&SharedRiskGroup> for TopologyFields {
+    fn from(group: &SharedRiskGroup) -> Self {
+        Self {
+            record_type: "group".to_owned(),
+            id: group.id.clone(),
+            kind: group.kind.as_str().to_owned(),
+            name: group.name.clone(),
+            members: group.members.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Position> for PositionFields {
+    fn from(position: Position) -> Self {
+        Self {
+            latitude: Some(position.latitude),
+            longitude: Some(position.longitude),
+        }
+    }
+}
+
+/// Checks records one by one, and at the end how they refer to each other.
+#[derive(Debug)]
+pub struct TopologyParser {
+    errors: RecordErrors,
+    definition: NetworkDefinition,
+    lines: Lines,
+}
+
+/// Line of each record, so that what only shows at the end can still be located.
+#[derive(Debug, Default)]
+struct Lines {
+    sites: Vec<u64>,
+    elements: Vec<u64>,
+    links: Vec<u64>,
+    groups: Vec<u64>,
+}
+
+impl TopologyParser {
+    /// A parser for the records of a file of that name.
+    pub fn of_file(name: &str) -> Self {
+        Self::new(RecordErrors::of_file(name))
+    }
+
+    /// A parser for records that come over the network.
+    pub fn of_stream() -> Self {
+        Self::new(RecordErrors::of_stream())
+    }
+
+    fn new(errors: RecordErrors) -> Self {
+        Self {
+            errors,
+            definition: NetworkDefinition::default(),
+            lines: Lines::default(),
+        }
+    }
+
+    /// Takes the next record. `line` is its line in the file or its number in the stream, from 1.
+    pub fn push(&mut self, line: u64, fields: TopologyFields) {
+        let errors = &mut self.errors;
+        check_id(errors, line, "id", &fields.id, LONGEST_ID);
+        check_text(errors, line, "name", &fields.name, LONGEST_NAME);
+        refuse_foreign(errors, line, &fields);
+        match fields.record_type.as_str() {
+            "site" => {
+                let position = parse_position(errors, line, fields.position);
+                self.lines.sites.push(line);
+                self.definition.sites.push(Site {
+                    id: fields.id,
+                    name: fields.name,
+                    position,
+                });
+            }
+            "element" => {
+                if let Some(element) = parse_element(errors, line, fields) {
+                    self.lines.elements.push(line);
+                    self.definition.elements.push(element);
+                }
+            }
+            "link" => {
+                check_ends(errors, line, &fields);
+                self.lines.links.push(line);
+                self.definition.links.push(Link {
+                    id: fields.id,
+                    a: fields.a,
+                    b: fields.b,
+                    transit: fields.transit,
+                });
+            }
+            "group" => {
+                if let Some(group) = parse_group(errors, line, fields) {
+                    self.lines.groups.push(line);
+                    self.definition.groups.push(group);
+                }
+            }
+            other => errors.add(line, "type", other, one_of(&RECORD_TYPES)),
+        }
+    }
+
+    /// The network, if every record is right and refers to records that are there.
+    ///
+    /// References are looked at only when the records themselves are right: an element that was
+    /// refused would else be missed once more by everything that refers to it.
+    pub fn finish(mut self) -> Result<NetworkDefinition, RecordErrors> {
+        if self.errors.is_empty() {
+            check_references(&self.definition, &self.lines, &mut self.errors);
+        }
+        self.errors.unless_any(self.definition)
+    }
+}
+
+impl RecordSink<TopologyFields> for TopologyParser {
+    fn errors(&mut self) -> &mut RecordErrors {
+        &mut self.errors
+    }
+
+    fn take(&mut self, line: u64, fields: TopologyFields) {
+        self.push(line, fields);
+    }
+}
+
+/// Refuses fields that mean nothing for the type of the record: most likely a slip that would
+/// otherwise be lost silently.
+fn refuse_foreign(errors: &mut RecordErrors, line: u64, fields: &TopologyFields) {
+    let record_type = fields.record_type.as_str();
+    let given = [
+        ("kind", !fields.kind.is_empty(), "element group"),
+        ("name", !fields.name.is_empty(), "site element group"),
+        ("position", fields.position.is_some(), "site"),
+        ("site", !fields.site.is_empty(), "element"),
+        ("gateway", fields.gateway.is_some(), "element"),
+        ("transit", fields.transit.is_some(), "element link"),
+        ("redundancy", !fields.redundancy.is_empty(), "element"),
+        ("a", !fields.a.is_empty(), "link"),
+        ("b", !fields.b.is_empty(), "link"),
+        ("members", !fields.members.is_empty(), "group"),
+    ];
+    for (field, is_given, types) in given {
+        if is_given
+            && RECORD_TYPES.contains(&record_type)
+            && !types.split(' ').any(|one| one == record_type)
+        {
+            errors.add(line, field, "", format!("nothing here for a {record_type}"));
+        }
+    }
+}
+
+/// A position from its halves; `None` when not given or wrong.
+pub(crate) fn parse_position(
+    errors: &mut RecordErrors,
+    line: u64,
+    fields: Option<PositionFields>,
+) -> Option<Position> {
+    let (latitude, longitude) = match fields? {
+        PositionFields {
+            latitude: None,
+            longitude: None,
+        } => return None,
+        PositionFields {
+            latitude: Some(latitude),
+            longitude: Some(longitude),
+        } => (latitude, longitude),
+        PositionFields { latitude: None, .. } => {
+            errors.add(
+                line,
+                "latitude",
+                "",
+                "a latitude where there is a longitude",
+            );
+            return None;
+        }
+        PositionFields { .. } => {
+            errors.add(
+                line,
+                "longitude",
+                "",
+                "a longitude where there is a latitude",
+            );
+            return None;
+        }
+    };
+    let mut right = true;
+    for (field, value, limit) in [
+        ("latitude", latitude, 90.0),
+        ("longitude", longitude, 180.0),
+    ] {
+        if !(-limit..=limit).contains(&value) {
+            errors.add(
+                line,
+                field,
+                &value.to_string(),
+                format!("degrees from -{limit} to {limit}"),
+            );
+            right = false;
+        }
+    }
+    if latitude == 0.0 && longitude == 0.0 {
+        let expected =
+            "a real position: 0,0 is what a failed geocoder writes; leave it out instead";
+        errors.add(line, "position", "", expected);
+        right = false;
+    }
+    right.then_some(Position {
+        latitude,
+        longitude,
+    })
+}
+
+/// The redundancy of that name; `None` when not given or wrong.
+pub(crate) fn parse_redundancy(
+    errors: &mut RecordErrors,
+    line: u64,
+    name: &str,
+) -> Option<Redundancy> {
+    match name {
+        "" => None,
+        "any" => Some(Redundancy::Any),
+        "all" => Some(Redundancy::All),
+        other => {
+            errors.add(line, "redundancy", other, one_of(&["any", "all"]));
+            None
+        }
+    }
+}
+
+/// Name of a redundancy in import formats.
+pub(crate) fn redundancy_name(redundancy: Redundancy) -> &'static str {
+    match redundancy {
+        Redundancy::Any => "any",
+        Redundancy::All => "all",
+    }
+}
+
+fn parse_element(errors: &mut RecordErrors, line: u64, fields: TopologyFields) -> Option<Element> {
+    let redundancy = parse_redundancy(errors, line, &fields.redundancy);
+    if !fields.site.is_empty() {
+        check_id(errors, line, "site", &fields.site, LONGEST_ID);
+    }
+    let Some(kind) = ElementKind::parse(&fields.kind) else {
+        let names = ElementKind::ALL.map(ElementKind::as_str);
+        errors.add(line, "kind", &fields.kind, one_of(&names));
+        return None;
+    };
+    Some(Element {
+        id: fields.id,
+        kind,
+        name: fields.name,
+        site: (!fields.site.is_empty()).then_some(fields.site),
+        gateway: fields.gateway.unwrap_or(false),
+        transit: fields.transit,
+        redundancy,
+    })
+}
+
+fn check_ends(errors: &mut RecordErrors, line: u64, fields: &TopologyFields) {
+    let a_is_right = check_id(errors, line, "a", &fields.a, LONGEST_ID);
+    let b_is_right = check_id(errors, line, "b", &fields.b, LONGEST_ID);
+    if a_is_right && b_is_right && fields.a == fields.b {
+        errors.add(line, "b", &fields.b, "another element than a");
+    }
+}
+
+fn parse_group(
+    errors: &mut RecordErrors,
+    line: u64,
+    fields: TopologyFields,
+) -> Option<SharedRiskGroup> {
+    for member in &fields.members {
+        check_id(errors, line, "members", member, LONGEST_ID);
+    }
+    if fields.members.is_empty() {
+        errors.add(
+            line,
+            "members",
+            "",
+            "at least one id of an element or a link",
+        );
+    }
+    let Some(kind) = GroupKind::parse(&fields.kind) else {
+        let names = GroupKind::ALL.map(GroupKind::as_str);
+        errors.add(line, "kind", &fields.kind, one_of(&names));
+        return None;
+    };
+    Some(SharedRiskGroup {
+        id: fields.id,
+        kind,
+        name: fields.name,
+        members: fields.members,
+    })
+}
+
+/// What a failing thing's id stands for, and the line that said so.
+#[derive(Clone, Copy, PartialEq)]
+enum Named {
+    Element(usize, u64),
+    Link(u64),
+    Group(u64),
+}
+
+impl Named {
+    fn line(self) -> u64 {
+        match self {
+            Self::Element(_, line) | Self::Link(line) | Self::Group(line) => line,
+        }
+    }
+}
+
+/// Checks that ids are unique and references resolve. Elements, links and groups share one space
+/// of ids, for an alarm names any of them by the id alone; sites have their own.
+fn check_references(network: &NetworkDefinition, lines: &Lines, errors: &mut RecordErrors) {
+    let mut sites: HashMap<&str, u64> = HashMap::with_capacity(network.sites.len());
+    for (site, &line) in network.sites.iter().zip(&lines.sites) {
+        if let Some(first) = sites.insert(&site.id, line) {
+            errors.add(line, "id", &site.id, unique_site_id(first));
+        }
+    }
+    let count = network.elements.len() + network.links.len() + network.groups.len();
+    let mut named: HashMap<&str, Named> = HashMap::with_capacity(count);
+    let mut name = |id, new: Named| {
+        if let Some(first) = named.insert(id, new) {
+            errors.add(new.line(), "id", id, unique_id(first.line()));
+        }
+    };
+    for (index, (element, &line)) in network.elements.iter().zip(&lines.elements).enumerate() {
+        name(&element.id, Named::Element(index, line));
+    }
+    for (link, &line) in network.links.iter().zip(&lines.links) {
+        name(&link.id, Named::Link(line));
+    }
+    for (group, &line) in network.groups.iter().zip(&lines.groups) {
+        name(&group.id, Named::Group(line));
+    }
+    for (element, &line) in network.elements.iter().zip(&lines.elements) {
+        if let Some(site) = &element.site
+            && !sites.contains_key(site.as_str())
+        {
+            errors.add(line, "site", site, "the id of a site of this import");
+        }
+    }
+    check_links(network, lines, &named, errors);
+    for (group, &line) in network.groups.iter().zip(&lines.groups) {
+        for member in &group.members {
+            let known = named.get(member.as_str());
+            if !matches!(known, Some(Named::Element(..) | Named::Link(_))) {
+                let expected = "the id of an element or a link of this import";
+                errors.add(line, "members", member, expected);
+            }
+        }
+    }
+}
+
+/// Checks the ends of links, and that no element is left ambiguous: one that carries no transit
+/// and can be served over several links must say whether it needs all of them or any.
+fn check_links(
+    network: &NetworkDefinition,
+    lines: &Lines,
+    named: &HashMap<&str, Named>,
+    errors: &mut RecordErrors,
+) {
+    let transits = |index: usize| {
+        let element = &network.elements[index];
+        element
+            .transit
+            .unwrap_or_else(|| element.kind.transits_by_default())
+    };
+    let mut incoming = vec![0_u32; network.elements.len()];
+    for (link, &line) in network.links.iter().zip(&lines.links) {
+        let mut end = |field, id: &str| match named.get(id) {
+            Some(Named::Element(index, _)) => Some(*index),
+            _ => {
+                errors.add(line, field, id, "the id of an element of this import");
+                None
+            }
+        };
+        let (a, b) = (end("a", &link.a), end("b", &link.b));
+        if let (Some(a), Some(b)) = (a, b) {
+            incoming[b] += 1;
+            if link.transit.unwrap_or(transits(a) && transits(b)) {
+                incoming[a] += 1;
+            }
+        }
+    }
+    for (index, element) in network.elements.iter().enumerate() {
+        let ambiguous = incoming[index] > 1 && !transits(index) && !element.gateway;
+        if ambiguous && element.redundancy.is_none() {
+            let expected = format!(
+                "any or all: {} has {} incoming links and carries no transit",
+                element.id, incoming[index]
+            );
+            errors.add(lines.elements[index], "redundancy", "", expected);
+        }
+    }
+}
+
+fn unique_id(first: u64) -> String {
+    format!("unique among elements, links and groups: line {first} has it too")
+}
+
+fn unique_site_id(first: u64) -> String {
+    format!("unique among sites: line {first} has it too")
+}
