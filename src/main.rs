@@ -1,3 +1,5 @@
 //! The `forewarn` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    forewarn::cli::main()
+}

@@ -169,7 +169,7 @@ CREATE TABLE holdout_assignment (
 
 -- One row per decision about one person and one stage; the pending ones are the outbox.
 -- `episode` counts reopenings and `stage_no` the repeatable stages, so that the unique key holds
--- "once" for each.
+-- "once" for each. `covered_by` is the other incident that told this person; `facts` is JSON.
 CREATE TABLE notice (
     notice_id        UUID    NOT NULL PRIMARY KEY,
     incident_no      BIGINT NOT NULL,
@@ -179,6 +179,7 @@ CREATE TABLE notice (
     stage_no         BIGINT NOT NULL,
     channel          TEXT    NOT NULL,
     decision         TEXT    NOT NULL,
+    covered_by       BIGINT,
     cluster          TEXT    NOT NULL,
     arm              TEXT    NOT NULL CHECK (arm IN ('told', 'held_out', 'not_assigned')),
     segment          TEXT    NOT NULL,
@@ -201,6 +202,7 @@ CREATE TABLE notice (
 CREATE INDEX notice_due ON notice (priority, available_at_ms) WHERE state = 'pending';
 CREATE INDEX notice_account ON notice (account, planned_at_ms);
 CREATE INDEX notice_incident ON notice (incident_no, planned_at_ms);
+CREATE INDEX notice_planned ON notice (planned_at_ms, notice_id);
 
 CREATE TABLE notice_attempt (
     notice_id UUID    NOT NULL,

@@ -1,1 +1,55 @@
-//! (empty)
+//! `forewarn import complaints`: a file of complaints, straight into the database.
+
+use crate::clock::Millis;
+use crate::effect::complaint::{MAX_ERRORS, read_csv};
+use crate::store::{ComplaintsTaken, Store};
+use anyhow::{Context as _, bail};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `forewarn import complaints`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ImportComplaintsArgs {
+    /// CSV file with a header: id, at_ms, channel (call, ticket, chat, mail, social), and any of
+    /// account, contact, latitude, longitude, category, text
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Reads the file and keeps its complaints, all or none. Returns the line to print.
+pub async fn import(file: &Path, store: &Store, now_ms: Millis) -> anyhow::Result<String> {
+    let name = file.display();
+    let input = File::open(file).with_context(|| format!("cannot open {name}"))?;
+    let complaints = match read_csv(BufReader::new(input)) {
+        Ok(complaints) => complaints,
+        Err(errors) => {
+            let more = if errors.len() == MAX_ERRORS {
+                " (there may be more)"
+            } else {
+                ""
+            };
+            let lines: Vec<String> = errors
+                .iter()
+                .map(|error| format!("\n  {name}: {error}"))
+                .collect();
+            bail!(
+                "nothing was imported; {} errors{more}:{}",
+                errors.len(),
+                lines.concat()
+            );
+        }
+    };
+    let taken = store
+        .take_complaints(&complaints, now_ms)
+        .await
+        .context("cannot keep the complaints")?;
+    Ok(summary(taken))
+}
+
+fn summary(taken: ComplaintsTaken) -> String {
+    format!(
+        "{} complaints added ({} of them matched to an incident), {} were known already",
+        taken.added, taken.matched, taken.duplicates
+    )
+}

@@ -258,6 +258,7 @@ fn complain(reasons: &[String], further: u64) -> anyhow::Result<()> {
         0 => String::new(),
         _ => format!(", the first {} are shown", reasons.len()),
     };
-    writeln!(out, "{total} errors{shown}; nothing was imported")?;
+    let errors = if total == 1 { "error" } else { "errors" };
+    writeln!(out, "{total} {errors}{shown}; nothing was imported")?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! held out; people who must be told are in neither arm.
 
 use crate::incident::IncidentNo;
+pub use crate::notice::Arm;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -15,34 +16,6 @@ pub struct Experiment {
     pub name: String,
     /// Share of clusters held out, 0 to 100; 0 tells everybody.
     pub holdout_percent: f64,
-}
-
-/// What was decided at random for a subscriber.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Arm {
-    Told,
-    HeldOut,
-    /// Told outside the experiment; counted in neither arm.
-    NotAssigned,
-}
-
-impl Arm {
-    /// Every arm.
-    pub const ALL: [Self; 3] = [Self::Told, Self::HeldOut, Self::NotAssigned];
-
-    /// Name in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Told => "told",
-            Self::HeldOut => "held_out",
-            Self::NotAssigned => "not_assigned",
-        }
-    }
-
-    /// The arm of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|arm| arm.as_str() == name)
-    }
 }
 
 /// Why a subscriber takes no part in the experiment.

@@ -1,1 +1,211 @@
-//! (empty)
+//! The truth gate: decides at the moment of sending whether a notice is still true and of use.
+//!
+//! Pure. Invariants: a stage goes out only after the fate of what goes before it is known; nobody
+//! hears "restored", an update or a retraction who was not told; nobody is told of a fault that is
+//! over.
+
+use super::plan::NoticePolicy;
+use super::quiet::{quiet_until, time_zone};
+use super::standing::{History, Standing};
+use super::{Addressee, Arm, Facts, NoticeState, PriorNotice, Stage};
+use crate::clock::Millis;
+use crate::incident::{Incident, IncidentState};
+
+/// What to do with a notice whose turn has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Send,
+    /// Look again at that instant.
+    Wait {
+        until_ms: Millis,
+        reason: &'static str,
+    },
+    /// Never; with the reason.
+    Cancel(&'static str),
+}
+
+/// All that the gate looks at, as of now.
+#[derive(Clone, Copy, Debug)]
+pub struct GateInput<'a> {
+    /// The notice, as it stands in the history.
+    pub notice: &'a PriorNotice,
+    pub useless_after_ms: Millis,
+    pub incident: Option<&'a Incident>,
+    /// Every notice of the incident to this person, this one included.
+    pub history: &'a [PriorNotice],
+    pub person: Option<&'a Addressee>,
+    /// Another open incident leaves the person without service.
+    pub lost_elsewhere: bool,
+    pub now_ms: Millis,
+    pub policy: &'a NoticePolicy,
+}
+
+/// How long a stage waits before it looks again whether the one before it is settled.
+pub const SETTLE_WAIT_MS: Millis = 5_000;
+
+/// Decides.
+pub fn decide(input: &GateInput<'_>) -> Verdict {
+    if input.now_ms > input.useless_after_ms {
+        return Verdict::Cancel("useless_after");
+    }
+    let person = match reachable(input) {
+        Ok(person) => person,
+        Err(reason) => return Verdict::Cancel(reason),
+    };
+    let Some(incident) = input.incident else {
+        return Verdict::Cancel("no_such_incident");
+    };
+    let history = History::new(input.history);
+    let verdict = match input.notice.stage {
+        Stage::First => first(input, incident, &history),
+        Stage::Update | Stage::Estimate => update(input, incident, &history),
+        Stage::Restored | Stage::Retraction => closing(input, incident, &history),
+    };
+    if verdict != Verdict::Send {
+        return verdict;
+    }
+    quiet(input, incident, person)
+}
+
+fn reachable<'a>(input: &GateInput<'a>) -> Result<&'a Addressee, &'static str> {
+    let person = input.person.ok_or("no_such_account")?;
+    if input.notice.person.arm == Arm::HeldOut {
+        Err("held_out")
+    } else if !person.consent {
+        Err("no_consent")
+    } else if person.opted_out {
+        Err("opted_out")
+    } else if person.emails.is_empty() {
+        Err("no_contact_point")
+    } else if person.email().is_none() {
+        Err("suppressed_address")
+    } else {
+        Ok(person)
+    }
+}
+
+fn wait(input: &GateInput<'_>, reason: &'static str) -> Verdict {
+    Verdict::Wait {
+        until_ms: input.now_ms + SETTLE_WAIT_MS,
+        reason,
+    }
+}
+
+/// A restored or retraction of this episode that is not cancelled.
+fn is_closed(history: &History<'_>, episode: u32) -> bool {
+    history
+        .iter()
+        .any(|n| n.episode == episode && n.stage.closes() && n.state != NoticeState::Cancelled)
+}
+
+fn first(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> Verdict {
+    if incident.merged_into.is_some() {
+        return Verdict::Cancel("merged");
+    }
+    match incident.state {
+        IncidentState::Suspected => return wait(input, "suspected"),
+        IncidentState::Restored => return Verdict::Cancel("restored"),
+        IncidentState::Rejected => return Verdict::Cancel("rejected"),
+        IncidentState::Confirmed => {}
+    }
+    if input.notice.episode != incident.reopened {
+        return Verdict::Cancel("superseded");
+    }
+    if is_closed(history, input.notice.episode) {
+        return Verdict::Cancel("restored");
+    }
+    if let Some(cover) = input.notice.cover {
+        if cover.told {
+            return Verdict::Cancel("covered");
+        }
+        // Of two that wait for each other the older goes first.
+        if cover.pending && cover.open && cover.incident < incident.no {
+            return wait(input, "covering_notice_unsettled");
+        }
+    }
+    match history.standing_before(input.notice) {
+        Standing::NotTold => Verdict::Send,
+        Standing::MaybeTold | Standing::MaybeClosed => wait(input, "earlier_notice_unsettled"),
+        Standing::Told => Verdict::Cancel("already_told"),
+        Standing::Elsewhere => Verdict::Cancel("covered"),
+    }
+}
+
+fn update(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> Verdict {
+    let gone = incident.merged_into.is_some()
+        || incident.state != IncidentState::Confirmed
+        || input.notice.episode != incident.reopened
+        || is_closed(history, input.notice.episode);
+    if gone {
+        return Verdict::Cancel("superseded");
+    }
+    let others = History::new(input.history.iter().filter(|n| n.id != input.notice.id));
+    match others.standing() {
+        Standing::Told => {}
+        Standing::MaybeTold | Standing::MaybeClosed => {
+            return wait(input, "earlier_notice_unsettled");
+        }
+        Standing::NotTold => return Verdict::Cancel("not_told_before"),
+        Standing::Elsewhere => return Verdict::Cancel("covered"),
+    }
+    let Some((sent_at_ms, told)) = others.last_facts() else {
+        return Verdict::Cancel("not_told_before");
+    };
+    if input.policy.news(&told, &Facts::of(incident)).is_none() {
+        return Verdict::Cancel("nothing_new");
+    }
+    let due_ms = sent_at_ms.map_or(input.now_ms, |at| at + input.policy.update_interval_ms);
+    if due_ms > input.now_ms {
+        return Verdict::Wait {
+            until_ms: due_ms,
+            reason: "update_interval",
+        };
+    }
+    Verdict::Send
+}
+
+fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> Verdict {
+    let retraction = input.notice.stage == Stage::Retraction;
+    if incident.merged_into.is_some() {
+        return Verdict::Cancel("merged");
+    }
+    if retraction != (incident.state == IncidentState::Rejected) {
+        return Verdict::Cancel("superseded");
+    }
+    if input.notice.episode != incident.reopened {
+        return Verdict::Cancel("reopened");
+    }
+    let in_flight = history
+        .iter()
+        .any(|n| n.id != input.notice.id && n.state == NoticeState::Pending && n.attempt > 0);
+    if in_flight {
+        return wait(input, "earlier_notice_unsettled");
+    }
+    match history.standing_before(input.notice) {
+        Standing::Told if !retraction && input.lost_elsewhere => Verdict::Cancel("still_affected"),
+        Standing::Told => Verdict::Send,
+        Standing::MaybeTold | Standing::MaybeClosed => wait(input, "earlier_notice_unsettled"),
+        Standing::NotTold | Standing::Elsewhere => Verdict::Cancel("not_told_before"),
+    }
+}
+
+fn quiet(input: &GateInput<'_>, incident: &Incident, person: &Addressee) -> Verdict {
+    let Some(quiet) = person.quiet_hours else {
+        return Verdict::Send;
+    };
+    let affected = incident.affected_peak.max(incident.affected);
+    if !input
+        .policy
+        .respects_quiet_hours(person.vulnerable, affected)
+    {
+        return Verdict::Send;
+    }
+    match quiet_until(input.now_ms, &time_zone(&person.time_zone), quiet) {
+        None => Verdict::Send,
+        Some(until_ms) if until_ms > input.useless_after_ms => Verdict::Cancel("quiet_hours"),
+        Some(until_ms) => Verdict::Wait {
+            until_ms,
+            reason: "quiet_hours",
+        },
+    }
+}

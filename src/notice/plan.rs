@@ -1,1 +1,506 @@
-//! (empty)
+//! Plans notices: for each change of an incident, who is told what, when, and why not.
+//!
+//! Pure. Invariants:
+//! - everyone without service in a confirmed incident has a row of stage `first` with a decision;
+//! - a notice that may be on its way (claimed at least once) is never cancelled here: what follows
+//!   it is planned, and the gate decides once it is known whether it arrived;
+//! - who is held out gets no notice of any stage.
+
+use super::quiet::{quiet_until, time_zone};
+use super::standing::{History, Standing};
+use super::{
+    Arm, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice, Recipient, Stage,
+};
+use crate::clock::Millis;
+use crate::incident::{Incident, IncidentNo, IncidentState};
+use crate::subscriber::{ChannelKind, QuietHours};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What an operator of the service decides about notices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoticePolicy {
+    /// Nobody is told of an incident that concerns fewer people.
+    pub min_affected: u64,
+    /// At most this many notices reach a person in 24 hours; restored and retraction always may.
+    pub max_per_day: u32,
+    /// Time between two notices of stage update or estimate to the same person.
+    pub update_interval_ms: Millis,
+    /// An estimate that moves by less is not told.
+    pub estimate_shift_ms: Millis,
+    /// From this many affected on, quiet hours do not hold anything back.
+    pub quiet_override_affected: Option<u64>,
+    /// After these times a notice of the stage is of no use any more.
+    pub first_useless_after_ms: Millis,
+    pub update_useless_after_ms: Millis,
+    pub closing_useless_after_ms: Millis,
+}
+
+const MINUTE_MS: Millis = 60_000;
+const HOUR_MS: Millis = 60 * MINUTE_MS;
+
+impl Default for NoticePolicy {
+    fn default() -> Self {
+        Self {
+            min_affected: 1,
+            max_per_day: 8,
+            update_interval_ms: 30 * MINUTE_MS,
+            estimate_shift_ms: 15 * MINUTE_MS,
+            quiet_override_affected: None,
+            first_useless_after_ms: 12 * HOUR_MS,
+            update_useless_after_ms: 4 * HOUR_MS,
+            closing_useless_after_ms: 24 * HOUR_MS,
+        }
+    }
+}
+
+impl NoticePolicy {
+    /// Time after which a notice that becomes due now is of no use.
+    pub fn useless_after_ms(&self, stage: Stage) -> Millis {
+        match stage {
+            Stage::First => self.first_useless_after_ms,
+            Stage::Update | Stage::Estimate => self.update_useless_after_ms,
+            Stage::Restored | Stage::Retraction => self.closing_useless_after_ms,
+        }
+    }
+
+    /// Whether quiet hours count for this person and incident.
+    pub fn respects_quiet_hours(&self, vulnerable: bool, affected: u64) -> bool {
+        !vulnerable && self.quiet_override_affected.is_none_or(|n| affected < n)
+    }
+
+    /// What is new enough to be told, compared with what was told last.
+    pub fn news(&self, told: &Facts, present: &Facts) -> Option<Stage> {
+        use crate::incident::CauseKind::Unknown;
+        if told.cause != present.cause && present.cause != Unknown {
+            return Some(Stage::Update);
+        }
+        let moved = match (told.estimate, present.estimate) {
+            (None, None) => false,
+            (Some(a), Some(b)) => {
+                (a.from_ms - b.from_ms).abs().max((a.to_ms - b.to_ms).abs())
+                    >= self.estimate_shift_ms.max(1)
+            }
+            _ => true,
+        };
+        moved.then_some(Stage::Estimate)
+    }
+}
+
+/// All that planning looks at.
+#[derive(Clone, Debug)]
+pub struct PlanInput<'a> {
+    pub incident: &'a Incident,
+    pub now_ms: Millis,
+    pub policy: &'a NoticePolicy,
+    /// Everyone who is without service now.
+    pub recipients: &'a [Recipient],
+    /// Every notice of this incident so far.
+    pub prior: &'a [PriorNotice],
+}
+
+/// What to write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Sorted by account. One with the key of a row that never left takes its place.
+    pub notices: Vec<PlannedNotice>,
+    /// Pending notices that have lost their point, with the reason; and rows of people who were
+    /// not told and have service again, which keep their state.
+    pub cancel: Vec<(NoticeId, &'static str)>,
+}
+
+/// A decision about one person and one stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedNotice {
+    pub id: NoticeId,
+    pub incident: IncidentNo,
+    pub account: String,
+    pub episode: u32,
+    pub stage: Stage,
+    pub stage_no: u32,
+    pub decision: Decision,
+    pub covered_by: Option<IncidentNo>,
+    pub person: PersonKey,
+    pub planned_at_ms: Millis,
+    pub available_at_ms: Millis,
+    pub useless_after_ms: Millis,
+    pub facts: Facts,
+}
+
+impl PlannedNotice {
+    /// Pending when it is to be sent.
+    pub fn state(&self) -> NoticeState {
+        match self.decision {
+            Decision::Send => NoticeState::Pending,
+            _ => NoticeState::NotSent,
+        }
+    }
+}
+
+/// Whether a change can mean anything to notices: lets the caller skip loading recipients.
+///
+/// `before` is the incident as it was planned for last, `lost_changed` whether the set of people
+/// without service differs from then.
+pub fn concerns_people(before: Option<&Incident>, after: &Incident, lost_changed: bool) -> bool {
+    if after.state == IncidentState::Suspected {
+        return false;
+    }
+    let Some(before) = before else { return true };
+    lost_changed
+        || before.state != after.state
+        || before.reopened != after.reopened
+        || before.merged_into != after.merged_into
+        || Facts::of(before) != Facts::of(after)
+}
+
+/// Decides what each person is told about an incident as it is now.
+///
+/// Merging: the incident that was taken over is planned first (with `merged_into` set): it says
+/// nothing more and takes its unsent notices back. The survivor is planned after it, with
+/// recipients whose `covered_by` names the taken-over incident; they get a row `covered` there and
+/// then the survivor's later stages.
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let mut people: BTreeMap<&str, Person<'_>> = BTreeMap::new();
+    for notice in input.prior {
+        let person = people.entry(&notice.account).or_default();
+        person.prior.push(notice);
+    }
+    for recipient in input.recipients {
+        people.entry(&recipient.account).or_default().lost = Some(recipient);
+    }
+    let mut planner = Planner {
+        input,
+        facts: Facts::of(input.incident),
+        quiet: BTreeMap::new(),
+        plan: Plan::default(),
+    };
+    for (account, person) in &people {
+        let history = History::new(person.prior.iter().copied());
+        planner.person(account, person.lost, &history);
+    }
+    planner.plan
+}
+
+#[derive(Debug, Default)]
+struct Person<'a> {
+    lost: Option<&'a Recipient>,
+    prior: Vec<&'a PriorNotice>,
+}
+
+struct Planner<'a> {
+    input: &'a PlanInput<'a>,
+    facts: Facts,
+    /// End of the quiet time by zone and hours: few differ.
+    quiet: BTreeMap<(&'a str, u16, u16), Option<Millis>>,
+    plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    fn person(&mut self, account: &str, lost: Option<&'a Recipient>, history: &History<'_>) {
+        let incident = self.input.incident;
+        if incident.merged_into.is_some() {
+            self.take_back(history, |_| true, "merged");
+            return;
+        }
+        match (incident.state, lost) {
+            (IncidentState::Suspected, _) => {}
+            (IncidentState::Confirmed, Some(recipient)) => self.affected(recipient, history),
+            (IncidentState::Confirmed | IncidentState::Restored, _) => {
+                self.take_back(history, |n| !n.stage.closes(), "restored");
+                if incident.state == IncidentState::Confirmed {
+                    self.mark_over(history);
+                }
+                self.close(account, history, Stage::Restored);
+            }
+            (IncidentState::Rejected, _) => {
+                self.take_back(history, |n| n.stage != Stage::Retraction, "rejected");
+                self.close(account, history, Stage::Retraction);
+            }
+        }
+    }
+
+    /// Cancels what has surely not left.
+    fn take_back(
+        &mut self,
+        history: &History<'_>,
+        which: impl Fn(&PriorNotice) -> bool,
+        reason: &'static str,
+    ) {
+        let unsent = history.iter().filter(|n| is_unsent(n) && which(n));
+        self.plan.cancel.extend(unsent.map(|n| (n.id, reason)));
+    }
+
+    /// Notes on the row of somebody who was not told that service is back, while others of the
+    /// incident still wait: another incident may then say so.
+    fn mark_over(&mut self, history: &History<'_>) {
+        let not_told = history
+            .iter()
+            .filter(|n| n.stage == Stage::First && n.state == NoticeState::NotSent && !n.over);
+        self.plan
+            .cancel
+            .extend(not_told.map(|n| (n.id, "restored")));
+    }
+
+    /// Says that it is over to who was told, or may just be hearing it.
+    fn close(&mut self, account: &str, history: &History<'_>, stage: Stage) {
+        let episode = self.input.incident.reopened;
+        let left = History::new(history.iter().filter(|n| !is_unsent(n)));
+        let knows = matches!(
+            left.standing(),
+            Standing::Told | Standing::MaybeTold | Standing::MaybeClosed
+        );
+        let Some(person) = history.iter().last().map(|n| n.person.clone()) else {
+            return;
+        };
+        let again = history
+            .last_of(episode, stage)
+            .is_some_and(|n| !never_left(n));
+        if !knows || again || person.arm == Arm::HeldOut {
+            return;
+        }
+        // A closing notice that went out while its outcome is open is left to the gate.
+        self.add(account, stage, 0, Decision::Send, person, self.input.now_ms);
+    }
+
+    fn affected(&mut self, recipient: &'a Recipient, history: &History<'_>) {
+        let episode = self.input.incident.reopened;
+        self.take_back(history, |n| n.stage.closes(), "lost_again");
+        let kept = History::new(
+            history
+                .iter()
+                .filter(|n| !(is_unsent(n) && n.stage.closes())),
+        );
+        match kept.last_of(episode, Stage::First) {
+            Some(first) if !never_left(first) => self.relapse(recipient, &kept),
+            earlier => self.first(recipient, &kept, earlier),
+        }
+        if matches!(kept.standing(), Standing::Told | Standing::MaybeTold) {
+            self.news(recipient, &kept);
+        }
+    }
+
+    fn first(
+        &mut self,
+        recipient: &'a Recipient,
+        history: &History<'_>,
+        earlier: Option<&PriorNotice>,
+    ) {
+        if earlier.is_some() && history.standing() == Standing::Elsewhere {
+            return;
+        }
+        let (decision, available_at_ms) = match history.standing() {
+            Standing::Told => (Decision::AlreadyTold, self.input.now_ms),
+            _ => self.decide(recipient),
+        };
+        let same = earlier.is_some_and(|n| {
+            n.state == NoticeState::NotSent
+                && !n.over
+                && (n.decision == decision
+                    || decision == Decision::AlreadyTold && n.cover.is_some())
+        });
+        if same {
+            return;
+        }
+        let person = person_key(recipient);
+        self.add(
+            &recipient.account,
+            Stage::First,
+            0,
+            decision,
+            person,
+            available_at_ms,
+        );
+        if matches!(decision, Decision::Covered | Decision::Send)
+            && let Some(planned) = self.plan.notices.last_mut()
+        {
+            planned.covered_by = recipient.covered_by.map(|c| c.incident);
+        }
+    }
+
+    /// Lost again after being told that service is back, within the same episode: nothing more is
+    /// sent, and a row says so.
+    fn relapse(&mut self, recipient: &Recipient, history: &History<'_>) {
+        let episode = self.input.incident.reopened;
+        let closed = history
+            .last_of(episode, Stage::Restored)
+            .is_some_and(|n| n.state.is_told());
+        let noted = history
+            .iter()
+            .any(|n| n.episode == episode && n.decision == Decision::CapReached);
+        if closed && !noted {
+            let number = next_number(history, episode, Stage::Update);
+            let person = person_key(recipient);
+            let now_ms = self.input.now_ms;
+            let account = &recipient.account;
+            self.add(
+                account,
+                Stage::Update,
+                number,
+                Decision::CapReached,
+                person,
+                now_ms,
+            );
+        }
+    }
+
+    /// An update or a new estimate, when there is something to say and nothing waiting to say it.
+    fn news(&mut self, recipient: &Recipient, history: &History<'_>) {
+        let waiting = history.iter().any(is_unsent);
+        let Some((told_at_ms, told)) = history.last_facts() else {
+            return;
+        };
+        let Some(stage) = self.input.policy.news(&told, &self.facts) else {
+            return;
+        };
+        if waiting || recipient.arm == Arm::HeldOut {
+            return;
+        }
+        let since_ms =
+            told_at_ms.unwrap_or(self.input.now_ms - self.input.policy.update_interval_ms);
+        let available_at_ms = self
+            .input
+            .now_ms
+            .max(since_ms + self.input.policy.update_interval_ms);
+        let capped = recipient.sent_last_day >= self.input.policy.max_per_day;
+        let episode = self.input.incident.reopened;
+        let number = next_number(history, episode, stage);
+        let noted = history
+            .iter()
+            .any(|n| n.episode == episode && n.decision == Decision::CapReached);
+        if capped && noted {
+            return;
+        }
+        let decision = if capped {
+            Decision::CapReached
+        } else {
+            Decision::Send
+        };
+        let person = person_key(recipient);
+        self.add(
+            &recipient.account,
+            stage,
+            number,
+            decision,
+            person,
+            available_at_ms,
+        );
+    }
+
+    /// Told or not, and from when on. Held out comes last, so that both arms of the experiment are
+    /// people who could have been told.
+    fn decide(&mut self, recipient: &'a Recipient) -> (Decision, Millis) {
+        let policy = self.input.policy;
+        let now_ms = self.input.now_ms;
+        let decision = if !recipient.consent {
+            Decision::NoConsent
+        } else if recipient.opted_out {
+            Decision::OptedOut
+        } else if !recipient.has_email {
+            Decision::NoContactPoint
+        } else if recipient.suppressed {
+            Decision::SuppressedAddress
+        } else if self.input.incident.affected < policy.min_affected {
+            Decision::BelowThreshold
+        } else if recipient.arm == Arm::HeldOut {
+            Decision::HeldOut
+        } else if recipient.covered_by.is_some_and(|c| c.settled) {
+            Decision::Covered
+        } else if recipient.sent_last_day >= policy.max_per_day {
+            Decision::CapReached
+        } else {
+            Decision::Send
+        };
+        let quiet = recipient.quiet_hours.filter(|_| {
+            policy.respects_quiet_hours(recipient.vulnerable, self.input.incident.affected)
+        });
+        if let (Decision::Send, Some(quiet)) = (decision, quiet)
+            && let Some(until_ms) = self.quiet_until(&recipient.time_zone, quiet)
+        {
+            return if until_ms > now_ms + policy.first_useless_after_ms {
+                (Decision::QuietHours, now_ms)
+            } else {
+                (Decision::Send, until_ms)
+            };
+        }
+        (decision, now_ms)
+    }
+
+    fn quiet_until(&mut self, zone: &'a str, quiet: QuietHours) -> Option<Millis> {
+        let now_ms = self.input.now_ms;
+        *self
+            .quiet
+            .entry((zone, quiet.from_minute, quiet.to_minute))
+            .or_insert_with(|| quiet_until(now_ms, &time_zone(zone), quiet))
+    }
+
+    fn add(
+        &mut self,
+        account: &str,
+        stage: Stage,
+        stage_no: u32,
+        decision: Decision,
+        person: PersonKey,
+        available_at_ms: Millis,
+    ) {
+        let incident = self.input.incident;
+        self.plan.notices.push(PlannedNotice {
+            id: notice_id(incident, account, stage, stage_no),
+            incident: incident.no,
+            account: account.to_owned(),
+            episode: incident.reopened,
+            stage,
+            stage_no,
+            decision,
+            covered_by: None,
+            person,
+            planned_at_ms: self.input.now_ms,
+            available_at_ms,
+            useless_after_ms: available_at_ms
+                .max(self.input.now_ms)
+                .saturating_add(self.input.policy.useless_after_ms(stage)),
+            facts: self.facts,
+        });
+    }
+}
+
+/// In the outbox and never claimed: cannot have left.
+fn is_unsent(notice: &PriorNotice) -> bool {
+    notice.state == NoticeState::Pending && notice.attempt == 0
+}
+
+/// Its row may be decided anew.
+fn never_left(notice: &PriorNotice) -> bool {
+    matches!(notice.state, NoticeState::NotSent | NoticeState::Cancelled)
+}
+
+fn next_number(history: &History<'_>, episode: u32, stage: Stage) -> u32 {
+    history
+        .last_of(episode, stage)
+        .map_or(0, |n| n.stage_no + 1)
+}
+
+fn person_key(recipient: &Recipient) -> PersonKey {
+    PersonKey {
+        cluster: recipient.cluster.clone(),
+        arm: recipient.arm,
+        segment: recipient.segment,
+        vulnerable: recipient.vulnerable,
+        language: recipient.language.clone(),
+        channel: recipient.has_email.then_some(ChannelKind::Email),
+    }
+}
+
+/// The same for the same notice in every replay; a version-8 UUID.
+fn notice_id(incident: &Incident, account: &str, stage: Stage, stage_no: u32) -> NoticeId {
+    let mut hash = Sha256::new();
+    hash.update(incident.no.0.to_be_bytes());
+    hash.update(incident.detected_ms.to_be_bytes());
+    hash.update(incident.reopened.to_be_bytes());
+    hash.update(stage.as_str());
+    hash.update(stage_no.to_be_bytes());
+    hash.update(account);
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    NoticeId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}

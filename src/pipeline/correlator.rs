@@ -1,1 +1,476 @@
-//! (empty)
+//! The correlator: reads the alarm log in order, lets the pure core decide, and commits what it
+//! decides (incidents, notices, holdout assignments) together with the log position it has reached.
+//!
+//! Invariants:
+//! - one correlator runs at a time;
+//! - what is committed at a position is a function of the log up to it, of the operators' commands
+//!   and of the network version; a crash loses nothing but undecided work;
+//! - when a commit fails, the core is thrown away and built anew from the store, so that memory
+//!   never runs ahead of the database.
+
+use crate::alarm::{AlarmBook, AlarmState};
+use crate::clock::{Clock, Millis};
+use crate::incident::{
+    CommandError, Correlator, CorrelatorSettings, Incident, IncidentChange, IncidentNo,
+};
+use crate::pipeline::alarm_log::AlarmLog;
+use crate::pipeline::alarm_query::{AlarmPage, AlarmQuery, LiveAlarm, LiveAlarmKey};
+use crate::pipeline::importer::{LoadError, load_network};
+use crate::pipeline::live::{Live, LiveIncident, PendingCommand};
+use crate::pipeline::planner::{Ground, Planner};
+use crate::store::{DatasetVersions, Store, StoreError};
+use crate::topology::Network;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Log entries taken in one step.
+const ENTRIES_PER_STEP: usize = 20_000;
+/// Commands taken in one step.
+const COMMANDS_PER_STEP: usize = 100;
+/// Live alarms are written down after so many entries, which bounds what a restart replays.
+const ENTRIES_PER_SNAPSHOT: i64 = 500_000;
+/// The position is written at least this often, even when nothing was decided.
+const CHECKPOINT_INTERVAL_MS: i64 = 1_000;
+/// How often the store is asked for a new version of the network.
+const VERSION_POLL_MS: i64 = 1_000;
+/// Longest sleep.
+const IDLE_SLEEP: Duration = Duration::from_millis(500);
+/// Failed steps in a row after which the worker gives up.
+const FAILURES_TOLERATED: u32 = 10;
+const RETRY_SLEEP: Duration = Duration::from_secs(1);
+
+/// Failure of the correlator.
+#[derive(Debug, thiserror::Error)]
+pub enum CorrelatorError {
+    #[error("the store failed while correlating")]
+    Store(#[from] StoreError),
+    #[error("the network could not be loaded")]
+    Network(#[from] LoadError),
+    #[error("the copy of the live alarms cannot be used: {0}")]
+    Snapshot(String),
+    #[error("the network was replaced while notices were planned")]
+    NetworkReplaced,
+}
+
+/// The senders and receivers that join the correlator to the rest of the process.
+pub struct CorrelatorPorts {
+    pub commands: mpsc::Receiver<PendingCommand>,
+    pub queries: mpsc::Receiver<AlarmQuery>,
+    pub live: watch::Sender<Arc<Live>>,
+}
+
+/// The worker.
+pub struct CorrelatorWorker {
+    store: Store,
+    log: Arc<AlarmLog>,
+    planner: Planner,
+    ports: CorrelatorPorts,
+    core: Correlator,
+    versions: DatasetVersions,
+    /// Last log position that the core has taken.
+    position: i64,
+    checkpoint_position: i64,
+    checkpoint_ms: Millis,
+    snapshot_position: i64,
+    polled_ms: Millis,
+    /// A new network was taken and nothing has been settled since.
+    unsettled: bool,
+    /// What ended the last sleep.
+    waiting_command: Option<PendingCommand>,
+    waiting_query: Option<AlarmQuery>,
+}
+
+/// A command that the core has taken, waiting for the commit.
+type Taken = (IncidentNo, oneshot::Sender<Result<Incident, CommandError>>);
+
+impl CorrelatorWorker {
+    /// Takes up where the store stands.
+    pub async fn open(
+        store: Store,
+        log: Arc<AlarmLog>,
+        settings: CorrelatorSettings,
+        mut planner: Planner,
+        ports: CorrelatorPorts,
+        now_ms: Millis,
+    ) -> Result<Self, CorrelatorError> {
+        let restored = restore(&store, settings, &mut planner, now_ms).await?;
+        let mut worker = Self {
+            store,
+            log,
+            planner,
+            ports,
+            core: restored.core,
+            versions: restored.versions,
+            position: restored.position,
+            checkpoint_position: restored.position,
+            checkpoint_ms: now_ms,
+            snapshot_position: restored.snapshot_position,
+            polled_ms: now_ms,
+            unsettled: true,
+            waiting_command: None,
+            waiting_query: None,
+        };
+        worker.publish();
+        Ok(worker)
+    }
+
+    /// Last log position whose consequences are decided.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Takes what is new, decides, commits, shows. True when there may be more to take at once.
+    pub async fn step(&mut self, now_ms: Millis) -> Result<bool, CorrelatorError> {
+        self.follow_network(now_ms).await?;
+        let entries = self.log.read_after(self.position, ENTRIES_PER_STEP).await?;
+        for entry in entries.iter() {
+            self.core.apply(entry);
+        }
+        if let Some(last) = entries.last() {
+            self.position = last.position;
+        }
+        let taken = self.take_commands(now_ms);
+        let due = self.planner.due(now_ms);
+        let deadline = self.core.next_deadline_ms().is_some_and(|at| at <= now_ms);
+        let work = !entries.is_empty() || !taken.is_empty() || deadline || self.unsettled;
+        let changes = if work {
+            self.core.settle(now_ms)
+        } else {
+            Vec::new()
+        };
+        if changes.is_empty() && due.is_empty() && taken.is_empty() {
+            self.checkpoint(now_ms).await?;
+        } else {
+            self.commit(&changes, &due, now_ms).await?;
+        }
+        self.unsettled = false;
+        if work {
+            self.publish();
+        }
+        for (incident, answer) in taken {
+            let result = self.core.incident(incident).map_or_else(
+                || Err(CommandError::NoSuchIncident(incident)),
+                |incident| Ok(incident.as_ref().clone()),
+            );
+            // Whoever asked may have gone meanwhile.
+            drop(answer.send(result));
+        }
+        self.answer_queries();
+        Ok(self.position < self.log.last_position())
+    }
+
+    /// Steps until asked to stop; wakes up for new entries, commands, questions and deadlines.
+    pub async fn run(
+        mut self,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) -> Result<(), CorrelatorError> {
+        let mut failures = 0;
+        while !shutdown.is_cancelled() {
+            let now_ms = clock.now_ms();
+            match self.step(now_ms).await {
+                Ok(true) => failures = 0,
+                Ok(false) => {
+                    failures = 0;
+                    self.sleep(now_ms, &shutdown).await;
+                }
+                Err(error) if failures < FAILURES_TOLERATED => {
+                    failures += 1;
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        failures,
+                        "correlator starts again from the store"
+                    );
+                    if !matches!(error, CorrelatorError::NetworkReplaced) {
+                        tokio::time::sleep(RETRY_SLEEP).await;
+                    }
+                    self.recover(clock.now_ms()).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn sleep(&mut self, now_ms: Millis, shutdown: &CancellationToken) {
+        let deadlines = [
+            self.core.next_deadline_ms(),
+            self.planner.next_deadline_ms(),
+        ];
+        let until_deadline = deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(IDLE_SLEEP, |at| {
+                Duration::from_millis(u64::try_from(at - now_ms).unwrap_or(0))
+            });
+        let nap = until_deadline.clamp(Duration::from_millis(1), IDLE_SLEEP);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.log.changed_after(self.position) => {}
+            Some(command) = self.ports.commands.recv() => self.waiting_command = Some(command),
+            Some(query) = self.ports.queries.recv() => self.waiting_query = Some(query),
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+
+    fn take_commands(&mut self, now_ms: Millis) -> Vec<Taken> {
+        let mut taken = Vec::new();
+        while taken.len() < COMMANDS_PER_STEP {
+            let next = self.waiting_command.take();
+            let Some(PendingCommand { command, answer }) =
+                next.or_else(|| self.ports.commands.try_recv().ok())
+            else {
+                break;
+            };
+            match self.core.command(&command, now_ms) {
+                Ok(()) => taken.push((command.incident, answer)),
+                // Whoever asked may have gone meanwhile.
+                Err(error) => drop(answer.send(Err(error))),
+            }
+        }
+        taken
+    }
+
+    async fn commit(
+        &mut self,
+        changes: &[IncidentChange],
+        due: &[IncidentNo],
+        now_ms: Millis,
+    ) -> Result<(), CorrelatorError> {
+        let network = Arc::clone(self.core.network());
+        let ground = Ground {
+            network: &network,
+            versions: self.versions,
+        };
+        let mut tx = self.store.begin().await?;
+        // Subscriber numbers mean something within one version only.
+        if tx.dataset_versions().await? != self.versions {
+            return Err(CorrelatorError::NetworkReplaced);
+        }
+        self.planner.write(&mut tx, changes, ground, now_ms).await?;
+        let changed: BTreeSet<IncidentNo> = changes.iter().map(|c| c.incident.no).collect();
+        for live in self.core.live() {
+            if due.contains(&live.incident.no) && !changed.contains(&live.incident.no) {
+                self.planner
+                    .plan_one(&mut tx, live.incident, live.lost, ground, now_ms)
+                    .await?;
+            }
+        }
+        tx.save_checkpoint_position(self.position, self.core.last_incident_no())
+            .await?;
+        tx.commit().await?;
+        self.checkpoint_position = self.position;
+        self.checkpoint_ms = now_ms;
+        for change in changes {
+            tracing::info!(
+                incident = %change.incident.no,
+                state = change.incident.state.as_str(),
+                cause = change.incident.cause.kind.as_str(),
+                affected = change.incident.affected,
+                at_risk = change.incident.at_risk,
+                revision = change.incident.revision,
+                "incident changed"
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the position now and then, and the live alarms less often.
+    async fn checkpoint(&mut self, now_ms: Millis) -> Result<(), CorrelatorError> {
+        let moved = self.position > self.checkpoint_position;
+        if !moved || now_ms - self.checkpoint_ms < CHECKPOINT_INTERVAL_MS {
+            return Ok(());
+        }
+        let snapshot = if self.position - self.snapshot_position >= ENTRIES_PER_SNAPSHOT {
+            let bytes = self.core.book().to_bytes();
+            Some(bytes.map_err(|error| CorrelatorError::Snapshot(error.to_string()))?)
+        } else {
+            None
+        };
+        let mut tx = self.store.begin().await?;
+        tx.save_checkpoint_position(self.position, self.core.last_incident_no())
+            .await?;
+        if let Some(bytes) = &snapshot {
+            tx.save_snapshot(self.position, bytes).await?;
+        }
+        tx.commit().await?;
+        if snapshot.is_some() {
+            self.snapshot_position = self.position;
+        }
+        self.checkpoint_position = self.position;
+        self.checkpoint_ms = now_ms;
+        Ok(())
+    }
+
+    /// Goes over to a new version of the network, if there is one.
+    async fn follow_network(&mut self, now_ms: Millis) -> Result<(), CorrelatorError> {
+        if now_ms - self.polled_ms < VERSION_POLL_MS {
+            return Ok(());
+        }
+        self.polled_ms = now_ms;
+        if self.store.dataset_versions().await? == self.versions {
+            return Ok(());
+        }
+        let loaded = load_network(&self.store).await?;
+        for warning in &loaded.warnings {
+            tracing::warn!(%warning, "network");
+        }
+        tracing::info!(
+            topology = loaded.versions.topology,
+            subscribers = loaded.versions.subscribers,
+            "took over a new version of the network"
+        );
+        self.versions = loaded.versions;
+        self.core.replace_network(Arc::new(loaded.network), now_ms);
+        self.unsettled = true;
+        Ok(())
+    }
+
+    /// Builds the core anew from what is committed.
+    async fn recover(&mut self, now_ms: Millis) -> Result<(), CorrelatorError> {
+        let settings = self.core.settings().clone();
+        let restored = restore(&self.store, settings, &mut self.planner, now_ms).await?;
+        self.core = restored.core;
+        self.versions = restored.versions;
+        self.position = restored.position;
+        self.checkpoint_position = restored.position;
+        self.snapshot_position = restored.snapshot_position;
+        self.unsettled = true;
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let incidents = self.core.live().map(|live| LiveIncident {
+            incident: Arc::clone(live.incident),
+            lost: Arc::clone(live.lost),
+            at_risk: Arc::clone(live.at_risk),
+        });
+        let live = Live {
+            network: Arc::clone(self.core.network()),
+            topology_version: self.versions.topology,
+            subscribers_version: self.versions.subscribers,
+            incidents: incidents.collect(),
+            alarms: self.core.book().active_count() as u64,
+            unmapped_alarms: self.core.unmapped_count() as u64,
+        };
+        self.ports.live.send_replace(Arc::new(live));
+    }
+
+    fn answer_queries(&mut self) {
+        while let Some(query) = self
+            .waiting_query
+            .take()
+            .or_else(|| self.ports.queries.try_recv().ok())
+        {
+            let page = alarm_page(&self.core, &query);
+            // Whoever asked may have gone meanwhile.
+            drop(query.answer.send(page));
+        }
+    }
+}
+
+/// What nobody has seen yet: the value before the correlator's first.
+pub fn nothing_live() -> Live {
+    Live {
+        network: Arc::new(Network::empty()),
+        topology_version: 0,
+        subscribers_version: 0,
+        incidents: Vec::new(),
+        alarms: 0,
+        unmapped_alarms: 0,
+    }
+}
+
+struct Restored {
+    core: Correlator,
+    versions: DatasetVersions,
+    position: i64,
+    snapshot_position: i64,
+}
+
+/// The core as of the committed position: the last copy of the alarms, the log from there, and the
+/// incidents.
+async fn restore(
+    store: &Store,
+    settings: CorrelatorSettings,
+    planner: &mut Planner,
+    now_ms: Millis,
+) -> Result<Restored, CorrelatorError> {
+    let loaded = load_network(store).await?;
+    for warning in &loaded.warnings {
+        tracing::warn!(%warning, "network");
+    }
+    let checkpoint = store.checkpoint().await?;
+    let mut book = if checkpoint.snapshot.is_empty() {
+        AlarmBook::new()
+    } else {
+        AlarmBook::from_bytes(&checkpoint.snapshot)
+            .map_err(|error| CorrelatorError::Snapshot(error.to_string()))?
+    };
+    let mut at = checkpoint.snapshot_position;
+    while at < checkpoint.position {
+        let entries = store.alarms_after(at, ENTRIES_PER_STEP).await?;
+        let due = entries
+            .iter()
+            .take_while(|entry| entry.position <= checkpoint.position);
+        for entry in due {
+            book.apply(entry);
+        }
+        at = entries
+            .last()
+            .map_or(checkpoint.position, |entry| entry.position);
+    }
+    let incidents = store
+        .load_incidents(now_ms - settings.reopen_within_ms)
+        .await?;
+    planner.restart(&incidents);
+    let network = Arc::new(loaded.network);
+    let last_no = checkpoint.last_incident_no;
+    Ok(Restored {
+        core: Correlator::restore(settings, network, book, incidents, last_no),
+        versions: loaded.versions,
+        position: checkpoint.position,
+        snapshot_position: checkpoint.snapshot_position,
+    })
+}
+
+fn alarm_page(core: &Correlator, query: &AlarmQuery) -> AlarmPage {
+    let unmapped: BTreeSet<LiveAlarmKey> = core.unmapped().map(live_key).collect();
+    let mut wanted: Vec<(LiveAlarmKey, &AlarmState)> = core
+        .book()
+        .iter()
+        .map(|(_, alarm)| alarm)
+        .filter(|alarm| alarm.is_active())
+        .map(|alarm| (live_key(alarm), alarm))
+        .filter(|(key, _)| query.after.as_ref().is_none_or(|after| key > after))
+        .filter(|(key, _)| !query.unmapped_only || unmapped.contains(key))
+        .collect();
+    wanted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let more = wanted.len() > query.limit;
+    wanted.truncate(query.limit);
+    let alarms = wanted.into_iter().map(|((source, key), alarm)| LiveAlarm {
+        unmapped: unmapped.contains(&(source, key.clone())),
+        source,
+        key,
+        severity: alarm.severity(),
+        service_effect: alarm.effect(),
+        raised_ms: alarm.raised_ms(),
+        changed_ms: alarm.changed_ms(),
+        text: alarm.text().to_owned(),
+    });
+    AlarmPage {
+        alarms: alarms.collect(),
+        more,
+        total: core.book().active_count() as u64,
+        unmapped: core.unmapped_count() as u64,
+    }
+}
+
+fn live_key(alarm: &AlarmState) -> LiveAlarmKey {
+    (alarm.source(), alarm.key().clone())
+}

@@ -10,3 +10,4 @@ pub mod importer;
 pub mod intake;
 pub mod live;
 pub mod meter;
+pub mod planner;

@@ -3,10 +3,16 @@
 use crate::config;
 use crate::proto;
 use crate::proto::v1::alarm_service_server::AlarmServiceServer;
+use crate::proto::v1::complaint_service_server::ComplaintServiceServer;
+use crate::proto::v1::effect_service_server::EffectServiceServer;
+use crate::proto::v1::incident_service_server::IncidentServiceServer;
 use crate::proto::v1::inventory_service_server::InventoryServiceServer;
 use crate::proto::v1::telemetry_service_server::TelemetryServiceServer;
 use crate::rpc::alarm::AlarmApi;
 use crate::rpc::auth::{Authenticator, authenticate};
+use crate::rpc::complaint::ComplaintApi;
+use crate::rpc::effect::EffectApi;
+use crate::rpc::incident::IncidentApi;
 use crate::rpc::inventory::Inventory;
 use crate::rpc::telemetry::TelemetryApi;
 use axum::http::{HeaderMap, HeaderValue};
@@ -87,6 +93,9 @@ pub struct Services {
     pub alarm: AlarmApi,
     pub telemetry: TelemetryApi,
     pub inventory: Inventory,
+    pub incident: IncidentApi,
+    pub complaint: ComplaintApi,
+    pub effect: EffectApi,
 }
 
 /// HTTP/2 PINGs find connections whose other end is gone.
@@ -112,6 +121,48 @@ pub async fn serve(
     services: Services,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
+    let authenticator = services.authenticator.clone();
+    let routes = routes(settings.max_message_bytes, services)?;
+    serve_routes(listener, settings, authenticator, routes, shutdown).await
+}
+
+/// The one place where services are added.
+fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
+    Ok(ingest_routes(max, services.alarm, services.telemetry)?
+        .add_service(limited!(InventoryServiceServer, services.inventory, max))
+        .add_service(limited!(IncidentServiceServer, services.incident, max))
+        .add_service(limited!(ComplaintServiceServer, services.complaint, max))
+        .add_service(limited!(EffectServiceServer, services.effect, max)))
+}
+
+/// What a process serves that does nothing but take alarms and samples; with reflection and health.
+pub fn ingest_routes(
+    max: usize,
+    alarm: AlarmApi,
+    telemetry: TelemetryApi,
+) -> Result<Routes, ServeError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // The reporter is dropped: "serving" for the whole server, from start to end.
+    let (_, health) = tonic_health::server::health_reporter();
+    Ok(Routes::new(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(limited!(AlarmServiceServer, alarm, max))
+        .add_service(limited!(TelemetryServiceServer, telemetry, max)))
+}
+
+/// Serves these routes, behind the authentication; as [`serve`].
+pub async fn serve_routes(
+    listener: TcpListener,
+    settings: &Settings,
+    authenticator: Authenticator,
+    routes: Routes,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Listener)?;
     let mut server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -123,39 +174,19 @@ pub async fn serve(
         None if address.ip().is_loopback() || settings.allow_plaintext_beyond_loopback => {}
         None => return Err(ServeError::Plaintext(address)),
     }
-    let routes = routes(settings.max_message_bytes, services)?;
+    let router = routes
+        .into_axum_router()
+        .layer(map_response(refuse_oversize))
+        .layer(from_fn_with_state(authenticator, authenticate));
     tracing::info!(%address, tls = settings.tls.is_some(), "gRPC server listens");
     server
-        .add_routes(routes)
+        .add_routes(Routes::from(router).prepare())
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             shutdown.cancelled_owned(),
         )
         .await?;
     Ok(())
-}
-
-/// The one place where services are added.
-fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    // The reporter is dropped: "serving" for the whole server, from start to end.
-    let (_, health) = tonic_health::server::health_reporter();
-    let routes = Routes::new(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(limited!(AlarmServiceServer, services.alarm, max))
-        .add_service(limited!(TelemetryServiceServer, services.telemetry, max))
-        .add_service(limited!(InventoryServiceServer, services.inventory, max));
-    let authenticator = services.authenticator;
-    let router = routes
-        .into_axum_router()
-        .layer(map_response(refuse_oversize))
-        .layer(from_fn_with_state(authenticator, authenticate));
-    Ok(Routes::from(router).prepare())
 }
 
 /// As [`crate::rpc::status::of_stream`], for the calls whose request tonic itself decodes.

@@ -143,6 +143,17 @@ impl Store {
         Ok(done == 1)
     }
 
+    /// Leaves the database to other writers for a moment, between the transactions of bulk work.
+    ///
+    /// SQLite gives its one write lock to whoever asks first after it is free, and who waits asks
+    /// only every few milliseconds ([`super::WRITE_LOCK_POLL`]): without a gap, the alarms of a
+    /// service in another process would starve for the length of an import.
+    pub async fn let_others_write(&self) {
+        if matches!(self.engine, super::Engine::Sqlite { .. }) {
+            tokio::time::sleep(2 * super::WRITE_LOCK_POLL).await;
+        }
+    }
+
     /// Deletes what imports that never finished left behind: rows of versions that are neither
     /// current nor `keep`, and above the current one. In short transactions.
     pub async fn sweep_unpublished(&self, kind: DatasetKind, keep: i64) -> Result<u64> {
@@ -190,12 +201,21 @@ impl Store {
                 .execute(conn).await?.rows_affected());
             tx.commit().await?;
             from += SWEEP_ROWS;
+            self.let_others_write().await;
         }
         Ok(deleted)
     }
 }
 
 impl Tx {
+    /// The current version of each dataset, as this transaction sees it.
+    pub async fn dataset_versions(&mut self) -> Result<DatasetVersions> {
+        const SQL: &str = "SELECT kind, version FROM dataset";
+        let rows: Vec<(String, i64)> =
+            on_tx!(self, conn => sqlx::query_as(SQL).fetch_all(conn).await)?;
+        Ok(versions_of(&rows))
+    }
+
     /// Whether the ticket is still the last one of its dataset.
     pub async fn holds(&mut self, ticket: &ImportTicket) -> Result<bool> {
         const SQL: &str = "SELECT last_version FROM dataset WHERE kind = $1";

@@ -1,11 +1,20 @@
 //! Imports of networks and subscribers: versions, reports, and what a failed one leaves behind.
 
 use crate::support::{Backend, store};
+use clap::{Args as _, FromArgMatches as _};
+use forewarn::cli::import::{self, ImportArgs};
+use forewarn::clock::Clock;
 use forewarn::pipeline::difference::Difference;
 use forewarn::pipeline::importer::{
     ImportError, ImportReport, Phase, import_subscribers, import_topology, load_inventory,
     load_network,
 };
+use forewarn::proto::v1;
+use forewarn::proto::v1::inventory_service_client::InventoryServiceClient;
+use forewarn::proto::v1::inventory_service_server::InventoryServiceServer;
+use forewarn::proto::v1::topology_record::Record;
+use forewarn::rpc::auth::{Caller, Role};
+use forewarn::rpc::inventory::Inventory;
 use forewarn::store::{DatasetKind, DatasetVersions, Store};
 use forewarn::subscriber::{
     ChannelKind, ContactKind, ContactPoint, QuietHours, Segment, Subscriber,
@@ -19,6 +28,9 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use tonic::transport::Channel;
+use tonic_types::StatusExt as _;
 
 const NOW: i64 = 1_790_000_000_000;
 
@@ -601,4 +613,292 @@ async fn any_network_is_read_back_and_compared_right(
         assert_eq!(sorted(read), sorted(network.clone()));
         before = network;
     }
+}
+
+/// A server with the one service, whose callers have that role.
+async fn serve(store: &Store, role: Role) -> InventoryServiceClient<Channel> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = InventoryServiceServer::with_interceptor(
+        Inventory::new(store.clone(), Clock::manual(NOW)),
+        move |mut request: tonic::Request<()>| {
+            request.extensions_mut().insert(Caller {
+                name: "test".to_owned(),
+                role,
+            });
+            Ok(request)
+        },
+    );
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let server = tonic::transport::Server::builder()
+        .add_service(service)
+        .serve_with_incoming(incoming);
+    #[allow(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    tokio::spawn(server);
+    InventoryServiceClient::connect(format!("http://{address}"))
+        .await
+        .unwrap()
+}
+
+fn record(record: Record) -> v1::TopologyRecord {
+    v1::TopologyRecord {
+        record: Some(record),
+    }
+}
+
+fn network_messages() -> Vec<v1::ImportTopologyRequest> {
+    let element = |id: &str, kind: &str, gateway| {
+        record(Record::Element(v1::Element {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            gateway,
+            ..v1::Element::default()
+        }))
+    };
+    let link = v1::Link {
+        id: "l1".to_owned(),
+        a: "bng1".to_owned(),
+        b: "ont1".to_owned(),
+        transit: None,
+    };
+    vec![
+        v1::ImportTopologyRequest {
+            records: vec![record(Record::Link(link)), element("ont1", "ont", false)],
+        },
+        v1::ImportTopologyRequest {
+            records: vec![element("bng1", "bng", true)],
+        },
+    ]
+}
+
+fn subscriber_message(account: &str, served_by: &str) -> v1::SubscriberRecord {
+    v1::SubscriberRecord {
+        account: account.to_owned(),
+        language: "it".to_owned(),
+        time_zone: "Europe/Rome".to_owned(),
+        segment: "residential".to_owned(),
+        served_by: vec![served_by.to_owned()],
+        ..v1::SubscriberRecord::default()
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn networks_and_subscribers_come_in_over_grpc(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = store(backend).await;
+    let mut client = serve(&t.store, Role::Admin).await;
+    let people = |served_by: &str| {
+        tokio_stream::iter([v1::ImportSubscribersRequest {
+            subscribers: vec![subscriber_message("a", served_by)],
+        }])
+    };
+    let early = client.import_subscribers(people("ont1")).await.unwrap_err();
+    assert_eq!(early.code(), tonic::Code::FailedPrecondition);
+
+    let report = client
+        .import_topology(tokio_stream::iter(network_messages()))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((report.changed, report.records, report.added), (true, 3, 3));
+    let again = client
+        .import_topology(tokio_stream::iter(network_messages()))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((again.changed, again.version), (false, report.version));
+
+    let stray = client.import_subscribers(people("ont9")).await.unwrap_err();
+    assert_eq!(stray.code(), tonic::Code::InvalidArgument);
+    let violations = stray.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(violations[0].field, "subscriber[\"a\"].served_by");
+    client.import_subscribers(people("ont1")).await.unwrap();
+    let inventory = client
+        .get_inventory(v1::GetInventoryRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    let counts = [
+        inventory.elements,
+        inventory.links,
+        inventory.gateways,
+        inventory.subscribers,
+        inventory.sites,
+    ];
+    assert_eq!(counts, [2, 1, 1, 1, 0]);
+    assert_eq!(inventory.topology_version, report.version);
+}
+
+#[tokio::test]
+async fn every_wrong_record_of_a_stream_is_named() {
+    let t = store(Backend::Sqlite).await;
+    let mut client = serve(&t.store, Role::Admin).await;
+    let mut messages = network_messages();
+    if let Some(Record::Element(element)) = &mut messages[1].records[0].record {
+        element.kind = "toaster".to_owned();
+    }
+    messages[0]
+        .records
+        .push(v1::TopologyRecord { record: None });
+    let refused = client
+        .import_topology(tokio_stream::iter(messages))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    let violations = refused.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<_> = violations.iter().map(|v| v.field.as_str()).collect();
+    assert!(fields.contains(&"records[3].kind"), "{fields:?}");
+    assert!(fields.contains(&"records[2].type"), "{fields:?}");
+    assert!(violations.iter().any(|v| v.description.contains("toaster")));
+    let versions = t.store.dataset_versions().await.unwrap();
+    assert_eq!(versions, DatasetVersions::default());
+}
+
+#[tokio::test]
+async fn only_an_admin_imports_and_ingest_may_not_even_look() {
+    let t = store(Backend::Sqlite).await;
+    for role in [Role::Operator, Role::Care, Role::Ingest] {
+        let mut client = serve(&t.store, role).await;
+        let refused = client
+            .import_topology(tokio_stream::iter(network_messages()))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+        let looked = client.get_inventory(v1::GetInventoryRequest {}).await;
+        assert_eq!(looked.is_ok(), role != Role::Ingest);
+    }
+}
+
+#[tokio::test]
+async fn a_second_stream_is_refused_while_one_runs() {
+    let t = store(Backend::Sqlite).await;
+    let mut first = serve(&t.store, Role::Admin).await;
+    let mut second = first.clone();
+    let (send, receive) = tokio::sync::mpsc::channel(1);
+    let running = first.import_topology(tokio_stream::wrappers::ReceiverStream::new(receive));
+    let intruder = async {
+        // Once a second message finds room, the server has taken the first, so the import runs.
+        for message in network_messages() {
+            send.send(message).await.unwrap();
+        }
+        send.send(v1::ImportTopologyRequest::default())
+            .await
+            .unwrap();
+        let refused = loop {
+            let all = tokio_stream::iter(network_messages());
+            match second.import_topology(all).await {
+                Err(status) => break status,
+                // The other call had not reached the server yet.
+                Ok(_) => tokio::task::yield_now().await,
+            }
+        };
+        drop(send);
+        refused
+    };
+    let (outcome, refused) = tokio::join!(running, intruder);
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    outcome.unwrap();
+}
+
+fn import_args(words: &[&str]) -> ImportArgs {
+    let command = ImportArgs::augment_args(clap::Command::new("import").no_binary_name(true));
+    ImportArgs::from_arg_matches(&command.get_matches_from(words)).unwrap()
+}
+
+#[tokio::test]
+async fn the_command_imports_files_and_refuses_wrong_ones() {
+    let t = store(Backend::Sqlite).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let mut file = Vec::new();
+    forewarn::topology::write_jsonl(&small_network(), &mut file).unwrap();
+    std::fs::write(path("network.jsonl"), &file).unwrap();
+    let run = async |words: &[&str]| import::run(import_args(words), &t.store, NOW).await;
+    let done = run(&["topology", &path("network.jsonl"), "--json"]).await;
+    assert_eq!(done.unwrap(), ExitCode::SUCCESS);
+
+    let mut people = Vec::new();
+    let wrong = [person("a", "ont1"), person("b", "nowhere")];
+    forewarn::subscriber::write_csv(&wrong, &mut people).unwrap();
+    std::fs::write(path("people.csv"), &people).unwrap();
+    let refused = run(&["subscribers", &path("people.csv")]).await;
+    assert_eq!(refused.unwrap(), ExitCode::FAILURE);
+    assert_eq!(t.store.dataset_versions().await.unwrap().subscribers, 0);
+    let Err(ImportError::Invalid(errors)) =
+        import_subscribers(&t.store, wrong.to_vec(), NOW, &quiet).await
+    else {
+        panic!("an unknown element must be refused");
+    };
+    let texts =
+        forewarn::subscriber::locate_errors(people.as_slice(), "people.csv", &errors).unwrap();
+    assert_eq!(
+        texts,
+        ["people.csv:3: served_by: \"nowhere\" is not the id of an element of the current network"]
+    );
+
+    forewarn::subscriber::write_csv(&wrong[..1], std::fs::File::create(path("one.csv")).unwrap())
+        .unwrap();
+    let done = run(&["subscribers", &path("one.csv")]).await;
+    assert_eq!(done.unwrap(), ExitCode::SUCCESS);
+    assert!(run(&["topology", &path("missing.csv")]).await.is_err());
+}
+
+#[test]
+fn an_error_that_shows_after_reading_is_said_with_its_line() {
+    let mut network = small_network();
+    network.elements[0].redundancy = Some(Redundancy::All);
+    let errors = Network::build(&network, &[]).unwrap_err();
+    let mut file = Vec::new();
+    forewarn::topology::write_jsonl(&network, &mut file).unwrap();
+    let texts = forewarn::topology::locate_errors(file.as_slice(), "n.jsonl", &errors).unwrap();
+    assert!(
+        texts[0].starts_with("n.jsonl:2: redundancy: \"all\" is not"),
+        "{texts:?}"
+    );
+}
+
+#[tokio::test]
+async fn another_process_can_write_while_an_import_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/t.db", dir.path().display());
+    // Two stores on one file are to SQLite what two processes are.
+    let (importing, serving) = (
+        Store::open(&url).await.unwrap(),
+        Store::open(&url).await.unwrap(),
+    );
+    let mut network = small_network();
+    for number in 0..60_000 {
+        network
+            .elements
+            .push(element(&format!("x{number}"), ElementKind::Router));
+    }
+    topology(&importing, &small_network()).await;
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let import = async {
+        let chunks = std::sync::atomic::AtomicU64::new(0);
+        import_topology(&importing, network, NOW, &|phase, _, _| {
+            if phase == Phase::Write {
+                chunks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        })
+        .await
+        .unwrap();
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        chunks.into_inner()
+    };
+    let alarms = async {
+        let mut written = 0_u64;
+        while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+            serving.begin().await.unwrap().commit().await.unwrap();
+            written += 1;
+        }
+        written
+    };
+    let (chunks, written) = tokio::join!(import, alarms);
+    assert!(
+        written >= chunks,
+        "{written} writes in the gaps of {chunks} chunks"
+    );
 }

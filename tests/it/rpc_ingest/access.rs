@@ -5,14 +5,15 @@ use crate::support::{self, Backend};
 use forewarn::cli::token::{self as command, TokenCommand};
 use forewarn::proto::v1;
 use forewarn::proto::v1::alarm_service_client::AlarmServiceClient;
-use forewarn::rpc::auth::Role;
-use forewarn::rpc::server::TlsFiles;
+use forewarn::rpc::auth::{Authenticator, Role};
+use forewarn::rpc::server::{self, ServeError, Settings, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rstest::rstest;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -223,44 +224,49 @@ async fn mutual_tls_serves_only_clients_with_a_certificate() {
     list_over(&service, unknown).await.unwrap_err();
 }
 
+/// Serves on this address until `stop`.
+async fn serve(
+    address: &str,
+    settings: &Settings,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let store = support::store(Backend::Sqlite).await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    let authenticator = Authenticator::new(store.store.clone());
+    timely(server::serve_routes(
+        listener,
+        settings,
+        authenticator,
+        Routes::default(),
+        stop,
+    ))
+    .await
+}
+
 #[tokio::test]
 async fn plain_text_beyond_loopback_is_refused() {
-    let service = start(Backend::Sqlite).await;
-    let store = support::store(Backend::Sqlite).await;
-    let open = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let mut settings = Options::default().settings;
-    let services = services_like(&service, &store.store);
-    let refused =
-        forewarn::rpc::server::serve(open, &settings, services, CancellationToken::new()).await;
+    let mut settings = Settings::default();
+    let refused = serve("0.0.0.0:0", &settings, CancellationToken::new()).await;
     let text = refused.unwrap_err().to_string();
     assert!(text.contains("allow_plaintext_beyond_loopback"), "{text}");
 
     settings.allow_plaintext_beyond_loopback = true;
-    let open = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
-    let services = services_like(&service, &store.store);
-    timely(forewarn::rpc::server::serve(
-        open, &settings, services, stop,
-    ))
-    .await
-    .unwrap();
+    serve("0.0.0.0:0", &settings, stop).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_missing_certificate_is_named() {
-    let service = start(Backend::Sqlite).await;
-    let mut settings = Options::default().settings;
-    settings.tls = Some(TlsFiles {
-        certificate: Path::new("/nonexistent/server.pem").into(),
-        key: Path::new("/nonexistent/server.key").into(),
-        client_ca: None,
-    });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let services = services_like(&service, &service.store.store);
-    let error =
-        forewarn::rpc::server::serve(listener, &settings, services, CancellationToken::new())
-            .await
-            .unwrap_err();
-    assert!(error.to_string().contains("rpc.tls_certificate"), "{error}");
+    let settings = Settings {
+        tls: Some(TlsFiles {
+            certificate: Path::new("/nonexistent/server.pem").into(),
+            key: Path::new("/nonexistent/server.key").into(),
+            client_ca: None,
+        }),
+        ..Settings::default()
+    };
+    let error = serve("127.0.0.1:0", &settings, CancellationToken::new()).await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("rpc.tls_certificate"), "{text}");
 }

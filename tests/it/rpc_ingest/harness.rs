@@ -11,8 +11,7 @@ use forewarn::proto::v1::stream_alarms_response::Message as Told;
 use forewarn::rpc::alarm::AlarmApi;
 use forewarn::rpc::auth::{Authenticator, Role, new_token};
 use forewarn::rpc::ingest::Streams;
-use forewarn::rpc::inventory::Inventory;
-use forewarn::rpc::server::{self, ServeError, Services, Settings};
+use forewarn::rpc::server::{self, ServeError, Settings};
 use forewarn::rpc::telemetry::TelemetryApi;
 use forewarn::store::Store;
 use std::net::SocketAddr;
@@ -24,8 +23,8 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
+use tonic::service::{Interceptor, Routes};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 
@@ -91,13 +90,20 @@ pub(super) async fn start_on(store: TestStore, options: Options) -> Service {
         spawn(alarms.clone().run(shutdown.clone()));
         spawn(samples.clone().run(shutdown.clone()));
     }
-    let services = services(&alarms, &samples, &db, &clock, &shutdown);
+    let routes = routes(
+        &alarms,
+        &samples,
+        &shutdown,
+        options.settings.max_message_bytes,
+    );
+    let authenticator = Authenticator::new(db.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let token = token(&db, "harness", Role::Ingest).await;
     let stop = shutdown.clone();
-    let server =
-        spawn(async move { server::serve(listener, &options.settings, services, stop).await });
+    let server = spawn(async move {
+        server::serve_routes(listener, &options.settings, authenticator, routes, stop).await
+    });
     Service {
         store,
         log,
@@ -111,13 +117,12 @@ pub(super) async fn start_on(store: TestStore, options: Options) -> Service {
     }
 }
 
-fn services(
+fn routes(
     alarms: &Intake<AlarmLog>,
     samples: &Intake<SampleLog>,
-    store: &Store,
-    clock: &Clock,
     shutdown: &CancellationToken,
-) -> Services {
+    max_message_bytes: usize,
+) -> Routes {
     let streams = Streams::new(shutdown.clone());
     let (live_alarms, mut queries) = mpsc::channel::<AlarmQuery>(1);
     spawn(async move {
@@ -125,31 +130,16 @@ fn services(
             drop(query.answer.send(AlarmPage::default()));
         }
     });
-    Services {
-        authenticator: Authenticator::new(store.clone()),
-        alarm: AlarmApi {
-            intake: alarms.clone(),
-            streams: streams.clone(),
-            live_alarms,
-        },
-        telemetry: TelemetryApi {
-            intake: samples.clone(),
-            streams,
-        },
-        inventory: Inventory::new(store.clone(), clock.clone()),
-    }
-}
-
-/// For a second server over the same intake.
-pub(super) fn services_like(service: &Service, store: &Store) -> Services {
-    let Service {
-        alarms,
-        samples,
-        clock,
-        shutdown,
-        ..
-    } = service;
-    services(alarms, samples, store, clock, shutdown)
+    let alarm = AlarmApi {
+        intake: alarms.clone(),
+        streams: streams.clone(),
+        live_alarms,
+    };
+    let telemetry = TelemetryApi {
+        intake: samples.clone(),
+        streams,
+    };
+    server::ingest_routes(max_message_bytes, alarm, telemetry).unwrap()
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test has no supervisor")]

@@ -1,0 +1,204 @@
+//! Writes what the correlator decided: incidents, and for each affected person a notice or the
+//! reason why not. Loads what the pure plan needs, and runs inside the correlator's transaction.
+
+use crate::clock::Millis;
+use crate::effect::holdout::{Assignment, Candidate, Experiment, assign};
+use crate::incident::{CauseKind, Incident, IncidentChange, IncidentNo};
+use crate::notice::plan::{NoticePolicy, PlanInput, concerns_people, plan};
+use crate::notice::{Arm, Recipient};
+use crate::store::{ClusterAssignment, DatasetVersions, StoreError, Tx};
+use crate::topology::{Network, Part, SubscriberSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Plans notices; remembers what it has planned, so that it only looks again when it must.
+#[derive(Debug)]
+pub struct Planner {
+    policy: NoticePolicy,
+    experiment: Experiment,
+    /// Key of the holdout's hash.
+    key: [u8; 32],
+    /// Incidents as they were planned for last.
+    planned: BTreeMap<IncidentNo, Incident>,
+    /// Incidents that another one has taken over, by that one.
+    merged: BTreeMap<IncidentNo, BTreeSet<IncidentNo>>,
+    /// When to look again although the incident does not change.
+    again_at: BTreeMap<IncidentNo, Millis>,
+}
+
+/// The network that the subscriber sets of a plan speak of.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    pub network: &'a Network,
+    pub versions: DatasetVersions,
+}
+
+impl Planner {
+    pub fn new(policy: NoticePolicy, experiment: Experiment, key: [u8; 32]) -> Self {
+        Self {
+            policy,
+            experiment,
+            key,
+            planned: BTreeMap::new(),
+            merged: BTreeMap::new(),
+            again_at: BTreeMap::new(),
+        }
+    }
+
+    /// Forgets what it has planned and takes up the incidents of a restart.
+    pub fn restart(&mut self, incidents: &[Incident]) {
+        self.planned.clear();
+        self.merged.clear();
+        self.again_at.clear();
+        for incident in incidents {
+            self.note_merger(incident);
+        }
+    }
+
+    /// Writes the changes of one settling and the notices that follow from them.
+    pub async fn write(
+        &mut self,
+        tx: &mut Tx,
+        changes: &[IncidentChange],
+        ground: Ground<'_>,
+        now_ms: Millis,
+    ) -> Result<(), StoreError> {
+        for change in changes {
+            tx.save_incident(&change.incident, &change.timeline).await?;
+            self.note_merger(&change.incident);
+        }
+        // Whoever was taken over says its last word first, so that the survivor sees whom it covers.
+        let (taken_over, others): (Vec<_>, Vec<_>) = changes
+            .iter()
+            .partition(|change| change.incident.merged_into.is_some());
+        for change in taken_over.into_iter().chain(others) {
+            let moved = change.previous_network.is_some() || change.lost != change.previously_lost;
+            let before = self.planned.get(&change.incident.no);
+            if concerns_people(before, &change.incident, moved) {
+                self.plan_one(tx, &change.incident, &change.lost, ground, now_ms)
+                    .await?;
+            }
+            if !change.incident.state.is_open() {
+                // People whom it covered may now be told by another incident.
+                self.again_at.values_mut().for_each(|at| *at = now_ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans one incident as it is now.
+    pub async fn plan_one(
+        &mut self,
+        tx: &mut Tx,
+        incident: &Incident,
+        lost: &SubscriberSet,
+        ground: Ground<'_>,
+        now_ms: Millis,
+    ) -> Result<(), StoreError> {
+        let numbers: Vec<_> = ground.network.subscribers(lost).collect();
+        let mut recipients = tx
+            .recipients(ground.versions.subscribers, &numbers, now_ms)
+            .await?;
+        let assigned = self.assign_arms(incident, ground.network, &mut recipients);
+        self.cover(tx, incident.no, &mut recipients).await?;
+        let prior = tx.prior_notices(incident.no).await?;
+        let plan = plan(&PlanInput {
+            incident,
+            now_ms,
+            policy: &self.policy,
+            recipients: &recipients,
+            prior: &prior,
+        });
+        tx.save_assignments(incident.no, &self.experiment.name, &assigned, now_ms)
+            .await?;
+        tx.write_plan(&plan).await?;
+        tracing::info!(
+            incident = %incident.no,
+            affected = recipients.len(),
+            planned = plan.notices.len(),
+            cancelled = plan.cancel.len(),
+            "planned notices"
+        );
+        self.planned.insert(incident.no, incident.clone());
+        if incident.state.is_open() {
+            self.again_at
+                .insert(incident.no, now_ms + self.policy.update_interval_ms.max(1));
+        } else {
+            self.again_at.remove(&incident.no);
+        }
+        Ok(())
+    }
+
+    /// Incidents to plan again because time has passed or another incident has ended.
+    pub fn due(&self, now_ms: Millis) -> Vec<IncidentNo> {
+        let due = self.again_at.iter().filter(|(_, at)| **at <= now_ms);
+        due.map(|(incident, _)| *incident).collect()
+    }
+
+    /// When [`Self::due`] will next name something.
+    pub fn next_deadline_ms(&self) -> Option<Millis> {
+        self.again_at.values().min().copied()
+    }
+
+    fn note_merger(&mut self, incident: &Incident) {
+        if let Some(survivor) = incident.merged_into {
+            self.merged.entry(survivor).or_default().insert(incident.no);
+        }
+    }
+
+    /// Fills in cluster and arm; the answer lists each cluster once.
+    fn assign_arms(
+        &self,
+        incident: &Incident,
+        network: &Network,
+        recipients: &mut [Recipient],
+    ) -> Vec<ClusterAssignment> {
+        let mut clusters: BTreeMap<String, Arm> = BTreeMap::new();
+        for recipient in recipients {
+            let Some(number) = network.subscriber(&recipient.account) else {
+                continue;
+            };
+            let cluster = Part::Element(network.cluster(number));
+            network.part_id(cluster).clone_into(&mut recipient.cluster);
+            let assignment = assign(
+                &self.key,
+                &self.experiment,
+                Candidate {
+                    incident: incident.no,
+                    cluster: &recipient.cluster,
+                    vulnerable: recipient.vulnerable,
+                    must_be_told: false,
+                    planned_work: incident.cause.kind == CauseKind::PlannedWork,
+                },
+            );
+            recipient.arm = assignment.arm();
+            if !matches!(assignment, Assignment::NotAssigned(_)) {
+                clusters.insert(recipient.cluster.clone(), recipient.arm);
+            }
+        }
+        let listed = clusters.into_iter();
+        listed
+            .map(|(cluster, arm)| ClusterAssignment { cluster, arm })
+            .collect()
+    }
+
+    async fn cover(
+        &self,
+        tx: &mut Tx,
+        incident: IncidentNo,
+        recipients: &mut [Recipient],
+    ) -> Result<(), StoreError> {
+        let merged: Vec<IncidentNo> = self
+            .merged
+            .get(&incident)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        let accounts: Vec<&str> = recipients.iter().map(|r| r.account.as_str()).collect();
+        let elsewhere = tx.told_elsewhere(incident, &merged, &accounts).await?;
+        for recipient in recipients {
+            recipient.covered_by = elsewhere.get(&recipient.account).copied();
+        }
+        Ok(())
+    }
+}
