@@ -147,6 +147,7 @@ pub(in crate::store) fn cover(
         told: standing == Standing::Told,
         pending: matches!(standing, Standing::MaybeTold | Standing::MaybeClosed),
         facts: history.last_facts().map(|(_, facts)| facts),
+        root: history.root(),
     }
 }
 
