@@ -26,14 +26,12 @@ pub use checkpoint::Checkpoint;
 pub use complaint::{ComplaintFilter, ComplaintsTaken, KeptComplaint};
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use effect::EffectScope;
-pub use checkpoint::Checkpoint;
-pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use incident::{IncidentFilter, NoticeOutcome};
+pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
+pub use outbox::{Claimed, Histories, Outcome, Settlement};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;
 pub use token::StoredToken;
-pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
-pub use outbox::{Claimed, Histories, Outcome, Settlement};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
