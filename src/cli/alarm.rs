@@ -81,7 +81,9 @@ async fn list(
     if out.json {
         return Ok(());
     }
-    let header = ["resource", "alarm", "severity", "source", "raised", "text", ""];
+    let header = [
+        "resource", "alarm", "severity", "source", "raised", "text", "",
+    ];
     out.table(&header, rows, "No live alarms.")?;
     let (total, unmapped) = totals;
     out.line(format!(
@@ -165,6 +167,12 @@ async fn sources(mut service: AlarmServiceClient<Connection>, out: &Output) -> a
     if out.json {
         return Ok(());
     }
-    let header = ["source", "state", "last heard", "promise", "committed through"];
+    let header = [
+        "source",
+        "state",
+        "last heard",
+        "promise",
+        "committed through",
+    ];
     out.table(&header, rows, "No system has sent anything yet.")
 }

@@ -87,7 +87,9 @@ fn show(out: &Output, answer: &v1::CareAnswer) -> anyhow::Result<()> {
                 out.when(incident.restored_ms),
             ]
         });
-        let header = ["incident", "state", "cause", "since", "expected", "restored"];
+        let header = [
+            "incident", "state", "cause", "since", "expected", "restored",
+        ];
         out.line("\nIncidents")?;
         out.table(&header, incidents.collect(), "")?;
     }
@@ -116,7 +118,9 @@ fn show(out: &Output, answer: &v1::CareAnswer) -> anyhow::Result<()> {
         ]
     });
     out.line("\nNot sent (not to be told to the customer)")?;
-    let header = ["incident", "stage", "state", "decision", "reason", "planned"];
+    let header = [
+        "incident", "stage", "state", "decision", "reason", "planned",
+    ];
     out.table(&header, not_sent.collect(), "")
 }
 

@@ -61,7 +61,9 @@ pub async fn run(args: NoticeArgs) -> anyhow::Result<()> {
     let notice = match args.action {
         NoticeAction::List(args) => return list(service, &out, args).await,
         NoticeAction::Show { notice } => {
-            service.get_notice(v1::GetNoticeRequest { id: notice }).await
+            service
+                .get_notice(v1::GetNoticeRequest { id: notice })
+                .await
         }
         NoticeAction::Redrive { notice } => {
             let request = v1::RedriveNoticeRequest { id: notice };
@@ -166,7 +168,11 @@ fn show(out: &Output, notice: &v1::Notice) -> anyhow::Result<()> {
     if notice.text.is_empty() {
         return Ok(());
     }
-    out.line(format!("\n{}\n\n{}", notice.subject, notice.text.trim_end()))
+    out.line(format!(
+        "\n{}\n\n{}",
+        notice.subject,
+        notice.text.trim_end()
+    ))
 }
 
 /// A notice without its text.

@@ -84,10 +84,7 @@ pub struct CorrelatorWorker {
 }
 
 /// A command that the core has taken, waiting for the commit.
-type Taken = (
-    IncidentNo,
-    oneshot::Sender<Result<Incident, CommandError>>,
-);
+type Taken = (IncidentNo, oneshot::Sender<Result<Incident, CommandError>>);
 
 impl CorrelatorWorker {
     /// Takes up where the store stands.
@@ -254,9 +251,7 @@ impl CorrelatorWorker {
         if tx.dataset_versions().await? != self.versions {
             return Err(CorrelatorError::NetworkReplaced);
         }
-        self.planner
-            .write(&mut tx, changes, ground, now_ms)
-            .await?;
+        self.planner.write(&mut tx, changes, ground, now_ms).await?;
         let changed: BTreeSet<IncidentNo> = changes.iter().map(|c| c.incident.no).collect();
         for live in self.core.live() {
             if due.contains(&live.incident.no) && !changed.contains(&live.incident.no) {
@@ -330,8 +325,7 @@ impl CorrelatorWorker {
             "took over a new version of the network"
         );
         self.versions = loaded.versions;
-        self.core
-            .replace_network(Arc::new(loaded.network), now_ms);
+        self.core.replace_network(Arc::new(loaded.network), now_ms);
         self.unsettled = true;
         Ok(())
     }

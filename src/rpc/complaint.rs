@@ -279,6 +279,9 @@ fn oversize_is_final(status: Status) -> Status {
 
 #[allow(clippy::needless_pass_by_value, reason = "used with map_err")]
 pub(super) fn store_failed(error: StoreError) -> Status {
-    tracing::error!(error = &error as &dyn std::error::Error, "the store failed during a call");
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "the store failed during a call"
+    );
     Status::unavailable("the database does not answer now")
 }

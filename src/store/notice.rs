@@ -134,11 +134,7 @@ impl PriorRow {
 }
 
 /// What a covering incident has told one person.
-pub(in crate::store) fn cover(
-    incident: IncidentNo,
-    open: bool,
-    notices: &[PriorNotice],
-) -> Cover {
+pub(in crate::store) fn cover(incident: IncidentNo, open: bool, notices: &[PriorNotice]) -> Cover {
     let history = History::new(notices);
     let standing = history.standing();
     Cover {
@@ -682,10 +678,7 @@ impl Store {
     }
 
     /// One notice with its attempts.
-    pub async fn notice(
-        &self,
-        id: NoticeId,
-    ) -> Result<Option<(NoticeRecord, Vec<AttemptRecord>)>> {
+    pub async fn notice(&self, id: NoticeId) -> Result<Option<(NoticeRecord, Vec<AttemptRecord>)>> {
         const ATTEMPTS: &str = "SELECT attempt, at_ms, outcome, detail FROM notice_attempt \
              WHERE notice_id = $1 ORDER BY attempt";
         let row: Option<RecordRow> = on_read!(self, pool => {
@@ -711,11 +704,7 @@ impl Store {
     }
 
     /// The latest notices of a person, newest first.
-    pub async fn notices_of_account(
-        &self,
-        account: &str,
-        limit: u32,
-    ) -> Result<Vec<NoticeRecord>> {
+    pub async fn notices_of_account(&self, account: &str, limit: u32) -> Result<Vec<NoticeRecord>> {
         let rows: Vec<RecordRow> = on_read!(self, pool => {
             let mut query = QueryBuilder::new("SELECT ");
             query.push(RECORD_COLUMNS).push(" FROM notice WHERE account = ").push_bind(account)

@@ -381,7 +381,10 @@ impl Store {
             let key = (incident, notice.account.clone());
             let history = histories.entry(key.clone()).or_default();
             if let Some(by) = by {
-                covered.entry(by).or_default().insert(notice.account.clone());
+                covered
+                    .entry(by)
+                    .or_default()
+                    .insert(notice.account.clone());
                 places.push((key, history.len(), by));
             }
             history.push(notice);
@@ -398,7 +401,9 @@ impl Store {
         }
         let open = self.open_among(covered.keys().copied()).await?;
         for (key, place, by) in places {
-            let known = told.get(&(by, key.1.clone())).map_or(&[][..], Vec::as_slice);
+            let known = told
+                .get(&(by, key.1.clone()))
+                .map_or(&[][..], Vec::as_slice);
             let found = cover(by, open.contains(&by), known);
             if let Some(notice) = histories.get_mut(&key).and_then(|h| h.get_mut(place)) {
                 notice.cover = Some(found);

@@ -4,14 +4,20 @@ pub mod definition;
 
 pub use definition::*;
 
+mod at_risk;
 mod csv;
+mod dominators;
 mod fields;
 mod graphml;
 mod impact;
 mod import;
 mod jsonl;
+mod kernel;
+mod names;
 mod network;
+mod order;
 mod part;
+mod ranks;
 pub(crate) mod record;
 mod resolve;
 mod subscriber_set;
@@ -21,6 +27,7 @@ pub use fields::{LONGEST_ID, PositionFields, TopologyFields, TopologyParser};
 pub(crate) use fields::{parse_position, parse_redundancy, redundancy_name};
 pub use graphml::{GatewayRule, read_graphml};
 pub use impact::{AloneRuns, CutOff};
+pub use network::{Network, ResidentBytes};
 pub use import::{locate_errors, read_topology};
 pub use jsonl::write_jsonl;
 pub use network::Network;
