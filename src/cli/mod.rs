@@ -47,6 +47,8 @@ pub enum Command {
     Notice(notice::NoticeArgs),
     /// Look at live alarms, and at the systems that send them
     Alarm(alarm::AlarmArgs),
+    /// See what telling people was worth
+    Report(report::ReportArgs),
 }
 
 /// Runs the program: 0 when it did what was asked, 1 when it failed, 2 when it was called wrongly.
@@ -81,6 +83,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Care(args) => care::run(args).await,
         Command::Notice(args) => notice::run(args).await,
         Command::Alarm(args) => alarm::run(args).await,
+        Command::Report(args) => report::run(args).await,
     }
 }
 

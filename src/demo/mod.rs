@@ -8,6 +8,7 @@ mod fault;
 mod noc;
 mod people;
 mod script;
+pub mod smtp_capture;
 mod stage;
 mod world;
 

@@ -17,7 +17,7 @@ use crate::incident::{
 };
 use crate::pipeline::live::{CommandSender, LiveReceiver, PendingCommand};
 use crate::proto::v1;
-use crate::proto::v1::incident_service_server::{IncidentService, IncidentServiceServer};
+use crate::proto::v1::incident_service_server::IncidentService;
 use crate::store::{IncidentFilter, Store, StoreError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -51,11 +51,6 @@ pub struct IncidentApi {
 }
 
 impl IncidentApi {
-    /// The service, ready to be added to a server.
-    pub fn service(self) -> IncidentServiceServer<Self> {
-        IncidentServiceServer::new(self)
-    }
-
     async fn find(&self, no: IncidentNo) -> Result<Incident, Status> {
         self.store
             .incident(no)
