@@ -21,7 +21,9 @@ use crate::pipeline::live::LiveReceiver;
 use crate::pipeline::meter::SampleLog;
 use crate::pipeline::planner::Planner;
 use crate::rpc::server::{self, Services, TlsFiles};
-use crate::rpc::{alarm, auth, complaint, effect, incident, ingest, inventory, telemetry};
+use crate::rpc::{
+    alarm, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
+};
 use crate::store::Store;
 use crate::supervisor::{Stopped, Supervisor};
 use crate::web::{self, Web};
@@ -199,6 +201,18 @@ async fn start_parts(
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         },
+        notice: notice::NoticeApi {
+            store: store.clone(),
+            clock: clock.clone(),
+            useful_for_ms: seconds(config.notice.useless_after_s),
+            message_id_domain: message_id_domain(config),
+        },
+        care: care::CareApi {
+            store: store.clone(),
+            live: live.clone(),
+            clock: clock.clone(),
+            message_id_domain: message_id_domain(config),
+        },
         complaint: complaint::ComplaintApi {
             store: store.clone(),
             clock: clock.clone(),
@@ -233,7 +247,7 @@ async fn start_dispatcher(
     let links = UnsubscribeLinks::new(key, &config.web.public_url);
     let outlet = Outlet {
         channel: Channel::Email(email_channel(config)?),
-        templates: templates.clone(),
+        templates: Templates::built_in(&config.notice.default_language)?,
         sender: Sender {
             brand: config.notice.provider_name.clone(),
             phone: config.notice.provider_phone.clone(),
@@ -360,6 +374,16 @@ fn rpc_settings(config: &Config) -> server::Settings {
         allow_plaintext_beyond_loopback: config.rpc.allow_plaintext_beyond_loopback,
         max_message_bytes: config.rpc.max_message_mib << 20,
     }
+}
+
+/// What stands behind the `@` of a Message-ID: the domain that messages come from.
+fn message_id_domain(config: &Config) -> String {
+    let (_, domain) = config
+        .notice
+        .from_address
+        .rsplit_once('@')
+        .unwrap_or_default();
+    domain.trim_end_matches('>').to_owned()
 }
 
 fn seconds(seconds: u32) -> i64 {

@@ -125,9 +125,6 @@ impl Stage {
         say(false, text);
     }
 
-    pub(super) fn shutdown(&self) -> CancellationToken {
-        self.stop_service.clone()
-    }
 
     /// Waits until the service ends, for whatever reason.
     pub(super) async fn ended(&self) -> Stopped {

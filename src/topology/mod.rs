@@ -30,7 +30,6 @@ pub use impact::{AloneRuns, CutOff};
 pub use network::{Network, ResidentBytes};
 pub use import::{locate_errors, read_topology};
 pub use jsonl::write_jsonl;
-pub use network::Network;
 pub use part::{ElementNo, GroupNo, LinkNo, Part};
 pub use record::{REPORTED_ERRORS, ReadError, RecordError, RecordErrors};
 pub use resolve::{MAX_ERRORS, NetworkError};
