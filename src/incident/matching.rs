@@ -1,8 +1,8 @@
 //! Which incident each failure belongs to, so that an incident keeps its number while its cause
 //! moves, grows and shrinks.
 //!
-//! - A failure belongs to the incident that has one of its parts already; otherwise to one whose
-//!   cause is gone, at least in part, and whose people or alarms it has. The oldest wins.
+//! - A failure belongs to an incident that has one of its parts already, or whose cause is gone, at
+//!   least in part, and whose people or alarms it has. The oldest wins.
 //! - What is left of a larger failure stays in its incident: one incident may hold several failures.
 //! - An incident that is left with nothing because another took over its failure is merged into it.
 
@@ -59,14 +59,13 @@ impl<'a> Matching<'a> {
             .filter(|t| t.incident.state.is_open())
             .collect();
         let oldest = |found: &Found| {
-            let sharing = open.iter().find(|t| shares_part(t, found));
-            let tracked = sharing.or_else(|| open.iter().find(|t| self.took_over(t, found)))?;
+            let tracked = open.iter().find(|t| self.goes_on_in(t, found))?;
             Some(tracked.incident.no)
         };
         self.found.iter().map(oldest).collect()
     }
 
-    /// Whether this open incident, which has no failure left, goes on in that failure.
+    /// Whether this open incident goes on in that failure.
     pub(super) fn goes_on_in(&self, tracked: &Tracked, found: &Found) -> bool {
         shares_part(tracked, found) || self.took_over(tracked, found)
     }
