@@ -394,7 +394,7 @@ async fn readers_see_the_old_network_or_the_new_one(
     let t = store(backend).await;
     let large = |name: &str| {
         let mut network = small_network();
-        for number in 0..1_000 {
+        for number in 0..25_000 {
             network.elements.push(Element {
                 name: name.to_owned(),
                 ..element(&format!("x{number}"), ElementKind::Router)
