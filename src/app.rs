@@ -1,28 +1,39 @@
 //! The only wiring: settings in, a running service out.
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::channel::Channel;
+use crate::channel::email::EmailChannel;
+use crate::channel::smtp_pool::{SmtpOptions, SmtpTls};
+use crate::config::{Config, EmailTls, EmailTransport};
+use crate::delivery::backoff::Backoff;
+use crate::delivery::unsubscribe::UnsubscribeLinks;
 use crate::effect::holdout::Experiment;
 use crate::incident::CorrelatorSettings;
+use crate::notice::compose::Sender;
 use crate::notice::plan::NoticePolicy;
+use crate::notice::template::Templates;
 use crate::pipeline::alarm_log::AlarmLog;
 use crate::pipeline::correlator::{CorrelatorPorts, CorrelatorWorker, nothing_live};
+use crate::pipeline::dispatcher::{DispatchOptions, Dispatcher, Outlet};
 use crate::pipeline::housekeeper::Housekeeper;
 use crate::pipeline::intake::{Intake, IntakeLimits};
 use crate::pipeline::live::LiveReceiver;
 use crate::pipeline::meter::SampleLog;
 use crate::pipeline::planner::Planner;
 use crate::rpc::server::{self, Services, TlsFiles};
-use crate::rpc::{alarm, auth, complaint, effect, incident, ingest, inventory, telemetry};
+use crate::rpc::{
+    alarm, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
+};
 use crate::store::Store;
 use crate::supervisor::{Stopped, Supervisor};
+use crate::web::{self, Web};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +41,8 @@ use tokio_util::task::TaskTracker;
 const PORT_CAPACITY: usize = 256;
 /// Secret of the store that keys the holdout's hash.
 const HOLDOUT_SECRET: &str = "holdout";
+/// Secret that signs the links in messages.
+const LINK_SECRET: &str = "links";
 
 /// Sockets to listen on; `None` binds the one that the settings name.
 #[derive(Debug, Default)]
@@ -65,14 +78,19 @@ impl App {
             .await
             .context("opening the database (database.url)")?;
         let rpc = bind(listeners.rpc, config.rpc.listen, "rpc.listen").await?;
-        let web = bind(listeners.web, config.web.listen, "web.listen").await?;
-        let (rpc_address, web_address) = (rpc.local_addr()?, web.local_addr()?);
+        let web_listener = bind(listeners.web, config.web.listen, "web.listen").await?;
+        let (rpc_address, web_address) = (rpc.local_addr()?, web_listener.local_addr()?);
         let mut supervisor = Supervisor::default();
         let started = start_parts(config, &store, &clock, &mut supervisor).await?;
         let settings = rpc_settings(config);
         let shutdown = supervisor.shutdown();
         supervisor.spawn("rpc", async move {
             let served = server::serve(rpc, &settings, started.services, shutdown).await;
+            served.map_err(|error| explain(&error))
+        });
+        let (page, shutdown) = (started.web, supervisor.shutdown());
+        supervisor.spawn("web", async move {
+            let served = web::serve(web_listener, page, shutdown).await;
             served.map_err(|error| explain(&error))
         });
         Ok(Running {
@@ -102,6 +120,7 @@ impl Running {
 
 struct Started {
     services: Services,
+    web: Web,
     live: LiveReceiver,
 }
 
@@ -121,11 +140,13 @@ async fn start_parts(
     let samples = Intake::open(samples, store.clone(), clock.clone(), limits).await?;
     let (commands, commands_in) = mpsc::channel(PORT_CAPACITY);
     let (queries, queries_in) = mpsc::channel(PORT_CAPACITY);
+    let planned = Arc::new(Notify::new());
     let (live_out, live) = watch::channel(Arc::new(nothing_live()));
     let ports = CorrelatorPorts {
         commands: commands_in,
         queries: queries_in,
         live: live_out,
+        planned: Arc::clone(&planned),
     };
     let planner = planner(config, store).await?;
     let correlator = CorrelatorWorker::open(
@@ -158,6 +179,7 @@ async fn start_parts(
         housekeeper.run(keeper_clock, keeper_shutdown).await;
         Ok(())
     });
+    let web = start_dispatcher(config, store, clock, planned, supervisor).await?;
     let tasks = TaskTracker::new();
     let services = Services {
         authenticator: auth::Authenticator::new(store.clone()),
@@ -179,6 +201,18 @@ async fn start_parts(
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         },
+        notice: notice::NoticeApi {
+            store: store.clone(),
+            clock: clock.clone(),
+            useful_for_ms: seconds(config.notice.useless_after_s),
+            message_id_domain: message_id_domain(config),
+        },
+        care: care::CareApi {
+            store: store.clone(),
+            live: live.clone(),
+            clock: clock.clone(),
+            message_id_domain: message_id_domain(config),
+        },
         complaint: complaint::ComplaintApi {
             store: store.clone(),
             clock: clock.clone(),
@@ -190,7 +224,77 @@ async fn start_parts(
             experiment: experiment(config),
         },
     };
-    Ok(Started { services, live })
+    Ok(Started {
+        services,
+        web,
+        live,
+    })
+}
+
+/// Starts the sending of notices; answers what the web pages need of it.
+async fn start_dispatcher(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    planned: Arc<Notify>,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<Web> {
+    let templates = Templates::built_in(&config.notice.default_language)?;
+    let key = store
+        .server_secret(LINK_SECRET, rand::random())
+        .await
+        .context("reading the key of the links")?;
+    let links = UnsubscribeLinks::new(key, &config.web.public_url);
+    let outlet = Outlet {
+        channel: Channel::Email(email_channel(config)?),
+        templates: Templates::built_in(&config.notice.default_language)?,
+        sender: Sender {
+            brand: config.notice.provider_name.clone(),
+            phone: config.notice.provider_phone.clone(),
+            status_url: config.notice.provider_url.clone(),
+        },
+        links: links.clone(),
+        policy: notice_policy(config),
+        options: DispatchOptions {
+            concurrency: config.email.connections,
+            backoff: Backoff {
+                max_attempts: config.email.max_attempts,
+                ..Backoff::default()
+            },
+            ..DispatchOptions::default()
+        },
+    };
+    let dispatcher = Dispatcher::new(store.clone(), outlet);
+    let (dispatch_clock, shutdown) = (clock.clone(), supervisor.shutdown());
+    supervisor.spawn("dispatcher", async move {
+        dispatcher.run(dispatch_clock, planned, shutdown).await;
+        Ok(())
+    });
+    Ok(Web {
+        store: store.clone(),
+        links,
+        clock: clock.clone(),
+        brand: config.notice.provider_name.clone(),
+        templates: Arc::new(templates),
+    })
+}
+
+fn email_channel(config: &Config) -> anyhow::Result<EmailChannel> {
+    let from = &config.notice.from_address;
+    if config.email.transport == EmailTransport::File {
+        return EmailChannel::files(from, &config.email.directory)
+            .context("writing mails to files (email.directory)");
+    }
+    let mut options = SmtpOptions::parse(&config.email.url)
+        .context("email.url is not of the form smtp://USER:PASSWORD@HOST:PORT")?;
+    options.tls = match config.email.tls {
+        EmailTls::Starttls => SmtpTls::StartTls,
+        EmailTls::Tls => SmtpTls::Implicit,
+        EmailTls::None => SmtpTls::None,
+    };
+    options.connections = config.email.connections;
+    options.step_timeout = Duration::from_secs(config.email.timeout_s.into());
+    EmailChannel::smtp(from, options).context("preparing SMTP (email.url)")
 }
 
 fn spawn_intake<J>(supervisor: &mut Supervisor, name: &'static str, intake: &Intake<J>)
@@ -270,6 +374,16 @@ fn rpc_settings(config: &Config) -> server::Settings {
         allow_plaintext_beyond_loopback: config.rpc.allow_plaintext_beyond_loopback,
         max_message_bytes: config.rpc.max_message_mib << 20,
     }
+}
+
+/// What stands behind the `@` of a Message-ID: the domain that messages come from.
+fn message_id_domain(config: &Config) -> String {
+    let (_, domain) = config
+        .notice
+        .from_address
+        .rsplit_once('@')
+        .unwrap_or_default();
+    domain.trim_end_matches('>').to_owned()
 }
 
 fn seconds(seconds: u32) -> i64 {

@@ -181,7 +181,7 @@ async fn wait_until_told(
     }
     stage.say(&format!(
         "{} mails have reached the people's mail server.\n",
-        stage.mails.messages().len()
+        stage.mails.count()
     ));
     Ok(())
 }
@@ -287,7 +287,7 @@ async fn collect(stage: &Stage, faults: &Faults, incidents: &Incidents) -> anyho
         .into_iter()
         .filter(|i| ledger.incidents.values().all(|known| known.id != i.id))
         .collect();
-    ledger.mails = stage.mails.messages();
+    ledger.mails = stage.mails.mails();
     ledger.effect = Some(effect(stage).await?);
     Ok(ledger)
 }

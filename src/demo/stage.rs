@@ -6,7 +6,7 @@ use crate::app::{App, Listeners};
 use crate::cli::client::{BearerToken, Connection};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::demo::smtp_capture::SmtpCapture;
+use super::smtp_capture::{Capture, CaptureOptions};
 use crate::generate::{GenerateSettings, Generated, Ring, generate};
 use crate::pipeline::importer::{import_subscribers, import_topology};
 use crate::rpc::auth::{Role, new_token};
@@ -36,7 +36,7 @@ const SLEEPS_ONE_IN: usize = 25;
 pub(super) struct Stage {
     pub(super) world: World,
     pub(super) rings: Vec<Ring>,
-    pub(super) mails: SmtpCapture,
+    pub(super) mails: Capture,
     pub(super) connection: Connection,
     pub(super) server: String,
     pub(super) token: String,
@@ -45,7 +45,9 @@ pub(super) struct Stage {
     keep_directory: bool,
     quiet: bool,
     service: Mutex<JoinSet<Stopped>>,
-    shutdown: CancellationToken,
+    stop_service: CancellationToken,
+    mail_server: JoinSet<()>,
+    stop_mails: CancellationToken,
 }
 
 impl Stage {
@@ -65,8 +67,12 @@ impl Stage {
                 since(&clock, begin),
             ),
         );
-        let mails = SmtpCapture::start().await?;
-        let config = config(&directory, mails.address())?;
+        let shutdown = CancellationToken::new();
+        let smtp = TcpListener::bind("127.0.0.1:0").await?;
+        let config = config(&directory, smtp.local_addr()?)?;
+        let (mails, mail_server) = Capture::new(smtp, CaptureOptions::default(), shutdown.clone());
+        let mut mail_server_task = JoinSet::new();
+        mail_server_task.spawn(mail_server);
         let begin = clock.now_ms();
         let token = fill_store(&config, &world, &clock).await?;
         say(
@@ -89,7 +95,7 @@ impl Stage {
             .await
             .context("connecting to the service")?;
         say(quiet, &format!("The service answers at {server}\n"));
-        let shutdown = running.shutdown();
+        let stop_service = running.shutdown();
         let mut service = JoinSet::new();
         service.spawn(running.wait());
         Ok(Self {
@@ -103,7 +109,9 @@ impl Stage {
             keep_directory: args.directory.is_some(),
             directory,
             quiet,
-            shutdown,
+            stop_service,
+            mail_server: mail_server_task,
+            stop_mails: shutdown,
             service: Mutex::new(service),
         })
     }
@@ -112,9 +120,11 @@ impl Stage {
         say(self.quiet, text);
     }
 
-    pub(super) fn shutdown(&self) -> CancellationToken {
-        self.shutdown.clone()
+    /// Prints what was asked for, also when nothing else is.
+    pub(super) fn print(&self, text: &str) {
+        say(false, text);
     }
+
 
     /// Waits until the service ends, for whatever reason.
     pub(super) async fn ended(&self) -> Stopped {
@@ -126,8 +136,10 @@ impl Stage {
 
     /// Clears the stage.
     pub(super) async fn strike(mut self) -> anyhow::Result<()> {
-        self.shutdown.cancel();
+        self.stop_service.cancel();
         while self.service.get_mut().join_next().await.is_some() {}
+        self.stop_mails.cancel();
+        while self.mail_server.join_next().await.is_some() {}
         if !self.keep_directory {
             std::fs::remove_dir_all(&self.directory)
                 .with_context(|| format!("removing {}", self.directory.display()))?;

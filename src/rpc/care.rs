@@ -1,1 +1,250 @@
-//! (empty)
+//! `CareService`: one search, one answer, while the customer is on the line.
+
+use super::auth::{Role, require};
+use super::incident::{invalid, state_message, store_failed};
+use super::notice;
+use crate::care::{
+    Concern, Customer, Impact, Language, SearchKey, Told, cause_in_words, is_affected, is_at_risk,
+    search_order, standing, what_to_say,
+};
+use crate::clock::{Clock, Millis};
+use crate::incident::{Incident, IncidentNo};
+use crate::notice::Stage;
+use crate::pipeline::live::{Live, LiveReceiver};
+use crate::proto::v1;
+use crate::proto::v1::care_service_server::CareService;
+use crate::store::{NoticeRecord, Store};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// Accounts that one search returns.
+const MATCHES: usize = 20;
+/// Notices of an account that are looked at, and shown of each kind.
+const NOTICES_READ: u32 = 100;
+const NOTICES_SHOWN: usize = 20;
+/// How long incidents stay in the answer.
+const INCIDENTS_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+/// Bytes of a query.
+const LONGEST_QUERY: usize = 256;
+
+/// What the service needs.
+#[derive(Clone, Debug)]
+pub struct CareApi {
+    pub store: Store,
+    pub live: LiveReceiver,
+    pub clock: Clock,
+    /// What stands after the `@` of a Message-ID.
+    pub message_id_domain: String,
+}
+
+#[tonic::async_trait]
+impl CareService for CareApi {
+    async fn lookup(
+        &self,
+        request: Request<v1::LookupRequest>,
+    ) -> Result<Response<v1::LookupResponse>, Status> {
+        let caller = require(&request, &[Role::Care, Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        if request.query.trim().is_empty() || request.query.len() > LONGEST_QUERY {
+            let expected = format!("a text of 1 to {LONGEST_QUERY} bytes");
+            return Err(invalid("query", "", &expected));
+        }
+        let Some((key, mut customers)) = self.search(&request.query).await? else {
+            return Ok(Response::new(v1::LookupResponse::default()));
+        };
+        let more = customers.len() > MATCHES;
+        customers.truncate(MATCHES);
+        tracing::info!(
+            caller = caller.name,
+            matched_by = key.matched_by(),
+            matches = customers.len(),
+            "care looked accounts up"
+        );
+        let found = self.gather(customers).await?;
+        let answers = found
+            .into_iter()
+            .map(|found| v1::CareAnswer {
+                matched_by: key.matched_by().to_owned(),
+                ..self.answer(found, &request.language)
+            })
+            .collect();
+        Ok(Response::new(v1::LookupResponse { answers, more }))
+    }
+}
+
+/// A customer with all that concerns them.
+struct Found {
+    customer: Customer,
+    /// Newest first.
+    notices: Vec<NoticeRecord>,
+    concerns: Vec<Concern>,
+}
+
+impl CareApi {
+    /// What the first reading of the query that matches anybody finds.
+    async fn search(&self, query: &str) -> Result<Option<(SearchKey, Vec<Customer>)>, Status> {
+        // One more than is returned, to know that there are more.
+        let limit = i64::try_from(MATCHES + 1).unwrap_or(i64::MAX);
+        for key in search_order(query) {
+            let found = self.store.find_customers(&key, limit).await;
+            let found = found.map_err(store_failed)?;
+            if !found.is_empty() {
+                return Ok(Some((key, found)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn gather(&self, customers: Vec<Customer>) -> Result<Vec<Found>, Status> {
+        let since_ms = self.clock.now_ms() - INCIDENTS_MS;
+        let live = self.live.borrow().clone();
+        let mut of_customers = Vec::with_capacity(customers.len());
+        let mut past: BTreeMap<IncidentNo, Option<Arc<Incident>>> = BTreeMap::new();
+        for customer in customers {
+            let notices = self
+                .store
+                .notices_of_account(&customer.account, NOTICES_READ)
+                .await
+                .map_err(store_failed)?;
+            let recent = notices.iter().filter(|n| n.planned_at_ms >= since_ms);
+            past.extend(recent.map(|notice| (notice.incident, None)));
+            of_customers.push((customer, notices));
+        }
+        for shown in &live.incidents {
+            if let Some(slot) = past.get_mut(&shown.incident.no) {
+                *slot = Some(Arc::clone(&shown.incident));
+            }
+        }
+        let missing: Vec<IncidentNo> = past
+            .iter()
+            .filter_map(|(no, incident)| incident.is_none().then_some(*no))
+            .collect();
+        for incident in self.store.incidents(&missing).await.map_err(store_failed)? {
+            past.insert(incident.no, Some(Arc::new(incident)));
+        }
+        Ok(of_customers
+            .into_iter()
+            .map(|(customer, notices)| Found {
+                concerns: concerns(&live, &past, &customer.account, &notices, since_ms),
+                customer,
+                notices,
+            })
+            .collect())
+    }
+
+    fn answer(&self, found: Found, language: &str) -> v1::CareAnswer {
+        let now_ms = self.clock.now_ms();
+        let Found {
+            customer,
+            notices,
+            concerns,
+        } = found;
+        let language = Language::choose(&[language, &customer.language]);
+        let (sent, not_sent): (Vec<_>, Vec<_>) =
+            notices.iter().partition(|notice| notice.state.is_told());
+        v1::CareAnswer {
+            affected: is_affected(&concerns),
+            at_risk: is_at_risk(&concerns),
+            what_to_say: what_to_say(
+                standing(&concerns, now_ms),
+                language,
+                &customer.time_zone,
+                now_ms,
+            ),
+            incidents: concerns
+                .iter()
+                .map(|concern| care_incident(&concern.incident, language))
+                .collect(),
+            sent: self.messages(&sent),
+            not_sent: self.messages(&not_sent),
+            account: customer.account,
+            name: customer.name,
+            address: customer.address,
+            language: customer.language,
+            segment: customer.segment.as_str().to_owned(),
+            vulnerable: customer.vulnerable,
+            matched_by: String::new(),
+        }
+    }
+
+    fn messages(&self, notices: &[&NoticeRecord]) -> Vec<v1::Notice> {
+        let shown = notices.iter().take(NOTICES_SHOWN);
+        shown
+            .map(|record| v1::Notice {
+                subject: record.subject.clone(),
+                text: record.body.clone(),
+                ..notice::to_message(record, &self.message_id_domain)
+            })
+            .collect()
+    }
+}
+
+/// The incidents that concern an account: those that do now first, then the newest.
+fn concerns(
+    live: &Live,
+    past: &BTreeMap<IncidentNo, Option<Arc<Incident>>>,
+    account: &str,
+    notices: &[NoticeRecord],
+    since_ms: Millis,
+) -> Vec<Concern> {
+    let rank = live
+        .network
+        .subscriber(account)
+        .map(|number| live.network.rank_of(number));
+    let mut of_account: BTreeMap<IncidentNo, (Arc<Incident>, Impact)> = BTreeMap::new();
+    for notice in notices.iter().filter(|n| n.planned_at_ms >= since_ms) {
+        if let Some(Some(incident)) = past.get(&notice.incident) {
+            of_account.insert(incident.no, (Arc::clone(incident), Impact::Past));
+        }
+    }
+    for shown in live.incidents.iter().filter(|l| l.incident.state.is_open()) {
+        let impact = match rank {
+            Some(rank) if shown.lost.contains(rank) => Impact::Lost,
+            Some(rank) if shown.at_risk.contains(rank) => Impact::AtRisk,
+            _ => continue,
+        };
+        let incident = Arc::clone(&shown.incident);
+        of_account.insert(incident.no, (incident, impact));
+    }
+    let mut concerns: Vec<Concern> = of_account
+        .into_iter()
+        .rev()
+        .map(|(no, (incident, impact))| Concern {
+            told: told(notices, no, incident.reopened),
+            incident,
+            impact,
+        })
+        .collect();
+    concerns.sort_by_key(|concern| concern.impact);
+    concerns
+}
+
+/// What the notices say about one incident, in its present episode.
+fn told(notices: &[NoticeRecord], incident: IncidentNo, episode: u32) -> Told {
+    let mut told = Told::default();
+    let of_incident = notices
+        .iter()
+        .filter(|n| n.incident == incident && n.episode == episode && n.state.is_told());
+    for notice in of_incident {
+        // Newest first, so that the earliest is what stays.
+        match notice.stage {
+            Stage::First | Stage::Update | Stage::Estimate => told.fault_ms = notice.sent_at_ms,
+            Stage::Retraction => told.retraction_ms = notice.sent_at_ms,
+            Stage::Restored => {}
+        }
+    }
+    told
+}
+
+fn care_incident(incident: &Incident, language: Language) -> v1::CareIncident {
+    v1::CareIncident {
+        id: incident.no.to_string(),
+        state: state_message(incident.state).into(),
+        since_ms: incident.onset_ms,
+        restored_ms: incident.restored_ms.unwrap_or_default(),
+        cause: cause_in_words(incident.cause.kind, language).to_owned(),
+        estimate_from_ms: incident.estimate.map_or(0, |e| e.from_ms),
+        estimate_to_ms: incident.estimate.map_or(0, |e| e.to_ms),
+    }
+}

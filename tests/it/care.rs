@@ -1,10 +1,15 @@
 //! What an agent is told to say, and how an account is found.
 
-use crate::operators::incident;
+use crate::operators::{World, incident};
+use crate::support::Backend;
 use forewarn::care::{
     Concern, Impact, Language, Standing, Told, is_affected, is_at_risk, standing, what_to_say,
 };
+use forewarn::cli::client::{self, connect};
 use forewarn::incident::{CauseKind, Estimate, Incident, IncidentState};
+use forewarn::notice::{Decision, Stage};
+use forewarn::proto::v1;
+use rstest::rstest;
 use std::sync::Arc;
 
 /// 2026-03-10T09:00:00Z, 10:00 in Rome.
@@ -228,4 +233,107 @@ fn a_language_nobody_speaks_falls_back() {
     assert_eq!(Language::choose(&["de", "it"]), Language::Italian);
     assert_eq!(Language::choose(&["de-AT", "fr"]), Language::English);
     assert_eq!(Language::choose(&["en-GB", "it"]), Language::English);
+}
+
+async fn lookup(world: &World, query: &str, language: &str) -> v1::LookupResponse {
+    let connection = connect(&world.args("care")).await.unwrap();
+    let request = v1::LookupRequest {
+        query: query.to_owned(),
+        language: language.to_owned(),
+    };
+    let answer = client::care(&connection).lookup(request).await;
+    answer.unwrap().into_inner()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_customer_is_found_by_whatever_they_say(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let world = World::start(backend).await;
+    for (query, expected) in [
+        ("A2", "A2 account"),
+        ("a2", "A2 account"),
+        (" PERSON.3@example.net ", "A3 email"),
+        ("+39 (06) 5550-0104", "A4 phone"),
+        ("00390655500104", "A4 phone"),
+        ("cpe0001", "A1 cpe_serial"),
+        ("via dei SALUMI 3", "A3 address"),
+        (
+            "Via dei Salumi",
+            "A1 address, A2 address, A3 address, A4 address",
+        ),
+        ("via dei salumi 33", ""),
+        ("nobody@example.net", ""),
+    ] {
+        let found = lookup(&world, query, "").await;
+        let found: Vec<_> = found
+            .answers
+            .iter()
+            .map(|answer| format!("{} {}", answer.account, answer.matched_by))
+            .collect();
+        assert_eq!(found.join(", "), expected, "{query}");
+    }
+    world.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_answer_joins_impact_history_and_words(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let world = World::start(backend).await;
+    let mut fault = fault(IncidentState::Confirmed);
+    fault.detected_ms = fault.onset_ms + MINUTE_MS;
+    world.show(&[(fault.clone(), "olt1")]).await;
+    let (held_out, send) = (Decision::HeldOut, Decision::Send);
+    world.notice(&fault, "A1", Stage::First, held_out).await;
+    world.notice(&fault, "A2", Stage::First, send).await;
+
+    let told = lookup(&world, "A2", "").await.answers.remove(0);
+    assert!(told.affected);
+    assert_eq!(told.incidents[0].cause, "a damaged fibre cable");
+    assert_eq!(told.sent[0].text, "Dear A2");
+    assert!(told.not_sent.is_empty());
+    assert!(told.what_to_say.contains("We told you at 10:00 today"));
+
+    let held_out = lookup(&world, "A1", "").await.answers.remove(0);
+    assert!(held_out.affected);
+    assert!(held_out.sent.is_empty());
+    assert_eq!(held_out.not_sent[0].decision, "held_out");
+    assert!(held_out.what_to_say.contains("lo apprende da noi solo ora"));
+    let english = lookup(&world, "A1", "en-GB").await.answers.remove(0);
+    assert!(english.what_to_say.contains("hear of it from us only now"));
+
+    let unconcerned = lookup(&world, "A4", "en").await.answers.remove(0);
+    assert!(!unconcerned.affected && unconcerned.incidents.is_empty());
+    assert!(unconcerned.what_to_say.starts_with("We know of no fault"));
+
+    // Rejected and taken back: out of the live view, and still in the answer.
+    fault.state = IncidentState::Rejected;
+    fault.revision += 1;
+    world.show(&[(fault.clone(), "olt1")]).await;
+    world.notice(&fault, "A2", Stage::Retraction, send).await;
+    let retracted = lookup(&world, "A2", "").await.answers.remove(0);
+    assert!(!retracted.affected);
+    assert_eq!(retracted.incidents[0].state(), v1::IncidentState::Rejected);
+    assert!(
+        retracted
+            .what_to_say
+            .contains("We are sorry for the mistake")
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_question_is_refused() {
+    let world = World::start(Backend::Sqlite).await;
+    let connection = connect(&world.args("care")).await.unwrap();
+    let request = v1::LookupRequest {
+        query: " ".to_owned(),
+        language: String::new(),
+    };
+    let refused = client::care(&connection).lookup(request).await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::InvalidArgument);
+    world.stop().await;
 }

@@ -9,7 +9,8 @@ mod watch;
 
 pub(in crate::rpc) use message::{state_message, to_message};
 
-use super::auth::{Role, require};
+use super::auth::{Admission, Role, require};
+use super::status;
 use crate::clock::Clock;
 use crate::incident::{
     CauseKind, CommandError, Estimate, Incident, IncidentNo, IncidentState, OperatorAction,
@@ -17,15 +18,14 @@ use crate::incident::{
 };
 use crate::pipeline::live::{CommandSender, LiveReceiver, PendingCommand};
 use crate::proto::v1;
-use crate::proto::v1::incident_service_server::{IncidentService, IncidentServiceServer};
-use crate::store::{IncidentFilter, Store, StoreError};
+use crate::proto::v1::incident_service_server::IncidentService;
+use crate::store::{IncidentFilter, SourceStream, Store, StoreError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Code, Request, Response, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic::{Request, Response, Status};
 
 /// Time for a command to be taken, and again for it to be committed.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,11 +51,6 @@ pub struct IncidentApi {
 }
 
 impl IncidentApi {
-    /// The service, ready to be added to a server.
-    pub fn service(self) -> IncidentServiceServer<Self> {
-        IncidentServiceServer::new(self)
-    }
-
     async fn find(&self, no: IncidentNo) -> Result<Incident, Status> {
         self.store
             .incident(no)
@@ -151,7 +146,8 @@ impl IncidentService for IncidentApi {
         let no = incident_no("id", &request.get_ref().id)?;
         let incident = self.find(no).await?;
         let timeline = self.store.timeline(no).await.map_err(store_failed)?;
-        let sources = self.store.source_names().await.map_err(store_failed)?;
+        let sources = self.store.sources(SourceStream::Alarm).await;
+        let sources = sources.map_err(store_failed)?;
         let mut counts = self
             .store
             .notice_counts(&[no])
@@ -170,7 +166,8 @@ impl IncidentService for IncidentApi {
         request: Request<v1::WatchIncidentsRequest>,
     ) -> Result<Response<Self::WatchIncidentsStream>, Status> {
         require(&request, &READERS).map_err(|status| *status)?;
-        Ok(Response::new(watch::start(self)))
+        let admission = request.extensions().get::<Admission>().cloned();
+        Ok(Response::new(watch::start(self, admission)))
     }
 
     async fn list_affected(
@@ -366,26 +363,13 @@ pub(in crate::rpc) fn bad_page_token() -> Status {
 
 /// One field of a request that cannot be used.
 pub(in crate::rpc) fn invalid(field: &str, value: &str, expected: &str) -> Status {
-    let value: String = value.chars().take(80).collect();
-    let description = if value.is_empty() {
-        format!("expected {expected}")
-    } else {
-        format!("`{value}`: expected {expected}")
-    };
-    Status::with_error_details(
-        Code::InvalidArgument,
-        format!("{field}: {description}"),
-        ErrorDetails::with_bad_request_violation(field, description),
-    )
+    status::invalid(&[status::violation(field, value, expected)])
 }
 
 /// The store could not answer; what it said goes into the log, not to the caller.
+#[allow(clippy::needless_pass_by_value, reason = "the form that map_err asks for")]
 pub(in crate::rpc) fn store_failed(error: StoreError) -> Status {
-    tracing::error!(error = &error as &dyn std::error::Error, "store failed");
-    match error {
-        StoreError::Corrupt { .. } => Status::internal("stored data cannot be read"),
-        _ => Status::unavailable("the database does not answer; try again"),
-    }
+    status::store(&error)
 }
 
 fn refused(error: &CommandError) -> Status {
