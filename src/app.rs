@@ -1,9 +1,9 @@
 //! The only wiring: settings in, a running service out.
 
-use crate::clock::Clock;
 use crate::channel::Channel;
 use crate::channel::email::EmailChannel;
 use crate::channel::smtp_pool::{SmtpOptions, SmtpTls};
+use crate::clock::Clock;
 use crate::config::{Config, EmailTls, EmailTransport};
 use crate::delivery::backoff::Backoff;
 use crate::delivery::unsubscribe::UnsubscribeLinks;

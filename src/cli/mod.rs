@@ -5,7 +5,6 @@ pub mod care;
 pub mod client;
 pub mod complaint;
 pub mod config;
-pub mod demo;
 pub mod eta;
 pub mod generate;
 pub mod import;
@@ -49,6 +48,10 @@ pub struct Cli {
 /// What `forewarn` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take alarms, find who is affected, tell them: the whole service, until it is asked to stop
+    Serve,
+    /// Play a day of faults on a generated network and compare the outcome with the truth
+    Demo(crate::demo::DemoArgs),
     /// Look at incidents, and act on them
     Incident(incident::IncidentArgs),
     /// Answer a customer who is on the line
@@ -97,13 +100,6 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         .block_on(run(cli))
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Incident(args) => incident::run(args).await,
-        Command::Care(args) => care::run(args).await,
-        Command::Notice(args) => notice::run(args).await,
-        Command::Alarm(args) => alarm::run(args).await,
-        Command::Report(args) => report::run(args).await,
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.config.as_deref();
     match cli.command {
@@ -111,6 +107,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Care(args) => care::run(args).await?,
         Command::Notice(args) => notice::run(args).await?,
         Command::Alarm(args) => alarm::run(args).await?,
+        Command::Report(args) => report::run(args).await?,
+        Command::Demo(args) => crate::demo::run(&args).await?,
+        Command::Serve => serve::run(&Config::load(config, std::env::vars())?).await?,
         Command::Generate(args) => generate::run(&args)?,
         Command::Config(command) => print(&config::run(command, config)?)?,
         Command::Import(args) => {

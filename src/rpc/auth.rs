@@ -76,10 +76,7 @@ pub fn require<T>(request: &Request<T>, allowed: &[Role]) -> Result<Caller, Box<
 const TOKEN_PREFIX: &str = "fw_";
 
 /// How long a revoked token may go on working.
-pub const REVOCATION_DELAY: Duration = Duration::from_secs(4);
-
-/// An unknown token makes the table be read again, but not more often than this.
-const UNKNOWN_TOKEN_PAUSE: Duration = Duration::from_millis(200);
+pub const REVOCATION_DELAY: Duration = Duration::from_secs(2);
 
 /// A fresh token: what the caller keeps, and what is stored.
 pub fn new_token(name: &str, role: Role, now_ms: Millis) -> (String, StoredToken) {
@@ -101,8 +98,9 @@ fn hash(secret: &str) -> [u8; 32] {
 
 /// Knows the valid tokens; cheap to clone.
 ///
-/// They are few, so all are kept in memory and read again every few seconds while calls come in:
-/// a call costs no query, and guessing tokens does not reach the database either.
+/// They are few, so all are kept in memory and read again every few seconds while calls come in: a
+/// call costs no query. An unknown token makes them be read again, by one call at a time, so that a
+/// new token works at once and guessing does not flood the database.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     inner: Arc<Inner>,
@@ -121,12 +119,6 @@ struct Known {
     callers: HashMap<[u8; 32], Caller>,
 }
 
-impl Known {
-    fn is_younger_than(&self, age: Duration) -> bool {
-        self.read_at.is_some_and(|read_at| read_at.elapsed() < age)
-    }
-}
-
 impl Authenticator {
     /// Looks tokens up in this store.
     pub fn new(store: Store) -> Self {
@@ -143,31 +135,27 @@ impl Authenticator {
     /// The holder of the token, if it is valid.
     pub async fn caller(&self, secret: &str) -> Result<Option<Caller>, StoreError> {
         let key = hash(secret);
-        if let Some(known) = self.look_up(&key, REVOCATION_DELAY) {
-            return Ok(known);
+        let began = Instant::now();
+        let recent = began.checked_sub(REVOCATION_DELAY).unwrap_or(began);
+        if let Some(caller) = self.known_since(&key, recent).flatten() {
+            return Ok(Some(caller));
         }
         let _reading = self.inner.reading.lock().await;
-        if let Some(known) = self.look_up(&key, REVOCATION_DELAY) {
+        // Another call may have read them while this one waited.
+        if let Some(known) = self.known_since(&key, began) {
             return Ok(known);
         }
         self.read().await?;
-        Ok(self.look_up(&key, Duration::MAX).flatten())
+        Ok(self.known_since(&key, began).flatten())
     }
 
-    /// `None`: what is known is too old to say.
+    /// The holder, by what was read after that instant; `None` when nothing was.
     #[allow(clippy::option_option, reason = "not known, known to be nobody, known")]
-    fn look_up(&self, key: &[u8; 32], age: Duration) -> Option<Option<Caller>> {
-        let known = self
-            .inner
-            .known
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        match known.callers.get(key) {
-            Some(caller) if known.is_younger_than(age) => Some(Some(caller.clone())),
-            None if known.is_younger_than(age.min(UNKNOWN_TOKEN_PAUSE)) => Some(None),
-            _ if age == Duration::MAX => Some(known.callers.get(key).cloned()),
-            _ => None,
-        }
+    fn known_since(&self, key: &[u8; 32], since: Instant) -> Option<Option<Caller>> {
+        let known = self.inner.known.read();
+        let known = known.unwrap_or_else(PoisonError::into_inner);
+        known.read_at.filter(|read_at| *read_at >= since)?;
+        Some(known.callers.get(key).cloned())
     }
 
     async fn read(&self) -> Result<(), StoreError> {

@@ -156,7 +156,6 @@ struct Session<'a, P: Protocol> {
     accepted: u64,
     /// What is still to be said.
     rejected: VecDeque<v1::Rejected>,
-    owes_resume: bool,
     owes_committed: bool,
 }
 
@@ -175,7 +174,6 @@ impl<'a, P: Protocol> Session<'a, P> {
             feed,
             answers,
             rejected: VecDeque::new(),
-            owes_resume: true,
             owes_committed: false,
         }
     }
@@ -199,6 +197,11 @@ impl<'a, P: Protocol> Session<'a, P> {
             through: 0,
             rejected: false,
         })?;
+        // The channel is empty, so this does not wait.
+        let resume = P::answer(Answer::Resume(v1::Resume {
+            last_committed_sequence: *self.committed.borrow_and_update(),
+        }));
+        drop(self.answers.send(Ok(resume)).await);
         let ended = loop {
             tokio::select! {
                 read = read_ready(&mut stream, &mut messages) => {
@@ -245,15 +248,11 @@ impl<'a, P: Protocol> Session<'a, P> {
     }
 
     fn owes_answer(&self) -> bool {
-        self.owes_resume || self.owes_committed || !self.rejected.is_empty()
+        self.owes_committed || !self.rejected.is_empty()
     }
 
     fn next_answer(&mut self) -> Option<P::Response> {
-        let answer = if std::mem::take(&mut self.owes_resume) {
-            Answer::Resume(v1::Resume {
-                last_committed_sequence: *self.committed.borrow_and_update(),
-            })
-        } else if let Some(rejected) = self.rejected.pop_front() {
+        let answer = if let Some(rejected) = self.rejected.pop_front() {
             Answer::Rejected(rejected)
         } else if std::mem::take(&mut self.owes_committed) {
             Answer::Committed(v1::Committed {

@@ -1,5 +1,6 @@
 //! Listens, decrypts, authenticates, and hands each call to its service.
 
+use crate::config;
 use crate::proto;
 use crate::proto::v1::alarm_service_server::AlarmServiceServer;
 use crate::proto::v1::care_service_server::CareServiceServer;
@@ -49,6 +50,22 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Clients must show a certificate signed by one of these.
     pub client_ca: Option<PathBuf>,
+}
+
+impl From<&config::Rpc> for Settings {
+    fn from(rpc: &config::Rpc) -> Self {
+        let set = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+        let tls = set(&rpc.tls_certificate).zip(set(&rpc.tls_key));
+        Self {
+            tls: tls.map(|(certificate, key)| TlsFiles {
+                certificate,
+                key,
+                client_ca: set(&rpc.client_ca),
+            }),
+            allow_plaintext_beyond_loopback: rpc.allow_plaintext_beyond_loopback,
+            max_message_bytes: rpc.max_message_mib * 1024 * 1024,
+        }
+    }
 }
 
 /// Why the server does not run.
@@ -110,6 +127,50 @@ pub async fn serve(
     services: Services,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
+    let authenticator = services.authenticator.clone();
+    let routes = routes(settings.max_message_bytes, services)?;
+    serve_routes(listener, settings, authenticator, routes, shutdown).await
+}
+
+/// The one place where services are added.
+fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
+    Ok(ingest_routes(max, services.alarm, services.telemetry)?
+        .add_service(limited!(InventoryServiceServer, services.inventory, max))
+        .add_service(limited!(IncidentServiceServer, services.incident, max))
+        .add_service(limited!(NoticeServiceServer, services.notice, max))
+        .add_service(limited!(CareServiceServer, services.care, max))
+        .add_service(limited!(ComplaintServiceServer, services.complaint, max))
+        .add_service(limited!(EffectServiceServer, services.effect, max)))
+}
+
+/// What a process serves that does nothing but take alarms and samples; with reflection and health.
+pub fn ingest_routes(
+    max: usize,
+    alarm: AlarmApi,
+    telemetry: TelemetryApi,
+) -> Result<Routes, ServeError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // The reporter is dropped: "serving" for the whole server, from start to end.
+    let (_, health) = tonic_health::server::health_reporter();
+    Ok(Routes::new(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(limited!(AlarmServiceServer, alarm, max))
+        .add_service(limited!(TelemetryServiceServer, telemetry, max)))
+}
+
+/// Serves these routes, behind the authentication; as [`serve`].
+pub async fn serve_routes(
+    listener: TcpListener,
+    settings: &Settings,
+    authenticator: Authenticator,
+    routes: Routes,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Listener)?;
     let mut server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -121,44 +182,19 @@ pub async fn serve(
         None if address.ip().is_loopback() || settings.allow_plaintext_beyond_loopback => {}
         None => return Err(ServeError::Plaintext(address)),
     }
-    let routes = routes(settings.max_message_bytes, services)?;
+    let router = routes
+        .into_axum_router()
+        .layer(map_response(refuse_oversize))
+        .layer(from_fn_with_state(authenticator, authenticate));
     tracing::info!(%address, tls = settings.tls.is_some(), "gRPC server listens");
     server
-        .add_routes(routes)
+        .add_routes(Routes::from(router).prepare())
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             shutdown.cancelled_owned(),
         )
         .await?;
     Ok(())
-}
-
-/// The one place where services are added.
-fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    // The reporter is dropped: "serving" for the whole server, from start to end.
-    let (_, health) = tonic_health::server::health_reporter();
-    let routes = Routes::new(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(limited!(AlarmServiceServer, services.alarm, max))
-        .add_service(limited!(TelemetryServiceServer, services.telemetry, max))
-        .add_service(limited!(InventoryServiceServer, services.inventory, max))
-        .add_service(limited!(IncidentServiceServer, services.incident, max))
-        .add_service(limited!(NoticeServiceServer, services.notice, max))
-        .add_service(limited!(CareServiceServer, services.care, max))
-        .add_service(limited!(ComplaintServiceServer, services.complaint, max))
-        .add_service(limited!(EffectServiceServer, services.effect, max));
-    let authenticator = services.authenticator;
-    let router = routes
-        .into_axum_router()
-        .layer(map_response(refuse_oversize))
-        .layer(from_fn_with_state(authenticator, authenticate));
-    Ok(Routes::from(router).prepare())
 }
 
 /// As [`crate::rpc::status::of_stream`], for the calls whose request tonic itself decodes.

@@ -493,7 +493,10 @@ impl Store {
     }
 
     /// The people of these accounts in the current version of the subscribers, by account.
-    pub async fn addressees(&self, accounts: &[String]) -> Result<BTreeMap<String, Arc<Addressee>>> {
+    pub async fn addressees(
+        &self,
+        accounts: &[String],
+    ) -> Result<BTreeMap<String, Arc<Addressee>>> {
         let mut people = BTreeMap::new();
         for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
             let rows: Vec<AddresseeRow> = on_read!(self, pool => {

@@ -1,1 +1,187 @@
-//! (empty)
+//! Settings: layers, errors, secrets.
+
+use forewarn::config::{Config, ConfigErrors, DEFAULT_TOML, EmailTransport, LogFormat};
+use std::path::PathBuf;
+
+fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let dir = tempfile::tempdir().unwrap();
+    let path: Option<PathBuf> = file.map(|text| {
+        let path = dir.path().join("forewarn.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    });
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(path.as_deref(), environment)
+}
+
+/// The keys that are wrong.
+fn wrong(file: Option<&str>, environment: &[(&str, &str)]) -> Vec<String> {
+    let errors = load(file, environment).unwrap_err();
+    errors.0.into_iter().map(|error| error.key).collect()
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    let config = load(None, &[]).unwrap();
+    assert_eq!(config.rpc.listen.to_string(), "127.0.0.1:50551");
+    assert_eq!(config.rpc.max_message_mib, 64);
+    assert_eq!(config.database.url, "sqlite:forewarn.db");
+    assert_eq!(config.email.transport, EmailTransport::File);
+    assert!(!config.correlation.single_premise_incidents);
+    assert_eq!(load(Some(DEFAULT_TOML), &[]).unwrap(), config);
+    assert_eq!(load(Some(&config.show()), &[]).unwrap(), config);
+}
+
+#[test]
+fn every_default_is_explained() {
+    let mut explained = false;
+    let mut count = 0;
+    for line in DEFAULT_TOML.lines() {
+        if line.starts_with('#') {
+            explained = true;
+        } else if line.is_empty() || line.starts_with('[') {
+            explained = false;
+        } else {
+            count += 1;
+            // A setting may share the comment of the one above.
+            assert!(
+                explained || line.contains("_s = ") || !line.contains(" = "),
+                "{line}"
+            );
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
+#[test]
+fn the_file_goes_over_the_defaults_and_the_environment_over_both() {
+    let file = "[rpc]\nmax_message_mib = 32\n[web]\nlisten = \"127.0.0.1:9000\"\n[notice]\nholdout_percent = 5\n";
+    let environment = [
+        ("FOREWARN_RPC__MAX_MESSAGE_MIB", "16"),
+        ("FOREWARN_LOG__FORMAT", "json"),
+        ("FOREWARN_CORRELATION__SINGLE_PREMISE_INCIDENTS", "true"),
+        ("FOREWARN_TOKEN", "not a setting"),
+        ("PATH", "/bin"),
+    ];
+    let config = load(Some(file), &environment).unwrap();
+    assert_eq!(config.rpc.max_message_mib, 16);
+    assert_eq!(config.web.listen.port(), 9_000);
+    assert!((config.notice.holdout_percent - 5.0).abs() < f64::EPSILON);
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert!(config.correlation.single_premise_incidents);
+}
+
+#[test]
+fn all_errors_come_in_one_go() {
+    let file = r#"
+        [rpc]
+        listen = "localhost"
+        max_message_mib = "many"
+        colour = "red"
+        [correlation]
+        child_share = 1.5
+        [weather]
+        rain = true
+        [email]
+        tls = "perhaps"
+    "#;
+    let environment = [("FOREWARN_INGEST__BATCH_EVENTS", "0")];
+    let mut keys = wrong(Some(file), &environment);
+    keys.sort();
+    assert_eq!(
+        keys,
+        [
+            "correlation.child_share",
+            "email.tls",
+            "ingest.batch_events",
+            "rpc.colour",
+            "rpc.listen",
+            "rpc.max_message_mib",
+            "weather.rain",
+        ]
+    );
+    let text = load(Some(file), &environment).unwrap_err().to_string();
+    for part in [
+        "rpc.listen = \"localhost\"",
+        "expected an address and a port",
+        "FOREWARN_INGEST__BATCH_EVENTS",
+        "forewarn.toml",
+        "expected a whole number",
+        "above 0 to 1",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn settings_must_fit_each_other() {
+    let cases: [(&str, &[&str]); 7] = [
+        ("[rpc]\nlisten = \"0.0.0.0:50551\"", &["rpc.listen"]),
+        (
+            "[rpc]\ntls_key = \"/nonexistent\"",
+            &["rpc.tls_certificate", "rpc.tls_key"],
+        ),
+        (
+            "[rpc]\nclient_ca = \"/nonexistent\"",
+            &["rpc.client_ca", "rpc.client_ca"],
+        ),
+        ("[email]\ntransport = \"smtp\"", &["email.url"]),
+        ("[email]\ndirectory = \"\"", &["email.directory"]),
+        ("[web]\nlisten = \"127.0.0.1:50551\"", &["web.listen"]),
+        ("[ingest]\nqueue_events = 1000", &["ingest.batch_events"]),
+    ];
+    for (file, keys) in cases {
+        assert_eq!(wrong(Some(file), &[]), keys, "{file}");
+    }
+    let told = "[rpc]\nlisten = \"0.0.0.0:50551\"\nallow_plaintext_beyond_loopback = true";
+    load(Some(told), &[]).unwrap();
+}
+
+#[test]
+fn a_broken_file_is_named_with_its_line() {
+    let errors = load(Some("[rpc]\nlisten = \n"), &[]).unwrap_err();
+    assert!(errors.to_string().contains("line 2"), "{errors}");
+    let missing = Config::load(Some("/nonexistent.toml".as_ref()), std::iter::empty());
+    assert!(
+        missing
+            .unwrap_err()
+            .to_string()
+            .contains("/nonexistent.toml")
+    );
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let urls = [
+        (
+            "FOREWARN_DATABASE__URL",
+            "postgres://forewarn:hunter2@db.example.net/forewarn",
+        ),
+        (
+            "FOREWARN_DATABASE__URL",
+            "postgres://db.example.net/forewarn?user=a&password=hunter2",
+        ),
+        (
+            "FOREWARN_EMAIL__URL",
+            "smtp://mailer:hunter2@mail.example.net:587",
+        ),
+        (
+            "FOREWARN_EMAIL__URL",
+            "smtp://mailer:p@hunter2@mail.example.net:587",
+        ),
+    ];
+    for (name, url) in urls {
+        let shown = load(None, &[(name, url)]).unwrap().show();
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("example.net") && shown.contains("***"),
+            "{shown}"
+        );
+    }
+    for url in ["mysql://root:hunter2@db.example.net/x", "root:hunter2@db"] {
+        let error = load(None, &[("FOREWARN_DATABASE__URL", url)]).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -1,1 +1,7 @@
-//! (empty)
+//! Alarms and samples over gRPC, against a server in this process.
+
+mod access;
+mod harness;
+mod housekeeping;
+mod limits;
+mod streams;

@@ -367,7 +367,10 @@ pub(in crate::rpc) fn invalid(field: &str, value: &str, expected: &str) -> Statu
 }
 
 /// The store could not answer; what it said goes into the log, not to the caller.
-#[allow(clippy::needless_pass_by_value, reason = "the form that map_err asks for")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the form that map_err asks for"
+)]
 pub(in crate::rpc) fn store_failed(error: StoreError) -> Status {
     status::store(&error)
 }

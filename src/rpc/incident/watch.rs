@@ -5,9 +5,9 @@
 
 use super::{IncidentApi, STREAM_AHEAD, store_failed, to_message};
 use crate::incident::{Incident, IncidentNo};
-use crate::rpc::auth::Admission;
 use crate::pipeline::live::Live;
 use crate::proto::v1;
+use crate::rpc::auth::Admission;
 use crate::store::IncidentFilter;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;

@@ -1,0 +1,163 @@
+//! The databases, and what they take in without a service.
+
+use super::load;
+use forewarn::store::Store;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Sqlite};
+use std::str::FromStr as _;
+use std::time::Instant;
+
+/// Rows of one statement, and of one transaction: what the service commits at a time.
+const STATEMENT: u64 = 1_000;
+const TRANSACTION: u64 = 10_000;
+
+/// Columns of `alarm_log`.
+const COLUMNS: &str = "position, source_id, sequence, kind, resource, alarm_type, qualifier, \
+                       severity, event_at_ms, received_at_ms, detail";
+
+/// Where a fresh database is made.
+pub(super) enum Database {
+    Sqlite(tempfile::TempDir),
+    Postgres(String),
+}
+
+impl Database {
+    pub(super) fn sqlite() -> Self {
+        // Not /tmp, which may be memory.
+        std::fs::create_dir_all("target/bench").unwrap();
+        Self::Sqlite(tempfile::tempdir_in("target/bench").unwrap())
+    }
+
+    pub(super) fn postgres(url: String) -> Self {
+        Self::Postgres(url)
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "SQLite (FULL)",
+            Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+
+    pub(super) fn peer(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "bulk insert alone, 1,000 rows a statement, 10,000 a transaction",
+            Self::Postgres(_) => "COPY alone, 10,000 rows a transaction",
+        }
+    }
+
+    /// An empty store in the same place.
+    pub(super) async fn open(&self) -> Store {
+        match self {
+            Self::Sqlite(dir) => {
+                for file in ["b.db", "b.db-wal", "b.db-shm"] {
+                    drop(std::fs::remove_file(dir.path().join(file)));
+                }
+                Store::open(&format!("sqlite://{}/b.db", dir.path().display()))
+                    .await
+                    .unwrap()
+            }
+            Self::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url).unwrap();
+                let mut admin = options.connect().await.unwrap();
+                sqlx::raw_sql(
+                    "DROP SCHEMA IF EXISTS bench_ingest CASCADE; CREATE SCHEMA bench_ingest",
+                )
+                .execute(&mut admin)
+                .await
+                .unwrap();
+                Store::open_postgres(options.options([("search_path", "bench_ingest")]))
+                    .await
+                    .unwrap()
+            }
+        }
+    }
+
+    /// Rows a second, inserted with nothing around.
+    pub(super) async fn bulk_insert(&self, rows: u64) -> f64 {
+        // The schema, with the same indexes.
+        self.open().await.close().await;
+        match self {
+            Self::Sqlite(dir) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(dir.path().join("b.db"))
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .pragma("cache_size", "-65536");
+                let mut connection = options.connect().await.unwrap();
+                let started = Instant::now();
+                for from in (1..=rows).step_by(TRANSACTION as usize) {
+                    insert_sqlite(&mut connection, from).await;
+                }
+                rows as f64 / started.elapsed().as_secs_f64()
+            }
+            Self::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url).unwrap();
+                let mut connection = options
+                    .options([("search_path", "bench_ingest")])
+                    .connect()
+                    .await
+                    .unwrap();
+                let started = Instant::now();
+                for from in (1..=rows).step_by(TRANSACTION as usize) {
+                    copy_postgres(&mut connection, from).await;
+                }
+                rows as f64 / started.elapsed().as_secs_f64()
+            }
+        }
+    }
+}
+
+async fn insert_sqlite(connection: &mut SqliteConnection, from: u64) {
+    let mut tx = connection.begin().await.unwrap();
+    for from in (from..from + TRANSACTION).step_by(STATEMENT as usize) {
+        let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alarm_log ({COLUMNS}) "));
+        query.push_values(from..from + STATEMENT, |mut row, n| {
+            let event = load::event(n);
+            row.push_bind(n.cast_signed())
+                .push_bind(1_i64)
+                .push_bind(n.cast_signed())
+                .push_bind("raise")
+                .push_bind(event.resource)
+                .push_bind(event.alarm_type)
+                .push_bind(event.alarm_type_qualifier)
+                .push_bind("major")
+                .push_bind(event.event_time_ms)
+                .push_bind(event.event_time_ms)
+                .push_bind(detail(&event.text));
+        });
+        query.build().execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn copy_postgres(connection: &mut PgConnection, from: u64) {
+    use std::fmt::Write as _;
+    let mut tx = connection.begin().await.unwrap();
+    let mut copy = tx
+        .copy_in_raw(&format!("COPY alarm_log ({COLUMNS}) FROM STDIN"))
+        .await
+        .unwrap();
+    let mut text = String::new();
+    for n in from..from + TRANSACTION {
+        let event = load::event(n);
+        let at = event.event_time_ms;
+        writeln!(
+            text,
+            "{n}\t1\t{n}\traise\t{}\t{}\t{}\tmajor\t{at}\t{at}\t{}",
+            event.resource,
+            event.alarm_type,
+            event.alarm_type_qualifier,
+            detail(&event.text)
+        )
+        .unwrap();
+    }
+    copy.send(text.as_bytes()).await.unwrap();
+    copy.finish().await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+fn detail(text: &str) -> String {
+    format!("{{\"text\":\"{text}\"}}")
+}
