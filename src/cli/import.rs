@@ -37,10 +37,10 @@ enum ImportWhat {
 struct TopologyArgs {
     /// The file; its name tells the format
     file: PathBuf,
-    /// GraphML only: the label of a node from which service is supplied; can be repeated
+    /// Maps (.graphml) only: the label of a node from which service is supplied; can be repeated
     #[arg(long, value_name = "LABEL", conflicts_with = "gateway_rule")]
     gateway: Vec<String>,
-    /// GraphML only: how to find the gateways: `external` (nodes outside the network) or
+    /// Maps (.graphml) only: how to find the gateways: `external` (nodes outside the network) or
     /// `most-connected=N` (in every connected part the N nodes with the most edges)
     #[arg(long, value_name = "RULE", value_parser = gateway_rule)]
     gateway_rule: Option<GatewayRule>,
