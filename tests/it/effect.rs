@@ -4,3 +4,4 @@ mod complaints;
 mod end_to_end;
 mod estimators;
 mod holdout;
+mod world;
