@@ -1,5 +1,6 @@
 //! Estimators, assignment, complaints and the report.
 
+mod calls;
 mod complaints;
 mod end_to_end;
 mod estimators;

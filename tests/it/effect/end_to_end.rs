@@ -244,7 +244,7 @@ fn what_is_claimed_says_how_much_and_how_sure() {
     assert!(claim.text.starts_with(starts), "{}", claim.text);
 }
 
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 50;
 const TRUE_RATIO: f64 = 0.5;
 
 /// Three incidents of different size and risk; people of 4 to a cluster, assigned by the keyed
@@ -321,10 +321,9 @@ async fn reports_of_simulated_experiments_cover_the_truth() {
         covered += u64::from(ratio.covers(TRUE_RATIO));
         claimed += u64::from(report.claim.allowed);
     }
-    // 95 expected; each bound has a probability below 1 in 500 to be passed by chance.
-    assert!((89..=100).contains(&covered), "{covered} of {SEEDS}");
-    assert!(claimed >= 90, "{claimed} of {SEEDS}");
-    println!("covered {covered}, claimed {claimed} of {SEEDS}");
+    // 47.5 expected; 42 or fewer have a probability below 1 %.
+    assert!(covered > 42, "{covered} of {SEEDS}");
+    assert!(claimed >= 45, "{claimed} of {SEEDS}");
 }
 
 #[tokio::test]
