@@ -1,28 +1,39 @@
 //! The only wiring: settings in, a running service out.
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::channel::Channel;
+use crate::channel::email::EmailChannel;
+use crate::channel::smtp_pool::{SmtpOptions, SmtpTls};
+use crate::config::{Config, EmailTls, EmailTransport};
+use crate::delivery::backoff::Backoff;
+use crate::delivery::unsubscribe::UnsubscribeLinks;
 use crate::effect::holdout::Experiment;
 use crate::incident::CorrelatorSettings;
+use crate::notice::compose::Sender;
 use crate::notice::plan::NoticePolicy;
+use crate::notice::template::Templates;
 use crate::pipeline::alarm_log::AlarmLog;
 use crate::pipeline::correlator::{CorrelatorPorts, CorrelatorWorker, nothing_live};
+use crate::pipeline::dispatcher::{DispatchOptions, Dispatcher, Outlet};
 use crate::pipeline::housekeeper::Housekeeper;
 use crate::pipeline::intake::{Intake, IntakeLimits};
 use crate::pipeline::live::LiveReceiver;
 use crate::pipeline::meter::SampleLog;
 use crate::pipeline::planner::Planner;
 use crate::rpc::server::{self, Services, TlsFiles};
-use crate::rpc::{alarm, auth, complaint, effect, incident, ingest, inventory, telemetry};
+use crate::rpc::{
+    alarm, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
+};
 use crate::store::Store;
 use crate::supervisor::{Stopped, Supervisor};
+use crate::web::{self, Web};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +41,8 @@ use tokio_util::task::TaskTracker;
 const PORT_CAPACITY: usize = 256;
 /// Secret of the store that keys the holdout's hash.
 const HOLDOUT_SECRET: &str = "holdout";
+/// Secret that signs the links in messages.
+const LINK_SECRET: &str = "links";
 
 /// Sockets to listen on; `None` binds the one that the settings name.
 #[derive(Debug, Default)]
@@ -51,4 +64,340 @@ pub struct Running {
     pub live: LiveReceiver,
     supervisor: Supervisor,
     grace: Duration,
+}
+
+impl App {
+    /// Opens the store, binds the sockets and starts every part. Fails with the first reason why
+    /// the service cannot run.
+    pub async fn start(
+        config: &Config,
+        listeners: Listeners,
+        clock: Clock,
+    ) -> anyhow::Result<Running> {
+        let store = Store::open(&config.database.url)
+            .await
+            .context("opening the database (database.url)")?;
+        let rpc = bind(listeners.rpc, config.rpc.listen, "rpc.listen").await?;
+        let web_listener = bind(listeners.web, config.web.listen, "web.listen").await?;
+        let (rpc_address, web_address) = (rpc.local_addr()?, web_listener.local_addr()?);
+        let mut supervisor = Supervisor::default();
+        let started = start_parts(config, &store, &clock, &mut supervisor).await?;
+        let settings = rpc_settings(config);
+        let shutdown = supervisor.shutdown();
+        supervisor.spawn("rpc", async move {
+            let served = server::serve(rpc, &settings, started.services, shutdown).await;
+            served.map_err(|error| explain(&error))
+        });
+        let (page, shutdown) = (started.web, supervisor.shutdown());
+        supervisor.spawn("web", async move {
+            let served = web::serve(web_listener, page, shutdown).await;
+            served.map_err(|error| explain(&error))
+        });
+        Ok(Running {
+            rpc_address,
+            web_address,
+            store,
+            live: started.live,
+            supervisor,
+            grace: Duration::from_secs(config.shutdown.grace_s.into()),
+        })
+    }
+}
+
+impl Running {
+    /// Cancelling it stops the service.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.supervisor.shutdown()
+    }
+
+    /// Waits for the end: asked for, or because a part has failed.
+    pub async fn wait(self) -> Stopped {
+        let stopped = self.supervisor.run(self.grace).await;
+        self.store.close().await;
+        stopped
+    }
+}
+
+struct Started {
+    services: Services,
+    web: Web,
+    live: LiveReceiver,
+}
+
+async fn start_parts(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<Started> {
+    let limits = IntakeLimits {
+        queue_events: config.ingest.queue_events,
+        batch_events: config.ingest.batch_events,
+    };
+    let log = Arc::new(AlarmLog::open(store.clone()).await?);
+    let samples = Arc::new(SampleLog::open(store.clone()).await?);
+    let alarms = Intake::open(Arc::clone(&log), store.clone(), clock.clone(), limits).await?;
+    let samples = Intake::open(samples, store.clone(), clock.clone(), limits).await?;
+    let (commands, commands_in) = mpsc::channel(PORT_CAPACITY);
+    let (queries, queries_in) = mpsc::channel(PORT_CAPACITY);
+    let planned = Arc::new(Notify::new());
+    let (live_out, live) = watch::channel(Arc::new(nothing_live()));
+    let ports = CorrelatorPorts {
+        commands: commands_in,
+        queries: queries_in,
+        live: live_out,
+        planned: Arc::clone(&planned),
+    };
+    let planner = planner(config, store).await?;
+    let correlator = CorrelatorWorker::open(
+        store.clone(),
+        log,
+        correlator_settings(config),
+        planner,
+        ports,
+        clock.now_ms(),
+    )
+    .await
+    .context("starting the correlator")?;
+
+    let shutdown = supervisor.shutdown();
+    spawn_intake(supervisor, "alarm intake", &alarms);
+    spawn_intake(supervisor, "sample intake", &samples);
+    let (correlator_clock, correlator_shutdown) = (clock.clone(), shutdown.clone());
+    supervisor.spawn("correlator", async move {
+        let ended = correlator.run(correlator_clock, correlator_shutdown).await;
+        ended.map_err(|error| explain(&error))
+    });
+    let housekeeper = Housekeeper {
+        store: store.clone(),
+        alarms: alarms.clone(),
+        samples: samples.clone(),
+        telemetry_retention_ms: i64::from(config.ingest.telemetry_retention_days) * 86_400_000,
+    };
+    let (keeper_clock, keeper_shutdown) = (clock.clone(), shutdown.clone());
+    supervisor.spawn("housekeeper", async move {
+        housekeeper.run(keeper_clock, keeper_shutdown).await;
+        Ok(())
+    });
+    let web = start_dispatcher(config, store, clock, planned, supervisor).await?;
+    let tasks = TaskTracker::new();
+    let services = Services {
+        authenticator: auth::Authenticator::new(store.clone()),
+        alarm: alarm::AlarmApi {
+            intake: alarms,
+            streams: ingest::Streams::new(shutdown.clone()),
+            live_alarms: queries,
+        },
+        telemetry: telemetry::TelemetryApi {
+            intake: samples,
+            streams: ingest::Streams::new(shutdown.clone()),
+        },
+        inventory: inventory::Inventory::new(store.clone(), clock.clone()),
+        incident: incident::IncidentApi {
+            store: store.clone(),
+            live: live.clone(),
+            commands,
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            shutdown: shutdown.clone(),
+        },
+        notice: notice::NoticeApi {
+            store: store.clone(),
+            clock: clock.clone(),
+            useful_for_ms: seconds(config.notice.useless_after_s),
+            message_id_domain: message_id_domain(config),
+        },
+        care: care::CareApi {
+            store: store.clone(),
+            live: live.clone(),
+            clock: clock.clone(),
+            message_id_domain: message_id_domain(config),
+        },
+        complaint: complaint::ComplaintApi {
+            store: store.clone(),
+            clock: clock.clone(),
+            tasks,
+            shutdown,
+        },
+        effect: effect::EffectApi {
+            store: store.clone(),
+            experiment: experiment(config),
+        },
+    };
+    Ok(Started {
+        services,
+        web,
+        live,
+    })
+}
+
+/// Starts the sending of notices; answers what the web pages need of it.
+async fn start_dispatcher(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    planned: Arc<Notify>,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<Web> {
+    let templates = Templates::built_in(&config.notice.default_language)?;
+    let key = store
+        .server_secret(LINK_SECRET, rand::random())
+        .await
+        .context("reading the key of the links")?;
+    let links = UnsubscribeLinks::new(key, &config.web.public_url);
+    let outlet = Outlet {
+        channel: Channel::Email(email_channel(config)?),
+        templates: Templates::built_in(&config.notice.default_language)?,
+        sender: Sender {
+            brand: config.notice.provider_name.clone(),
+            phone: config.notice.provider_phone.clone(),
+            status_url: config.notice.provider_url.clone(),
+        },
+        links: links.clone(),
+        policy: notice_policy(config),
+        options: DispatchOptions {
+            concurrency: config.email.connections,
+            backoff: Backoff {
+                max_attempts: config.email.max_attempts,
+                ..Backoff::default()
+            },
+            ..DispatchOptions::default()
+        },
+    };
+    let dispatcher = Dispatcher::new(store.clone(), outlet);
+    let (dispatch_clock, shutdown) = (clock.clone(), supervisor.shutdown());
+    supervisor.spawn("dispatcher", async move {
+        dispatcher.run(dispatch_clock, planned, shutdown).await;
+        Ok(())
+    });
+    Ok(Web {
+        store: store.clone(),
+        links,
+        clock: clock.clone(),
+        brand: config.notice.provider_name.clone(),
+        templates: Arc::new(templates),
+    })
+}
+
+fn email_channel(config: &Config) -> anyhow::Result<EmailChannel> {
+    let from = &config.notice.from_address;
+    if config.email.transport == EmailTransport::File {
+        return EmailChannel::files(from, &config.email.directory)
+            .context("writing mails to files (email.directory)");
+    }
+    let mut options = SmtpOptions::parse(&config.email.url)
+        .context("email.url is not of the form smtp://USER:PASSWORD@HOST:PORT")?;
+    options.tls = match config.email.tls {
+        EmailTls::Starttls => SmtpTls::StartTls,
+        EmailTls::Tls => SmtpTls::Implicit,
+        EmailTls::None => SmtpTls::None,
+    };
+    options.connections = config.email.connections;
+    options.step_timeout = Duration::from_secs(config.email.timeout_s.into());
+    EmailChannel::smtp(from, options).context("preparing SMTP (email.url)")
+}
+
+fn spawn_intake<J>(supervisor: &mut Supervisor, name: &'static str, intake: &Intake<J>)
+where
+    J: crate::pipeline::intake::Journal,
+{
+    let (intake, shutdown) = (intake.clone(), supervisor.shutdown());
+    supervisor.spawn(name, async move {
+        intake.run(shutdown).await.map_err(|error| explain(&error))
+    });
+}
+
+async fn bind(
+    given: Option<TcpListener>,
+    address: SocketAddr,
+    key: &'static str,
+) -> anyhow::Result<TcpListener> {
+    match given {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {key} = {address}")),
+    }
+}
+
+async fn planner(config: &Config, store: &Store) -> anyhow::Result<Planner> {
+    let secret = store
+        .server_secret(HOLDOUT_SECRET, rand::random())
+        .await
+        .context("reading the key of the holdout")?;
+    let key: [u8; 32] = secret
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("the key of the holdout does not have 32 bytes"))?;
+    Ok(Planner::new(notice_policy(config), experiment(config), key))
+}
+
+fn experiment(config: &Config) -> Experiment {
+    Experiment {
+        name: config.notice.experiment.clone(),
+        holdout_percent: config.notice.holdout_percent,
+    }
+}
+
+fn notice_policy(config: &Config) -> NoticePolicy {
+    NoticePolicy {
+        min_affected: config.notice.minimum_subscribers.into(),
+        max_per_day: config.notice.frequency_cap_per_day,
+        update_interval_ms: seconds(config.notice.update_interval_s),
+        first_useless_after_ms: seconds(config.notice.useless_after_s),
+        ..NoticePolicy::default()
+    }
+}
+
+fn correlator_settings(config: &Config) -> CorrelatorSettings {
+    let correlation = &config.correlation;
+    CorrelatorSettings {
+        hold_down_ms: seconds(correlation.hold_down_s),
+        restore_quiet_ms: seconds(correlation.restore_quiet_s),
+        reopen_within_ms: seconds(correlation.reopen_within_s),
+        flap_count: correlation.flap_count,
+        flap_window_ms: seconds(correlation.flap_window_s),
+        unstable_quiet_ms: seconds(correlation.unstable_quiet_s),
+        child_share: correlation.child_share,
+        single_premise_incidents: correlation.single_premise_incidents,
+        ..CorrelatorSettings::default()
+    }
+}
+
+fn rpc_settings(config: &Config) -> server::Settings {
+    let path = |path: &Path| (!path.as_os_str().is_empty()).then(|| path.to_owned());
+    server::Settings {
+        tls: config.has_tls().then(|| TlsFiles {
+            certificate: config.rpc.tls_certificate.clone(),
+            key: config.rpc.tls_key.clone(),
+            client_ca: path(&config.rpc.client_ca),
+        }),
+        allow_plaintext_beyond_loopback: config.rpc.allow_plaintext_beyond_loopback,
+        max_message_bytes: config.rpc.max_message_mib << 20,
+    }
+}
+
+/// What stands behind the `@` of a Message-ID: the domain that messages come from.
+fn message_id_domain(config: &Config) -> String {
+    let (_, domain) = config
+        .notice
+        .from_address
+        .rsplit_once('@')
+        .unwrap_or_default();
+    domain.trim_end_matches('>').to_owned()
+}
+
+fn seconds(seconds: u32) -> i64 {
+    i64::from(seconds) * 1_000
+}
+
+/// An error with all its causes, on one line.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -57,6 +57,8 @@ pub enum Command {
     Notice(notice::NoticeArgs),
     /// Look at live alarms, and at the systems that send them
     Alarm(alarm::AlarmArgs),
+    /// See what telling people was worth
+    Report(report::ReportArgs),
     /// Import a network, its subscribers or complaints, all or nothing
     Import(import::ImportArgs),
     /// Write a synthetic access network and its subscribers as import files
@@ -95,6 +97,13 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         .block_on(run(cli))
 }
 
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Incident(args) => incident::run(args).await,
+        Command::Care(args) => care::run(args).await,
+        Command::Notice(args) => notice::run(args).await,
+        Command::Alarm(args) => alarm::run(args).await,
+        Command::Report(args) => report::run(args).await,
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.config.as_deref();
     match cli.command {

@@ -1,3 +1,4 @@
-//! Delivery: attempts, receipts, backoff.
+//! Delivery: when to try again, and links that let people say no.
 
 pub mod backoff;
+pub mod unsubscribe;

@@ -14,8 +14,8 @@ pub(super) struct World {
     index: BTreeMap<String, usize>,
     /// Service arcs by parent: child and the link that carries it.
     arcs: Vec<Vec<(usize, usize)>>,
-    /// How many arcs lead into each element.
-    incoming: Vec<usize>,
+    /// Where the arcs into each element come from.
+    parents: Vec<Vec<usize>>,
 }
 
 fn transits(element: &Element) -> bool {
@@ -33,11 +33,11 @@ impl World {
             .map(|(number, element)| (element.id.clone(), number))
             .collect();
         let mut arcs = vec![Vec::new(); definition.elements.len()];
-        let mut incoming = vec![0; definition.elements.len()];
+        let mut parents = vec![Vec::new(); definition.elements.len()];
         let mut add = |from: usize, to: usize, link: usize| {
-            if let (Some(out), Some(count)) = (arcs.get_mut(from), incoming.get_mut(to)) {
+            if let (Some(out), Some(into)) = (arcs.get_mut(from), parents.get_mut(to)) {
                 out.push((to, link));
-                *count += 1;
+                into.push(from);
             }
         };
         for (number, link) in definition.links.iter().enumerate() {
@@ -59,7 +59,7 @@ impl World {
             subscribers,
             index,
             arcs,
-            incoming,
+            parents,
         }
     }
 
@@ -111,7 +111,7 @@ impl World {
                 .is_none_or(|l| failed.contains(&l.id.as_str()))
         };
         let mut up = vec![false; self.definition.elements.len()];
-        let mut waiting_for = self.incoming.clone();
+        let mut waiting_for: Vec<usize> = self.parents.iter().map(Vec::len).collect();
         let mut queue: VecDeque<usize> = VecDeque::new();
         for (at, element) in self.definition.elements.iter().enumerate() {
             if element.gateway && !dead_element(at) {
@@ -163,54 +163,41 @@ impl World {
             .count()
     }
 
-    /// The aggregation rings: switches joined to one another, each with its two ends (the switches
-    /// that hang on routers). Only rings with something between the ends.
-    pub(super) fn rings(&self) -> Vec<Ring> {
-        let kind = |at: usize| self.definition.elements[at].kind;
-        let mut seen = vec![false; self.definition.elements.len()];
-        let mut rings = Vec::new();
-        for start in 0..seen.len() {
-            if kind(start) != ElementKind::Switch || seen[start] {
+    /// The element of a kind from which the single-homed accounts below it hang, with how many.
+    pub(super) fn accounts_below(&self, kind: ElementKind) -> BTreeMap<String, usize> {
+        let mut below = BTreeMap::new();
+        for subscriber in &self.subscribers {
+            let [serving] = &subscriber.served_by[..] else {
                 continue;
-            }
-            let (mut members, mut ends, mut links) = (Vec::new(), Vec::new(), Vec::new());
-            let mut queue = VecDeque::from([start]);
-            seen[start] = true;
-            while let Some(at) = queue.pop_front() {
-                members.push(at);
-                for &(to, link) in &self.arcs[at] {
-                    match kind(to) {
-                        ElementKind::Switch => {
-                            links.push(self.definition.links[link].id.clone());
-                            if !std::mem::replace(&mut seen[to], true) {
-                                queue.push_back(to);
-                            }
-                        }
-                        ElementKind::Router | ElementKind::Bng if !ends.contains(&at) => {
-                            ends.push(at);
-                        }
-                        _ => {}
-                    }
+            };
+            let mut at = self.index.get(serving).copied();
+            while let Some(here) = at {
+                let element = &self.definition.elements[here];
+                if element.kind == kind {
+                    *below.entry(element.id.clone()).or_default() += 1;
+                    break;
                 }
-            }
-            if let [one, other] = ends[..]
-                && members.len() > 2
-            {
-                links.sort();
-                links.dedup();
-                let id = |at: usize| self.definition.elements[at].id.clone();
-                rings.push(Ring {
-                    ends: [id(one), id(other)],
-                    links,
-                });
+                at = self.parents[here].first().copied().filter(|_| !transits(element));
             }
         }
-        rings
+        below
     }
-}
 
-/// An aggregation ring.
-pub(super) struct Ring {
-    pub(super) ends: [String; 2],
-    pub(super) links: Vec<String>,
+    /// Id of a link between two elements.
+    pub(super) fn link_between(&self, one: &str, other: &str) -> Option<String> {
+        let joins = |a: &str, b: &str| (a, b) == (one, other) || (b, a) == (one, other);
+        let mut links = self.definition.links.iter();
+        links.find(|l| joins(&l.a, &l.b)).map(|l| l.id.clone())
+    }
+
+    /// Ids of the elements that lead to an element.
+    pub(super) fn parents(&self, id: &str) -> Vec<&str> {
+        let Some(&child) = self.index.get(id) else {
+            return Vec::new();
+        };
+        self.parents[child]
+            .iter()
+            .map(|&at| self.definition.elements[at].id.as_str())
+            .collect()
+    }
 }

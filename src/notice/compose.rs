@@ -1,1 +1,365 @@
-//! (empty)
+//! Composes a message: subject, text and HTML, in the person's language and time zone.
+
+use super::quiet::time_zone;
+use super::template::{ClockFace, TemplateError, Templates, TimeWords, Words};
+use super::{Addressee, Stage};
+use crate::clock::Millis;
+use crate::incident::{CauseKind, Estimate, Incident};
+use crate::subscriber::Segment;
+use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
+use serde::Serialize;
+
+/// Who writes, and where readers are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// Name under which messages are signed.
+    pub brand: String,
+    /// Shown as it is; empty shows none.
+    pub phone: String,
+    /// Page with the state of the network; empty shows none.
+    pub status_url: String,
+}
+
+/// A message that is ready to be handed to a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// The language it is in.
+    pub language: &'static str,
+    pub template_version: String,
+}
+
+/// What a message is made from, besides templates and sender.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageInput<'a> {
+    pub stage: Stage,
+    pub incident: &'a Incident,
+    pub person: &'a Addressee,
+    pub unsubscribe_url: &'a str,
+    pub now_ms: Millis,
+}
+
+/// Line between subject and body in the text layout.
+const SUBJECT_END: &str = "\n---\n";
+
+#[derive(Debug, Serialize)]
+struct Context<'a> {
+    layout: &'static str,
+    language: &'a str,
+    words: &'a Words,
+    tone: Tone,
+    greeting: String,
+    business: bool,
+    vulnerable: bool,
+    address: &'a str,
+    account: &'a str,
+    incident: String,
+    cause: &'a str,
+    estimate: String,
+    estimate_sentence: String,
+    facts: Vec<Fact<'a>>,
+    advice: Vec<&'a str>,
+    brand: &'a str,
+    phone: &'a str,
+    phone_link: String,
+    status_url: &'a str,
+    unsubscribe_url: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Fact<'a> {
+    label: &'a str,
+    value: String,
+    strong: bool,
+}
+
+/// Colour of a stage on a light and on a dark ground; each has contrast 4.5 or more.
+#[derive(Debug, Serialize)]
+struct Tone {
+    light: &'static str,
+    dark: &'static str,
+}
+
+/// Makes the message.
+pub fn compose(
+    templates: &Templates,
+    sender: &Sender,
+    input: &MessageInput<'_>,
+) -> Result<Message, TemplateError> {
+    let language = templates.language_for(&input.person.language);
+    let words = templates
+        .words(language)
+        .ok_or_else(|| TemplateError::NoDefault(language.to_owned()))?;
+    let mut context = context(language, words, sender, input);
+    let name = format!("{language}/{}", input.stage.as_str());
+    let text = templates.render(&format!("{name}.txt"), &context)?;
+    context.layout = "layout.html";
+    let html = templates.render(&format!("{name}.html"), &context)?;
+    let (subject, text) = text.split_once(SUBJECT_END).unwrap_or(("", &text));
+    Ok(Message {
+        subject: one_line(subject),
+        text: text.trim().to_owned(),
+        html,
+        language,
+        template_version: templates.version(language, input.stage).to_owned(),
+    })
+}
+
+fn context<'a>(
+    language: &'a str,
+    words: &'a Words,
+    sender: &'a Sender,
+    input: &MessageInput<'a>,
+) -> Context<'a> {
+    let person = input.person;
+    let clock = LocalClock::new(&person.time_zone, input.now_ms, &words.time);
+    let kind = input.incident.cause.kind.as_str();
+    let (estimate, estimate_sentence) = estimate(&clock, words, input.incident.estimate);
+    let name = one_line(&person.name);
+    Context {
+        layout: "layout.txt",
+        language,
+        words,
+        tone: tone(input.stage),
+        greeting: if name.is_empty() {
+            words.greeting_nameless.clone()
+        } else {
+            words.greeting.replace("{name}", &name)
+        },
+        business: person.segment == Segment::Business,
+        vulnerable: person.vulnerable,
+        address: &person.address,
+        account: &person.account,
+        incident: input.incident.no.to_string(),
+        cause: words.cause.get(kind).map_or("", String::as_str),
+        facts: facts(&clock, words, input, &estimate),
+        advice: advice(words, input),
+        estimate,
+        estimate_sentence,
+        brand: &sender.brand,
+        phone: &sender.phone,
+        phone_link: sender
+            .phone
+            .chars()
+            .filter(|c| c.is_ascii_digit() || *c == '+')
+            .collect(),
+        status_url: &sender.status_url,
+        unsubscribe_url: input.unsubscribe_url,
+    }
+}
+
+fn facts<'a>(
+    clock: &LocalClock<'_>,
+    words: &'a Words,
+    input: &MessageInput<'a>,
+    estimate: &str,
+) -> Vec<Fact<'a>> {
+    let mut facts = vec![Fact {
+        label: &words.facts.address,
+        value: one_line(&input.person.address),
+        strong: false,
+    }];
+    let incident = input.incident;
+    let short = words.cause_short.get(incident.cause.kind.as_str());
+    let cause = short.map(|text| Fact {
+        label: &words.facts.cause,
+        value: text.clone(),
+        strong: false,
+    });
+    match input.stage {
+        Stage::Retraction => {}
+        Stage::Restored => {
+            let end_ms = incident.restored_ms.unwrap_or(input.now_ms);
+            facts.push(Fact {
+                label: &words.facts.lasted,
+                value: clock.span(incident.onset_ms, end_ms),
+                strong: false,
+            });
+            facts.extend(cause.filter(|_| incident.cause.kind != CauseKind::Unknown));
+        }
+        Stage::First | Stage::Update | Stage::Estimate => {
+            facts.push(Fact {
+                label: &words.facts.since,
+                value: clock.at(incident.onset_ms),
+                strong: false,
+            });
+            facts.extend(cause);
+            if !estimate.is_empty() {
+                facts.push(Fact {
+                    label: &words.facts.estimate,
+                    value: estimate.to_owned(),
+                    strong: true,
+                });
+            }
+        }
+    }
+    facts
+}
+
+fn advice<'a>(words: &'a Words, input: &MessageInput<'_>) -> Vec<&'a str> {
+    let business = input.person.segment == Segment::Business;
+    let advice = &words.advice;
+    let mut lines: Vec<&str> = match input.stage {
+        Stage::First if business => &advice.first_business,
+        Stage::First => &advice.first,
+        Stage::Update => &advice.update,
+        Stage::Estimate => &advice.estimate,
+        Stage::Restored if business => &advice.restored_business,
+        Stage::Restored => &advice.restored,
+        Stage::Retraction => &advice.retraction,
+    }
+    .iter()
+    .map(String::as_str)
+    .collect();
+    if input.stage == Stage::First {
+        if input.person.vulnerable {
+            lines.splice(0..0, advice.first_vulnerable.iter().map(String::as_str));
+        }
+        if input.incident.cause.kind == CauseKind::Power {
+            lines.push(&advice.power);
+        }
+    }
+    lines
+}
+
+fn tone(stage: Stage) -> Tone {
+    match stage {
+        Stage::First | Stage::Update | Stage::Estimate => Tone {
+            light: "#a34700",
+            dark: "#ffb36b",
+        },
+        Stage::Restored => Tone {
+            light: "#1b7a3d",
+            dark: "#6fd694",
+        },
+        Stage::Retraction => Tone {
+            light: "#3d5a80",
+            dark: "#a9c4ec",
+        },
+    }
+}
+
+/// The estimate as a range in words, and as a sentence. The range is widened to full five minutes.
+fn estimate(
+    clock: &LocalClock<'_>,
+    words: &Words,
+    estimate: Option<Estimate>,
+) -> (String, String) {
+    const STEP_MS: Millis = 5 * 60_000;
+    let forms = &words.estimate;
+    let Some(estimate) = estimate else {
+        return (String::new(), forms.none.clone());
+    };
+    let from_ms = estimate.from_ms.div_euclid(STEP_MS) * STEP_MS;
+    let to_ms = -(-estimate.to_ms).div_euclid(STEP_MS) * STEP_MS;
+    if to_ms <= clock.now_ms {
+        return (String::new(), forms.late.clone());
+    }
+    let (from, from_day) = clock.time_and_day(from_ms);
+    let (to, to_day) = clock.time_and_day(to_ms);
+    let form = if from_ms <= clock.now_ms {
+        &forms.until
+    } else if from_ms == to_ms {
+        &forms.around
+    } else if from_day == to_day {
+        &forms.range_same_day
+    } else {
+        &forms.range
+    };
+    let day = if from_ms <= clock.now_ms { &to_day } else { &from_day };
+    let range = form
+        .replace("{from}", &from)
+        .replace("{to}", &to)
+        .replace("{day}", day)
+        .replace("{to_day}", &to_day);
+    let sentence = forms.sentence.replace("{estimate}", &range);
+    (range, sentence)
+}
+
+/// Tells times as the person's clock shows them and as the language says them.
+struct LocalClock<'a> {
+    zone: TimeZone,
+    now_ms: Millis,
+    words: &'a TimeWords,
+}
+
+impl<'a> LocalClock<'a> {
+    fn new(zone: &str, now_ms: Millis, words: &'a TimeWords) -> Self {
+        Self {
+            zone: time_zone(zone),
+            now_ms,
+            words,
+        }
+    }
+
+    fn local(&self, at_ms: Millis) -> Zoned {
+        Timestamp::from_millisecond(at_ms)
+            .unwrap_or(Timestamp::UNIX_EPOCH)
+            .to_zoned(self.zone.clone())
+    }
+
+    /// "14:30" or "2:30 pm"; and "today" or a date.
+    fn time_and_day(&self, at_ms: Millis) -> (String, String) {
+        let at = self.local(at_ms);
+        let (hour, minute) = (at.hour(), at.minute());
+        let time = match self.words.clock {
+            ClockFace::TwentyFour => format!("{hour}:{minute:02}"),
+            ClockFace::Twelve => {
+                let half = if hour < 12 { "am" } else { "pm" };
+                let hour = if hour % 12 == 0 { 12 } else { hour % 12 };
+                format!("{hour}:{minute:02}\u{a0}{half}")
+            }
+        };
+        (time, self.day(&at))
+    }
+
+    fn day(&self, at: &Zoned) -> String {
+        let today = self.local(self.now_ms).date();
+        if at.date() == today {
+            return self.words.today.clone();
+        }
+        if today.checked_add(1.day()).is_ok_and(|day| day == at.date()) {
+            return self.words.tomorrow.clone();
+        }
+        if today.checked_sub(1.day()).is_ok_and(|day| day == at.date()) {
+            return self.words.yesterday.clone();
+        }
+        let weekday = usize::try_from(at.weekday().to_monday_zero_offset()).unwrap_or(0);
+        let month = usize::try_from(at.month() - 1).unwrap_or(0);
+        self.words
+            .day
+            .replace("{weekday}", &self.words.weekdays[weekday])
+            .replace("{date}", &at.day().to_string())
+            .replace("{month}", &self.words.months[month])
+    }
+
+    fn at(&self, at_ms: Millis) -> String {
+        let (time, day) = self.time_and_day(at_ms);
+        self.words.at.replace("{time}", &time).replace("{day}", &day)
+    }
+
+    fn span(&self, from_ms: Millis, to_ms: Millis) -> String {
+        let (from, from_day) = self.time_and_day(from_ms);
+        let (to, day) = self.time_and_day(to_ms);
+        let from = if from_day == day {
+            from
+        } else {
+            self.words
+                .at
+                .replace("{time}", &from)
+                .replace("{day}", &from_day)
+        };
+        self.words
+            .span
+            .replace("{from}", &from)
+            .replace("{to}", &to)
+            .replace("{day}", &day)
+    }
+}
+
+/// Line breaks and runs of blanks become one blank: a header or a greeting has one line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -312,6 +312,8 @@ pub struct Cover {
     pub pending: bool,
     /// What it told last.
     pub facts: Option<Facts>,
+    /// The first notice that it sent to the person: where the mail thread begins.
+    pub root: Option<NoticeId>,
 }
 
 /// Whom a notice is for, as of now.

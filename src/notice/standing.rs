@@ -1,6 +1,6 @@
 //! What a person knows about an incident, read from the notices so far.
 
-use super::{Decision, Facts, NoticeState, PriorNotice, Stage};
+use super::{Decision, Facts, NoticeId, NoticeState, PriorNotice, Stage};
 use crate::clock::Millis;
 
 /// What a person knows.
@@ -42,6 +42,15 @@ impl<'a> History<'a> {
         self.iter()
             .filter(|n| n.episode == episode && n.stage == stage)
             .last()
+    }
+
+    /// The notice that began the conversation: the first one that was sent to this person.
+    pub fn root(&self) -> Option<NoticeId> {
+        let own = self
+            .iter()
+            .find(|n| n.stage == Stage::First && n.state.is_told())
+            .map(|n| n.id);
+        own.or_else(|| self.iter().find_map(|n| n.cover?.root))
     }
 
     /// What the person knows, taking all notices into account.

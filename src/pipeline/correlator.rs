@@ -23,7 +23,7 @@ use crate::topology::Network;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Log entries taken in one step.
@@ -60,6 +60,8 @@ pub struct CorrelatorPorts {
     pub commands: mpsc::Receiver<PendingCommand>,
     pub queries: mpsc::Receiver<AlarmQuery>,
     pub live: watch::Sender<Arc<Live>>,
+    /// Told when notices may have been planned.
+    pub planned: Arc<Notify>,
 }
 
 /// The worker.
@@ -265,6 +267,7 @@ impl CorrelatorWorker {
         tx.commit().await?;
         self.checkpoint_position = self.position;
         self.checkpoint_ms = now_ms;
+        self.ports.planned.notify_one();
         for change in changes {
             tracing::info!(
                 incident = %change.incident.no,

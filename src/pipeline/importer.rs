@@ -430,6 +430,7 @@ macro_rules! write_chunks {
             tx.$insert($ticket.version, first_no, chunk).await?;
             tx.commit().await?;
             $tell(chunk.len() as u64);
+            $store.let_others_write().await;
         }
     };
 }

@@ -5,20 +5,20 @@
 //! instead of stalling the connection.
 
 use super::auth::{Role, require};
+use super::status;
 use crate::clock::Clock;
 use crate::effect::complaint::{Complaint, ComplaintDraft, Violation};
 use crate::incident::IncidentNo;
 use crate::proto::v1;
 use crate::proto::v1::complaint_service_server::{ComplaintService, ComplaintServiceServer};
-use crate::store::{ComplaintFilter, KeptComplaint, Store, StoreError};
+use crate::store::{ComplaintFilter, KeptComplaint, Store};
 use crate::topology::Position;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Code, Request, Response, Status, Streaming};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic::{Request, Response, Status, Streaming};
 
 /// Complaints of one stream that wait for their commit.
 const QUEUE: usize = 16_384;
@@ -72,7 +72,11 @@ impl ComplaintService for ComplaintApi {
     ) -> Result<Response<v1::ListComplaintsResponse>, Status> {
         require(&request, &READERS).map_err(|status| *status)?;
         let filter = parse_filter(request.get_ref())?;
-        let kept = self.store.complaints(&filter).await.map_err(store_failed)?;
+        let kept = self
+            .store
+            .complaints(&filter)
+            .await
+            .map_err(|error| status::store(&error))?;
         let full = kept.len() == filter.limit as usize;
         let next_page_token = match kept.last() {
             Some(last) if full => page_token(last),
@@ -110,7 +114,7 @@ async fn read(
 ) -> Result<(), Status> {
     loop {
         let request = tokio::select! {
-            request = inbound.message() => request.map_err(oversize_is_final)?,
+            request = inbound.message() => request.map_err(status::of_stream)?,
             () = shutdown.cancelled() => return Err(Status::unavailable("the server is stopping")),
         };
         let Some(request) = request else {
@@ -118,7 +122,12 @@ async fn read(
         };
         match queue.try_send(request) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => return Err(exhausted()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                return Err(status::exhausted(
+                    "complaints come faster than they can be kept; resend those after the last answer",
+                    RETRY_AFTER,
+                ));
+            }
             // The committing side has failed and says why.
             Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
         }
@@ -151,7 +160,7 @@ async fn commit(
             .store
             .take_complaints(&complaints, api.clock.now_ms())
             .await
-            .map_err(store_failed)?;
+            .map_err(|error| status::store(&error))?;
         progress.taken += complaints.len() as u64;
         progress.duplicates += taken.duplicates;
         // A client that has gone away still gets its complaints kept.
@@ -185,14 +194,11 @@ fn checked(request: v1::StreamComplaintsRequest) -> Result<Complaint, Vec<Violat
 }
 
 fn violation_message(violation: &Violation) -> v1::FieldViolation {
-    v1::FieldViolation {
-        field: match violation.field {
-            "complaint" => "complaint".to_owned(),
-            field => format!("complaint.{field}"),
-        },
-        value: violation.value.clone(),
-        expected: violation.expected.to_owned(),
-    }
+    let field = match violation.field {
+        "complaint" => "complaint".to_owned(),
+        field => format!("complaint.{field}"),
+    };
+    status::violation(field, &violation.value, violation.expected)
 }
 
 fn to_message(kept: KeptComplaint) -> v1::Complaint {
@@ -215,21 +221,21 @@ fn to_message(kept: KeptComplaint) -> v1::Complaint {
 }
 
 fn parse_filter(request: &v1::ListComplaintsRequest) -> Result<ComplaintFilter, Status> {
-    let incident = match request.incident_id.as_str() {
-        "" => None,
-        id => Some(
-            IncidentNo::parse(id)
-                .ok_or_else(|| invalid("incident_id", "expected an id such as INC-42"))?,
-        ),
-    };
+    let incident =
+        match request.incident_id.as_str() {
+            "" => None,
+            id => Some(IncidentNo::parse(id).ok_or_else(|| {
+                refused("incident_id", &request.incident_id, "an id such as INC-42")
+            })?),
+        };
     if request.page_size > LARGEST_PAGE {
-        return Err(invalid("page_size", "expected at most 1,000"));
+        return Err(refused("page_size", "", "at most 1,000"));
     }
     let after = match request.page_token.as_str() {
         "" => None,
         token => Some(
             parse_page_token(token)
-                .ok_or_else(|| invalid("page_token", "expected the token of an earlier answer"))?,
+                .ok_or_else(|| refused("page_token", token, "the token of an earlier answer"))?,
         ),
     };
     Ok(ComplaintFilter {
@@ -252,36 +258,6 @@ fn parse_page_token(token: &str) -> Option<(i64, i64)> {
     Some((at_ms.parse().ok()?, number.parse().ok()?))
 }
 
-fn invalid(field: &str, description: &str) -> Status {
-    Status::with_error_details(
-        Code::InvalidArgument,
-        format!("invalid: {field}"),
-        ErrorDetails::with_bad_request_violation(field, description),
-    )
-}
-
-fn exhausted() -> Status {
-    Status::with_error_details(
-        Code::ResourceExhausted,
-        "complaints come faster than they can be kept; resend those after the last answer",
-        ErrorDetails::with_retry_info(Some(RETRY_AFTER)),
-    )
-}
-
-/// tonic says OUT_OF_RANGE of a message over the limit, which clients retry for ever.
-fn oversize_is_final(status: Status) -> Status {
-    if status.code() == Code::OutOfRange {
-        Status::resource_exhausted(status.message())
-    } else {
-        status
-    }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "used with map_err")]
-pub(super) fn store_failed(error: StoreError) -> Status {
-    tracing::error!(
-        error = &error as &dyn std::error::Error,
-        "the store failed during a call"
-    );
-    Status::unavailable("the database does not answer now")
+fn refused(field: &str, value: &str, expected: &str) -> Status {
+    status::invalid(&[status::violation(field, value, expected)])
 }

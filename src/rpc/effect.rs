@@ -1,7 +1,7 @@
 //! `EffectService`: what telling people was worth.
 
 use super::auth::{Role, require};
-use super::complaint::store_failed;
+use super::status;
 use crate::effect::estimate::{ArmCounts, Estimate, reduction};
 use crate::effect::holdout::Experiment;
 use crate::effect::report::{
@@ -11,8 +11,7 @@ use crate::incident::IncidentNo;
 use crate::proto::v1;
 use crate::proto::v1::effect_service_server::{EffectService, EffectServiceServer};
 use crate::store::{EffectScope, Store};
-use tonic::{Code, Request, Response, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic::{Request, Response, Status};
 
 const READERS: [Role; 2] = [Role::Operator, Role::Care];
 /// Incidents that one request may name.
@@ -47,7 +46,7 @@ impl EffectService for EffectApi {
         let window_s = match request.window_s {
             0 => DEFAULT_WINDOW_S,
             seconds if seconds > LONGEST_WINDOW_S => {
-                return Err(invalid("window_s", "expected at most 2,592,000 (30 days)"));
+                return Err(refused("window_s", "", "at most 2,592,000 (30 days)"));
             }
             seconds => seconds,
         };
@@ -55,7 +54,7 @@ impl EffectService for EffectApi {
             .store
             .effect_facts(&scope, &self.experiment.name, window_s)
             .await
-            .map_err(store_failed)?;
+            .map_err(|error| status::store(&error))?;
         if let EffectScope::Incidents(named) = &scope {
             let unknown = |no: &&IncidentNo| !facts.incidents.iter().any(|of| of.incident == **no);
             if let Some(missing) = named.iter().find(unknown) {
@@ -72,7 +71,7 @@ impl EffectService for EffectApi {
 
 fn parse_scope(request: &v1::ReportRequest) -> Result<EffectScope, Status> {
     if request.incident_ids.len() > MOST_INCIDENTS {
-        return Err(invalid("incident_ids", "expected at most 1,000"));
+        return Err(refused("incident_ids", "", "at most 1,000"));
     }
     if !request.incident_ids.is_empty() {
         let parsed: Option<Vec<_>> = request
@@ -82,14 +81,14 @@ fn parse_scope(request: &v1::ReportRequest) -> Result<EffectScope, Status> {
             .collect();
         return parsed
             .map(EffectScope::Incidents)
-            .ok_or_else(|| invalid("incident_ids", "expected ids such as INC-42"));
+            .ok_or_else(|| refused("incident_ids", "", "ids such as INC-42"));
     }
     let to_ms = match request.to_ms {
         0 => i64::MAX,
         to_ms => to_ms,
     };
     if request.from_ms < 0 || to_ms <= request.from_ms {
-        return Err(invalid("to_ms", "expected an instant after from_ms"));
+        return Err(refused("to_ms", "", "an instant after from_ms"));
     }
     Ok(EffectScope::Onset {
         from_ms: request.from_ms,
@@ -97,12 +96,8 @@ fn parse_scope(request: &v1::ReportRequest) -> Result<EffectScope, Status> {
     })
 }
 
-fn invalid(field: &str, description: &str) -> Status {
-    Status::with_error_details(
-        Code::InvalidArgument,
-        format!("invalid: {field}"),
-        ErrorDetails::with_bad_request_violation(field, description),
-    )
+fn refused(field: &str, value: &str, expected: &str) -> Status {
+    status::invalid(&[status::violation(field, value, expected)])
 }
 
 fn to_message(report: &EffectReport) -> v1::EffectReport {

@@ -143,6 +143,17 @@ impl Store {
         Ok(done == 1)
     }
 
+    /// Leaves the database to other writers for a moment, between the transactions of bulk work.
+    ///
+    /// SQLite gives its one write lock to whoever asks first after it is free, and who waits asks
+    /// only every few milliseconds ([`super::WRITE_LOCK_POLL`]): without a gap, the alarms of a
+    /// service in another process would starve for the length of an import.
+    pub async fn let_others_write(&self) {
+        if matches!(self.engine, super::Engine::Sqlite { .. }) {
+            tokio::time::sleep(2 * super::WRITE_LOCK_POLL).await;
+        }
+    }
+
     /// Deletes what imports that never finished left behind: rows of versions that are neither
     /// current nor `keep`, and above the current one. In short transactions.
     pub async fn sweep_unpublished(&self, kind: DatasetKind, keep: i64) -> Result<u64> {
@@ -190,6 +201,7 @@ impl Store {
                 .execute(conn).await?.rows_affected());
             tx.commit().await?;
             from += SWEEP_ROWS;
+            self.let_others_write().await;
         }
         Ok(deleted)
     }

@@ -41,10 +41,11 @@ macro_rules! push_scope {
     };
 }
 
-/// A person takes part by assignment, not by what was sent later. Both arms are cut by the same
-/// reasons: `held_out` is decided after every reason not to reach somebody.
-const ELIGIBLE: &str = " AND n.stage = 'first' AND n.episode = 0 AND \
-    ((n.arm = 'told' AND n.decision = 'send') OR (n.arm = 'held_out' AND n.decision = 'held_out'))";
+/// A person takes part by assignment, whatever was decided or sent later. Only the reasons that
+/// are decided before the holdout, alike for both arms, take people out of it.
+const ELIGIBLE: &str = " AND n.stage = 'first' AND n.episode = 0 AND n.arm IN ('told', 'held_out') \
+    AND n.decision NOT IN \
+    ('no_consent', 'opted_out', 'no_contact_point', 'suppressed_address', 'below_threshold')";
 
 impl Store {
     /// Counts for a report. Complaints of an account count from an hour before onset until
@@ -58,11 +59,11 @@ impl Store {
         if matches!(scope, EffectScope::Incidents(numbers) if numbers.is_empty()) {
             return Ok(EffectFacts::default());
         }
-        let window_ms = i64::from(window_s) * 1_000;
+        let length_ms = i64::from(window_s) * 1_000;
         Ok(EffectFacts {
-            incidents: self.effect_counts(scope, window_ms).await?,
+            incidents: self.effect_counts(scope, length_ms).await?,
             clusters: self.effect_clusters(scope, experiment).await?,
-            lead_time: self.effect_lead_time(scope, window_ms).await?,
+            lead_time: self.effect_lead_time(scope, length_ms).await?,
         })
     }
 

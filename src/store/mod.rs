@@ -107,6 +107,9 @@ pub(in crate::store) use {on_read, on_tx};
 
 /// Connections that read at the same time, on either engine.
 const READ_CONNECTIONS: u32 = 8;
+/// How often SQLite is asked for its write lock while another process has it, and for how long.
+const WRITE_LOCK_POLL: Duration = Duration::from_millis(2);
+const WRITE_LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Store {
     /// Opens the database and brings its schema up to date.
@@ -130,11 +133,23 @@ impl Store {
             .busy_timeout(Duration::from_secs(30))
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory");
-        let write = SqlitePoolOptions::new()
+        let schema = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(options.clone())
             .await?;
-        sqlx::migrate!("migrations/sqlite").run(&write).await?;
+        sqlx::migrate!("migrations/sqlite").run(&schema).await?;
+        schema.close().await;
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    let answer_at_once = "PRAGMA busy_timeout = 0";
+                    sqlx::query(answer_at_once).execute(connection).await?;
+                    Ok(())
+                })
+            })
+            .connect_with(options.clone())
+            .await?;
         let read = SqlitePoolOptions::new()
             .max_connections(READ_CONNECTIONS)
             .connect_with(options.read_only(true))
@@ -159,7 +174,7 @@ impl Store {
     /// Begins a write transaction.
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match &self.engine {
-            Engine::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Engine::Sqlite { write, .. } => Tx::Sqlite(begin_sqlite(write).await?),
             Engine::Postgres(pool) => Tx::Postgres(pool.begin().await?),
         })
     }
@@ -174,6 +189,30 @@ impl Store {
             Engine::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Takes SQLite's write lock. Another process may hold it (an import from the command line beside
+/// the service); SQLite's own wait asks ever more seldom, up to every 100 ms, and so misses the
+/// gaps that bulk work leaves.
+async fn begin_sqlite(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match pool.begin_with("BEGIN IMMEDIATE").await {
+            Err(sqlx::Error::Database(error))
+                if is_sqlite_busy(&*error) && waited < WRITE_LOCK_PATIENCE =>
+            {
+                tokio::time::sleep(WRITE_LOCK_POLL).await;
+                waited += WRITE_LOCK_POLL;
+            }
+            begun => return Ok(begun?),
+        }
+    }
+}
+
+/// The low byte of the extended code tells SQLITE_BUSY.
+fn is_sqlite_busy(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = error.code().and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 impl Tx {

@@ -143,6 +143,7 @@ pub(in crate::store) fn cover(incident: IncidentNo, open: bool, notices: &[Prior
         told: standing == Standing::Told,
         pending: matches!(standing, Standing::MaybeTold | Standing::MaybeClosed),
         facts: history.last_facts().map(|(_, facts)| facts),
+        root: history.root(),
     }
 }
 

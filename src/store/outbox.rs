@@ -13,6 +13,7 @@ use crate::incident::IncidentNo;
 use crate::notice::{Addressee, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage};
 use sqlx::QueryBuilder;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Settlements per statement: 11 binds each.
@@ -492,7 +493,7 @@ impl Store {
     }
 
     /// The people of these accounts in the current version of the subscribers, by account.
-    pub async fn addressees(&self, accounts: &[String]) -> Result<BTreeMap<String, Addressee>> {
+    pub async fn addressees(&self, accounts: &[String]) -> Result<BTreeMap<String, Arc<Addressee>>> {
         let mut people = BTreeMap::new();
         for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
             let rows: Vec<AddresseeRow> = on_read!(self, pool => {
@@ -513,7 +514,7 @@ impl Store {
             let mut emails = self.emails(&numbers).await?;
             for row in rows {
                 let found = emails.remove(&row.subscriber_no).unwrap_or_default();
-                people.insert(row.account.clone(), read_addressee(row, found)?);
+                people.insert(row.account.clone(), Arc::new(read_addressee(row, found)?));
             }
         }
         Ok(people)

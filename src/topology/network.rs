@@ -1,32 +1,53 @@
 //! One version of a network, ready to answer.
+//!
+//! Elements are numbered in pre-order of the dominator tree, subscribers by their place in the
+//! list of attachments and, in sets, by rank. Numbers and ranks are valid within one version only.
 
+use super::impact::Impact;
+use super::kernel::Entry;
+use super::names::{NameIndex, Names};
 use super::resolve::{NONE, Resolved, resolve};
 use super::{
     Attachment, ElementKind, ElementNo, GroupKind, GroupNo, LinkNo, NetworkDefinition,
-    NetworkError, Part, Position, SubscriberNo, SubscriberSet,
+    NetworkError, Part, Position, Site, SubscriberNo, SubscriberSet,
 };
-use std::collections::HashMap;
 
 /// An immutable version of the network with its subscribers.
 #[derive(Debug, Default)]
 pub struct Network {
-    pub(super) definition: NetworkDefinition,
-    pub(super) resolved: Resolved,
-    parts: HashMap<String, Part>,
-    accounts: Vec<String>,
-    by_account: HashMap<String, u32>,
-    pub(super) parents: Vec<Vec<(u32, u32)>>,
-    children: Vec<Vec<u32>>,
-    /// Elements with service while nothing fails.
-    pub(super) served: Vec<bool>,
-    /// Per element: which elements it takes with it alone.
-    pub(super) dominated: Vec<Vec<bool>>,
+    /// Ids of elements, then links, then groups.
+    ids: Names,
+    id_index: NameIndex,
+    kinds: Vec<ElementKind>,
+    /// Per element; empty where the name is the id.
+    names: Names,
+    /// Per element: index in `sites`, or `NONE`.
+    site_of: Vec<u32>,
+    sites: Vec<Site>,
+    groups: Vec<Group>,
+    accounts: Names,
+    account_index: NameIndex,
+    pub(super) impact: Impact,
+}
+
+#[derive(Debug)]
+struct Group {
+    kind: GroupKind,
+    name: String,
+    members: Vec<Part>,
 }
 
 impl Network {
     /// A network without elements and subscribers: nothing has been imported yet.
     pub fn empty() -> Self {
-        Self::default()
+        let mut network = Self::default();
+        // One past the last element, see `Kernel::nodes`.
+        network
+            .impact
+            .kernel
+            .nodes
+            .push(super::kernel::Node::default());
+        network
     }
 
     /// Checks a definition and builds a network of it; up to [`super::MAX_ERRORS`] errors.
@@ -35,72 +56,144 @@ impl Network {
         attachments: &[Attachment],
     ) -> Result<Self, Vec<NetworkError>> {
         let resolved = resolve(definition, attachments)?;
-        let count = definition.elements.len();
-        let mut network = Self {
-            definition: definition.clone(),
-            accounts: attachments.iter().map(|a| a.account.clone()).collect(),
-            parents: vec![Vec::new(); count],
-            children: vec![Vec::new(); count],
+        let (impact, number) = Impact::of(&resolved);
+        Ok(Self::assemble(
+            definition,
+            attachments,
             resolved,
-            ..Self::default()
+            impact,
+            &number,
+        ))
+    }
+
+    fn assemble(
+        definition: &NetworkDefinition,
+        attachments: &[Attachment],
+        resolved: Resolved,
+        impact: Impact,
+        number: &[u32],
+    ) -> Self {
+        let elements = &definition.elements;
+        let mut order = vec![0; number.len()];
+        for (old, &new) in (0_u32..).zip(number) {
+            order[new as usize] = old;
+        }
+        let in_order = || order.iter().map(|&old| &elements[old as usize]);
+        let ids = in_order().map(|element| element.id.as_str());
+        let ids = ids.chain(definition.links.iter().map(|link| link.id.as_str()));
+        let ids = ids.chain(definition.groups.iter().map(|group| group.id.as_str()));
+        let names = in_order().map(|element| {
+            let name = element.name.as_str();
+            if name == element.id { "" } else { name }
+        });
+        let mut id_index = resolved.ids;
+        id_index.renumber(number);
+        let new_part = |part: &Part| match *part {
+            Part::Element(ElementNo(old)) => Part::Element(ElementNo(number[old as usize])),
+            part => part,
         };
-        for (no, account) in (0..).zip(&network.accounts) {
-            network.by_account.insert(account.clone(), no);
-        }
-        for (no, element) in (0..).zip(&definition.elements) {
-            let part = Part::Element(ElementNo(no));
-            network.parts.insert(element.id.clone(), part);
-        }
-        for (no, link) in (0..).zip(&definition.links) {
-            network
-                .parts
-                .insert(link.id.clone(), Part::Link(LinkNo(no)));
-        }
-        for (no, group) in (0..).zip(&definition.groups) {
-            network
-                .parts
-                .insert(group.id.clone(), Part::Group(GroupNo(no)));
-        }
-        for (no, link) in (0..).zip(&network.resolved.links) {
-            let mut arcs = vec![(link.from, link.to)];
-            if link.both_ways {
-                arcs.push((link.to, link.from));
-            }
-            for (from, to) in arcs {
-                if !network.resolved.gateway[to as usize] {
-                    network.parents[to as usize].push((from, no));
-                    network.children[from as usize].push(to);
+        let groups = definition.groups.iter().zip(&resolved.members);
+        let groups = groups.map(|(group, members)| {
+            let mut members: Vec<Part> = members.iter().map(new_part).collect();
+            members.sort_unstable();
+            Group {
+                kind: group.kind,
+                name: if group.name.is_empty() {
+                    &group.id
+                } else {
+                    &group.name
                 }
+                .clone(),
+                members,
             }
+        });
+        Self {
+            ids: pack(ids),
+            id_index,
+            kinds: in_order().map(|element| element.kind).collect(),
+            names: pack(names),
+            site_of: order
+                .iter()
+                .map(|&old| resolved.sites[old as usize])
+                .collect(),
+            sites: definition.sites.clone(),
+            groups: groups.collect(),
+            accounts: pack(attachments.iter().map(|a| a.account.as_str())),
+            account_index: resolved.accounts,
+            impact,
         }
-        network.served = network.with_service(&[]);
-        network.dominated = (0..count)
-            .map(|e| {
-                let part = Part::Element(ElementNo(u32::try_from(e).unwrap_or(NONE)));
-                let up = network.with_service(&[part]);
-                (0..count).map(|o| network.served[o] && !up[o]).collect()
-            })
-            .collect();
-        Ok(network)
     }
 
     /// What looks wrong in the data without being an error: counts and a few examples.
     pub fn warnings(&self) -> Vec<String> {
-        Vec::new()
+        const EXAMPLES: usize = 3;
+        let kernel = &self.impact.kernel;
+        let mut warnings = Vec::new();
+        let mut warn = |count: usize, what: &str, examples: Vec<&str>| {
+            if count > 0 {
+                let examples = examples.join(", ");
+                warnings.push(format!("{count} {what}, for instance {examples}"));
+            }
+        };
+        let total = self.element_count();
+        let dead = (kernel.reached..)
+            .take(total - kernel.reached as usize)
+            .map(ElementNo);
+        let examples = dead
+            .clone()
+            .take(EXAMPLES)
+            .map(|e| self.part_id(Part::Element(e)));
+        warn(
+            dead.count(),
+            "elements are reached by no gateway",
+            examples.collect(),
+        );
+        let never = self.never_served();
+        let examples = self
+            .subscribers(&never)
+            .take(EXAMPLES)
+            .map(|s| self.account(s));
+        warn(
+            never.len(),
+            "subscribers can never have service",
+            examples.collect(),
+        );
+        warnings
+    }
+
+    /// The subscribers who have no service even while nothing fails.
+    pub fn never_served(&self) -> SubscriberSet {
+        let kernel = &self.impact.kernel;
+        let first = kernel.nodes[kernel.reached as usize].first_rank;
+        let end = kernel.nodes[self.element_count()].first_rank;
+        SubscriberSet::from_runs(vec![(first, end)])
     }
 
     /// The part of that id.
     pub fn part(&self, id: &str) -> Option<Part> {
-        self.parts.get(id).copied()
+        let no = self.id_index.get(id, |no| self.ids.get(no))?;
+        let (elements, links) = (self.kinds.len(), self.link_count());
+        let at = no as usize;
+        #[allow(clippy::cast_possible_truncation, reason = "numbers have 32 bits")]
+        let (elements_no, links_no) = (elements as u32, links as u32);
+        Some(if at < elements {
+            Part::Element(ElementNo(no))
+        } else if at < elements + links {
+            Part::Link(LinkNo(no - elements_no))
+        } else {
+            Part::Group(GroupNo(no - elements_no - links_no))
+        })
     }
 
     /// The id of a part.
     pub fn part_id(&self, part: Part) -> &str {
-        match part {
-            Part::Element(no) => &self.definition.elements[no.0 as usize].id,
-            Part::Link(no) => &self.definition.links[no.0 as usize].id,
-            Part::Group(no) => &self.definition.groups[no.0 as usize].id,
-        }
+        #[allow(clippy::cast_possible_truncation, reason = "numbers have 32 bits")]
+        let (elements, links) = (self.kinds.len() as u32, self.link_count() as u32);
+        self.ids.get(match part {
+            Part::Element(ElementNo(no)) => no,
+            Part::Link(LinkNo(no)) => elements + no,
+            Part::Group(GroupNo(no)) => elements + links + no,
+        })
     }
 
     /// "element", "link" or "group".
@@ -114,113 +207,136 @@ impl Network {
 
     /// Number of elements; they are numbered from 0.
     pub fn element_count(&self) -> usize {
-        self.definition.elements.len()
+        self.kinds.len()
     }
 
     /// Number of links; they are numbered from 0.
     pub fn link_count(&self) -> usize {
-        self.definition.links.len()
+        self.impact.kernel.links.len()
     }
 
     /// Number of shared-risk groups; they are numbered from 0.
     pub fn group_count(&self) -> usize {
-        self.definition.groups.len()
+        self.groups.len()
     }
 
     /// The kind of an element.
     pub fn kind(&self, element: ElementNo) -> ElementKind {
-        self.definition.elements[element.0 as usize].kind
+        self.kinds[element.0 as usize]
     }
 
     /// The name of an element, its id where it has none.
     pub fn name(&self, element: ElementNo) -> &str {
-        &self.definition.elements[element.0 as usize].name
+        match self.names.get(element.0) {
+            "" => self.ids.get(element.0),
+            name => name,
+        }
     }
 
     /// Id and name of the site where an element stands.
     pub fn site(&self, element: ElementNo) -> Option<(&str, &str)> {
-        let site = self.resolved.sites[element.0 as usize];
-        let site = self.definition.sites.get(site as usize)?;
+        let site = self.site_record(element)?;
         Some((&site.id, &site.name))
     }
 
     /// Where an element stands: the position of its site.
     pub fn position(&self, element: ElementNo) -> Option<Position> {
-        let site = self.resolved.sites[element.0 as usize];
-        self.definition.sites.get(site as usize)?.position
+        self.site_record(element)?.position
+    }
+
+    fn site_record(&self, element: ElementNo) -> Option<&Site> {
+        self.sites.get(self.site_of[element.0 as usize] as usize)
     }
 
     /// Whether service is supplied from an element.
     pub fn is_gateway(&self, element: ElementNo) -> bool {
-        self.resolved.gateway[element.0 as usize]
+        let kernel = &self.impact.kernel;
+        matches!(kernel.entry(element.0), Entry::Head(h) if kernel.heads[h as usize].gateway)
     }
 
-    /// The elements that service can come from, one entry per way in; a gateway has none.
+    /// The elements that service can come from, one entry per way in.
+    ///
+    /// A gateway has none, nor has an element that no gateway reaches; a way in by which service
+    /// can never come, because it leads from what hangs on the element itself, is left out.
     pub fn parents(&self, element: ElementNo) -> impl Iterator<Item = ElementNo> + '_ {
-        self.parents[element.0 as usize]
-            .iter()
-            .map(|&(from, _)| ElementNo(from))
+        let kernel = &self.impact.kernel;
+        let (one, several) = match kernel.entry(element.0) {
+            Entry::Tree { link } => (Some(kernel.across(link, element.0)), &[][..]),
+            Entry::Head(head) => (None, kernel.ways_in.of(head)),
+            Entry::Dead => (None, &[][..]),
+        };
+        let several = several.iter().map(|&arc| kernel.arcs[arc as usize].from);
+        one.into_iter().chain(several).map(ElementNo)
     }
 
-    /// The elements to which service goes on, one entry per way out.
+    /// The elements to which service goes on, one entry per way out; the reverse of
+    /// [`Self::parents`].
     pub fn children(&self, element: ElementNo) -> impl Iterator<Item = ElementNo> + '_ {
-        self.children[element.0 as usize]
-            .iter()
-            .map(|&to| ElementNo(to))
+        let kernel = &self.impact.kernel;
+        let tree = self.dominator_children(element);
+        let tree = tree.filter(|child| matches!(kernel.entry(child.0), Entry::Tree { .. }));
+        let arcs = &kernel.arcs[kernel.arcs_out_of(element.0, element.0 + 1)];
+        let heads = arcs.iter().map(|arc| kernel.heads[arc.to as usize].element);
+        tree.chain(heads.map(ElementNo))
     }
 
     /// The two ends of a link, the end nearer to the gateways first where the data say so.
     pub fn link_ends(&self, link: LinkNo) -> (ElementNo, ElementNo) {
-        let link = self.resolved.links[link.0 as usize];
-        (ElementNo(link.from), ElementNo(link.to))
+        let (a, b) = self.impact.kernel.links[link.0 as usize];
+        (ElementNo(a), ElementNo(b))
     }
 
     /// The elements and links that fail with a group.
     pub fn group_members(&self, group: GroupNo) -> &[Part] {
-        &self.resolved.members[group.0 as usize]
+        &self.groups[group.0 as usize].members
     }
 
     /// The kind of a shared-risk group.
     pub fn group_kind(&self, group: GroupNo) -> GroupKind {
-        self.definition.groups[group.0 as usize].kind
+        self.groups[group.0 as usize].kind
     }
 
     /// The name of a shared-risk group, its id where it has none.
     pub fn group_name(&self, group: GroupNo) -> &str {
-        &self.definition.groups[group.0 as usize].name
+        &self.groups[group.0 as usize].name
     }
 
     /// The nearest element whose failure alone cuts this one off; `None` where there is none.
+    ///
+    /// Below an element that needs all its parents, the tree follows one of them.
     pub fn immediate_dominator(&self, element: ElementNo) -> Option<ElementNo> {
-        // The nearest dominator is the one that all others dominate.
-        (0..)
-            .map(ElementNo)
-            .take(self.element_count())
-            .filter(|&d| d != element && self.dominates(d, element))
-            .max_by_key(|&d| self.depth(d))
+        self.impact.kernel.idom(element.0).map(ElementNo)
     }
 
     /// Whether the failure of `a` alone cuts `b` off; each element with service dominates itself.
+    ///
+    /// Takes constant time, except where an element that needs all its parents rests on `a`.
     pub fn dominates(&self, a: ElementNo, b: ElementNo) -> bool {
-        self.dominated[a.0 as usize][b.0 as usize]
+        let kernel = &self.impact.kernel;
+        if self.impact.is_searched(a) {
+            return b.0 < kernel.reached && self.cut_off(&[Part::Element(a)]).is_cut_off(b);
+        }
+        a <= b && b.0 < kernel.end(a.0)
     }
 
-    /// Number of other elements whose failure alone cuts this one off.
+    /// Number of elements above this one in the dominator tree.
     pub fn depth(&self, element: ElementNo) -> u32 {
-        let count = (0..)
-            .map(ElementNo)
-            .take(self.element_count())
-            .filter(|&d| d != element && self.dominates(d, element))
-            .count();
-        u32::try_from(count).unwrap_or(NONE)
+        let mut depth = 0;
+        let mut at = element;
+        while let Some(above) = self.immediate_dominator(at) {
+            depth += 1;
+            at = above;
+        }
+        depth
     }
 
     /// The elements whose immediate dominator is this one.
     pub fn dominator_children(&self, element: ElementNo) -> impl Iterator<Item = ElementNo> + '_ {
-        (0..)
-            .map(ElementNo)
-            .take(self.element_count())
-            .filter(move |&e| self.immediate_dominator(e) == Some(element))
+        let kernel = &self.impact.kernel;
+        let end = kernel.end(element.0);
+        let first = Some(element.0 + 1).filter(|&child| child < end);
+        let next = move |&child: &u32| Some(kernel.end(child)).filter(|&next| next < end);
+        std::iter::successors(first, next).map(ElementNo)
     }
 
     /// Number of subscribers.
@@ -229,13 +345,15 @@ impl Network {
     }
 
     /// The rank of a subscriber in the sets of this network.
+    #[inline]
     pub fn rank_of(&self, subscriber: SubscriberNo) -> u32 {
-        subscriber.0
+        self.impact.ranks.rank_of[subscriber.0 as usize]
     }
 
     /// The subscriber of a rank.
+    #[inline]
     pub fn subscriber_at_rank(&self, rank: u32) -> SubscriberNo {
-        SubscriberNo(rank)
+        SubscriberNo(self.impact.ranks.at_rank[rank as usize])
     }
 
     /// The subscribers of a set, by rank.
@@ -247,27 +365,38 @@ impl Network {
     }
 
     /// The account of a subscriber.
+    #[inline]
     pub fn account(&self, subscriber: SubscriberNo) -> &str {
-        &self.accounts[subscriber.0 as usize]
+        self.accounts.get(subscriber.0)
     }
 
     /// The subscriber of an account.
     pub fn subscriber(&self, account: &str) -> Option<SubscriberNo> {
-        self.by_account.get(account).copied().map(SubscriberNo)
+        let no = self.account_index.get(account, |no| self.accounts.get(no));
+        no.map(SubscriberNo)
     }
 
-    /// The elements that serve a subscriber.
+    /// The elements that serve a subscriber, in the order of its attachment.
     pub fn serving(&self, subscriber: SubscriberNo) -> impl Iterator<Item = ElementNo> + '_ {
-        let no = subscriber.0 as usize;
-        let ends = &self.resolved.serving_end;
-        let start = if no == 0 { 0 } else { ends[no - 1] as usize };
-        self.resolved.serving[start..ends[no] as usize]
-            .iter()
-            .map(|&element| ElementNo(element))
+        let rank = self.rank_of(subscriber);
+        let several = self.impact.ranks.several(rank);
+        let one = if several.is_none() {
+            // The last element whose first rank is not beyond: those between hold nobody.
+            let nodes = &self.impact.kernel.nodes;
+            let nodes = &nodes[..self.element_count()];
+            let after = nodes.partition_point(|node| node.first_rank <= rank);
+            u32::try_from(after)
+                .ok()
+                .and_then(|after| after.checked_sub(1))
+        } else {
+            None
+        };
+        let several = several.unwrap_or_default().iter().copied();
+        one.into_iter().chain(several).map(ElementNo)
     }
 
     /// The cluster of a subscriber for experiments: the PON port above it, else the splitter, else
-    /// what its serving element hangs on, else the serving element.
+    /// the one element its serving element hangs on, else the serving element.
     pub fn cluster(&self, subscriber: SubscriberNo) -> ElementNo {
         let serving = self.serving(subscriber).next().unwrap_or(ElementNo(NONE));
         let above = |kind| {
@@ -276,7 +405,58 @@ impl Network {
         };
         above(ElementKind::PonPort)
             .or_else(|| above(ElementKind::Splitter))
-            .or_else(|| self.immediate_dominator(serving))
+            .or_else(|| match self.impact.kernel.entry(serving.0) {
+                Entry::Tree { link } => Some(ElementNo(self.impact.kernel.across(link, serving.0))),
+                Entry::Head(_) | Entry::Dead => None,
+            })
             .unwrap_or(serving)
     }
+
+    /// The bytes that the network holds in memory, by what they are for.
+    pub fn resident_bytes(&self) -> ResidentBytes {
+        let members = self.groups.iter().map(|group| {
+            size_of::<Group>() + group.name.capacity() + group.members.len() * size_of::<Part>()
+        });
+        ResidentBytes {
+            impact: self.impact.resident_bytes(),
+            names: self.ids.resident_bytes()
+                + self.names.resident_bytes()
+                + self.accounts.resident_bytes(),
+            lookup: self.id_index.resident_bytes() + self.account_index.resident_bytes(),
+            facts: self.kinds.capacity() * size_of::<ElementKind>()
+                + self.site_of.capacity() * size_of::<u32>()
+                + self.sites.capacity() * size_of::<Site>()
+                + members.sum::<usize>(),
+        }
+    }
+}
+
+/// Bytes that a network holds in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct ResidentBytes {
+    /// Who loses service.
+    pub impact: usize,
+    /// Ids, names, accounts.
+    pub names: usize,
+    /// From ids and accounts to numbers.
+    pub lookup: usize,
+    /// Kinds, sites, groups.
+    pub facts: usize,
+}
+
+impl ResidentBytes {
+    /// All together.
+    pub fn total(&self) -> usize {
+        self.impact + self.names + self.lookup + self.facts
+    }
+}
+
+/// Names in a buffer of just their size.
+fn pack<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Names {
+    let (count, bytes) = names.clone().fold((0, 0), |(count, bytes), name| {
+        (count + 1, bytes + name.len())
+    });
+    let mut packed = Names::with_capacity(count, bytes);
+    names.for_each(|name| packed.push(name));
+    packed
 }

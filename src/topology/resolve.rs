@@ -2,9 +2,10 @@
 //!
 //! Everything after this step works on numbers and cannot fail.
 
+use super::names::NameIndex;
 use super::{Attachment, Element, ElementKind, GroupNo, LinkNo, NetworkDefinition, Redundancy};
 use super::{ElementNo, Part};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
 /// At most so many errors are collected; an import shows them all at once.
@@ -54,6 +55,23 @@ pub(super) struct Resolved {
     pub(super) serving: Vec<u32>,
     /// Per subscriber: needs all its serving elements.
     pub(super) subscriber_needs_all: Vec<bool>,
+    /// Ids of elements, then links, then groups, see [`id_of`].
+    pub(super) ids: NameIndex,
+    pub(super) accounts: NameIndex,
+}
+
+/// The id of a number of [`Resolved::ids`].
+pub(super) fn id_of(definition: &NetworkDefinition, no: u32) -> &str {
+    let (elements, links) = (&definition.elements, &definition.links);
+    let no = no as usize;
+    if let Some(element) = elements.get(no) {
+        return &element.id;
+    }
+    let no = no - elements.len();
+    match links.get(no) {
+        Some(link) => &link.id,
+        None => &definition.groups[no - links.len()].id,
+    }
 }
 
 /// A link as service uses it.
@@ -75,7 +93,6 @@ pub(super) fn resolve(
     let mut resolver = Resolver {
         definition,
         sites: HashMap::new(),
-        parts: HashMap::new(),
         errors: Vec::new(),
         resolved: Resolved::default(),
     };
@@ -96,7 +113,6 @@ pub(super) fn resolve(
 struct Resolver<'a> {
     definition: &'a NetworkDefinition,
     sites: HashMap<&'a str, u32>,
-    parts: HashMap<&'a str, Part>,
     errors: Vec<NetworkError>,
     resolved: Resolved,
 }
@@ -151,36 +167,56 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn number_part(&mut self, record: &'static str, id: &'a str, part: Part) {
-        if id.is_empty() {
-            self.refuse(record, "", "id", "", "an id that is not empty");
-        } else if self.parts.insert(id, part).is_some() {
+    fn number_parts(&mut self) {
+        let definition = self.definition;
+        let elements = definition.elements.iter().map(|e| ("element", &e.id));
+        let links = definition.links.iter().map(|l| ("link", &l.id));
+        let groups = definition.groups.iter().map(|g| ("group", &g.id));
+        let count = elements.len() + links.len() + groups.len();
+        let mut bytes = 0;
+        let mut ids = NameIndex::with_capacity(count);
+        for (no, (record, id)) in (0..).zip(elements.chain(links).chain(groups)) {
+            bytes += id.len();
+            if id.is_empty() {
+                self.refuse(record, "", "id", "", "an id that is not empty");
+            } else if !ids.insert(no, |no| id_of(definition, no)) {
+                let expected = "an id used once among elements, links and groups";
+                self.refuse(record, id, "id", id, expected);
+            }
+        }
+        bytes += definition
+            .elements
+            .iter()
+            .map(|e| e.name.len())
+            .sum::<usize>();
+        self.resolved.ids = ids;
+        self.bounded("network", bytes);
+    }
+
+    fn bounded(&mut self, record: &'static str, bytes: usize) {
+        if bytes >= u32::MAX as usize {
+            let value = bytes.to_string();
             self.refuse(
                 record,
-                id,
-                "id",
-                id,
-                "an id used once among elements, links and groups",
+                "",
+                "bytes of ids and names",
+                &value,
+                "less than 4 GiB of them in all",
             );
         }
     }
 
-    fn number_parts(&mut self) {
-        let definition = self.definition;
-        let (elements, links, groups) =
-            (&definition.elements, &definition.links, &definition.groups);
-        self.parts
-            .reserve(elements.len() + links.len() + groups.len());
-        for (index, element) in elements.iter().enumerate() {
-            let part = Part::Element(ElementNo(number(index)));
-            self.number_part("element", &element.id, part);
-        }
-        for (index, link) in links.iter().enumerate() {
-            self.number_part("link", &link.id, Part::Link(LinkNo(number(index))));
-        }
-        for (index, group) in groups.iter().enumerate() {
-            self.number_part("group", &group.id, Part::Group(GroupNo(number(index))));
-        }
+    fn part(&self, id: &str) -> Option<Part> {
+        let no = self.resolved.ids.get(id, |no| id_of(self.definition, no))?;
+        let (elements, links) = (&self.definition.elements, &self.definition.links);
+        let (elements, links) = (number(elements.len()), number(links.len()));
+        Some(if no < elements {
+            Part::Element(ElementNo(no))
+        } else if no - elements < links {
+            Part::Link(LinkNo(no - elements))
+        } else {
+            Part::Group(GroupNo(no - elements - links))
+        })
     }
 
     fn elements(&mut self) {
@@ -211,7 +247,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn end(&mut self, link: &str, field: &'static str, id: &str) -> Option<u32> {
-        if let Some(Part::Element(element)) = self.parts.get(id) {
+        if let Some(Part::Element(element)) = self.part(id) {
             return Some(element.0);
         }
         self.refuse("link", link, field, id, "the id of an element");
@@ -280,8 +316,8 @@ impl<'a> Resolver<'a> {
         for group in &self.definition.groups {
             let mut members = Vec::with_capacity(group.members.len());
             for member in &group.members {
-                match self.parts.get(member.as_str()) {
-                    Some(&part @ (Part::Element(_) | Part::Link(_))) => members.push(part),
+                match self.part(member) {
+                    Some(part @ (Part::Element(_) | Part::Link(_))) => members.push(part),
                     Some(Part::Group(_)) | None => {
                         let expected = "ids of elements and links";
                         self.refuse("group", &group.id, "members", member, expected);
@@ -295,12 +331,14 @@ impl<'a> Resolver<'a> {
     }
 
     fn attachments(&mut self, attachments: &'a [Attachment]) {
-        let mut accounts: HashSet<&str> = HashSet::with_capacity(attachments.len());
-        for attachment in attachments {
+        let mut accounts = NameIndex::with_capacity(attachments.len());
+        let mut bytes = 0;
+        for (no, attachment) in (0..).zip(attachments) {
             let account = attachment.account.as_str();
+            bytes += account.len();
             if account.is_empty() {
                 self.refuse("subscriber", "", "account", "", "an account, not empty");
-            } else if !accounts.insert(account) {
+            } else if !accounts.insert(no, |no| &attachments[no as usize].account) {
                 let expected = "an account used once";
                 self.refuse("subscriber", account, "account", account, expected);
             }
@@ -310,7 +348,7 @@ impl<'a> Resolver<'a> {
             }
             let start = self.resolved.serving.len();
             for id in &attachment.served_by {
-                let Some(&Part::Element(element)) = self.parts.get(id.as_str()) else {
+                let Some(Part::Element(element)) = self.part(id) else {
                     let expected = "the id of an element";
                     self.refuse("subscriber", account, "served_by", id, expected);
                     continue;
@@ -326,6 +364,8 @@ impl<'a> Resolver<'a> {
                 .subscriber_needs_all
                 .push(attachment.redundancy == Redundancy::All);
         }
+        self.resolved.accounts = accounts;
+        self.bounded("subscribers", bytes);
     }
 }
 

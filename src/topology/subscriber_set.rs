@@ -22,6 +22,13 @@ impl SubscriberSet {
         Self { runs }
     }
 
+    /// A set of runs that are in order already.
+    pub(super) fn of_sorted(runs: Vec<(u32, u32)>) -> Self {
+        debug_assert!(runs.iter().all(|run| run.0 < run.1));
+        debug_assert!(runs.windows(2).all(|pair| pair[0].1 < pair[1].0));
+        Self { runs }
+    }
+
     /// Number of subscribers.
     pub fn len(&self) -> usize {
         self.runs

@@ -29,6 +29,7 @@ use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
 
@@ -857,4 +858,41 @@ fn an_error_that_shows_after_reading_is_said_with_its_line() {
         texts[0].starts_with("n.jsonl:2: redundancy: \"all\" is not"),
         "{texts:?}"
     );
+}
+
+#[tokio::test]
+async fn another_process_can_write_between_the_chunks_of_an_import() {
+    const CHUNKS: usize = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/t.db", dir.path().display());
+    // Two stores on one file are to SQLite what two processes are.
+    let (importing, serving) = (
+        Store::open(&url).await.unwrap(),
+        Store::open(&url).await.unwrap(),
+    );
+    let elements: Vec<_> = (0..2_000)
+        .map(|number| element(&format!("x{number}"), ElementKind::Ont))
+        .collect();
+    let ended = AtomicBool::new(false);
+    let import = async {
+        for chunk in 0..CHUNKS {
+            let mut tx = importing.begin().await.unwrap();
+            tx.insert_elements(1, chunk * elements.len(), &elements)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+            importing.let_others_write().await;
+        }
+        ended.store(true, Ordering::Relaxed);
+    };
+    let alarms = async {
+        let mut written = 0;
+        while !ended.load(Ordering::Relaxed) {
+            serving.begin().await.unwrap().commit().await.unwrap();
+            written += 1;
+        }
+        written
+    };
+    let ((), written) = tokio::join!(import, alarms);
+    assert!(written >= CHUNKS, "{written} writes in {CHUNKS} gaps");
 }

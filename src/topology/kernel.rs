@@ -1,0 +1,327 @@
+//! What of a network can be reached by more than one way, and the search in it.
+//!
+//! The kernel holds the heads (gateways, and elements with several ways in) and the arcs into
+//! them; every other element stands in the tree of a head. Elements are numbered in pre-order of
+//! the dominator tree, so what an element takes with it alone is the run of numbers from its own
+//! to its end, and the arcs that leave such a run are a run of arcs.
+//!
+//! A failure puts in doubt what had its service by way of it, and no more; what is in doubt has
+//! service again as soon as a way in leads from what has service beyond doubt. This is exact for
+//! elements that need all their parents too, because what is not in doubt rests on an unbroken
+//! line of supports. The work depends on what hangs on the failure, not on the size of the network.
+
+use super::dominators::{Arc, ArcLists};
+use super::resolve::NONE;
+use super::subscriber_set::normalise;
+use std::cell::RefCell;
+
+/// Marks the entry of a head: the rest of the number is the index of the head.
+const HEAD: u32 = 1 << 31;
+
+/// How service comes to an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// By one link only; what counts for the other end counts for this element.
+    Tree { link: u32 },
+    /// By several ways, or it is a gateway: index of the head.
+    Head(u32),
+    /// Never.
+    Dead,
+}
+
+impl Entry {
+    pub(super) fn pack(self) -> u32 {
+        match self {
+            Self::Tree { link } => link,
+            Self::Head(head) => head | HEAD,
+            Self::Dead => NONE,
+        }
+    }
+
+    #[inline]
+    fn unpack(packed: u32) -> Self {
+        match packed {
+            NONE => Self::Dead,
+            head if head & HEAD != 0 => Self::Head(head & !HEAD),
+            link => Self::Tree { link },
+        }
+    }
+}
+
+/// An element in pre-order of the dominator tree.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Node {
+    /// The rank of the first subscriber placed at this element.
+    pub(super) first_rank: u32,
+    /// One past the last element dominated by this one; its own number if it is never served.
+    pub(super) end: u32,
+}
+
+/// Elements in pre-order, and the kernel among them.
+#[derive(Debug, Default)]
+pub(super) struct Kernel {
+    /// One per element and one more, which holds the first rank after all elements.
+    pub(super) nodes: Vec<Node>,
+    /// Packed [`Entry`] per element.
+    pub(super) entry: Vec<u32>,
+    /// The two ends of each link.
+    pub(super) links: Vec<(u32, u32)>,
+    /// Elements that a gateway reaches; they come first.
+    pub(super) reached: u32,
+    pub(super) heads: Vec<KernelHead>,
+    /// Sorted by the element they come from.
+    pub(super) arcs: Vec<Arc>,
+    pub(super) out: ArcLists,
+    pub(super) ways_in: ArcLists,
+    /// Heads in an order in which each comes after what first gave it service.
+    pub(super) activation: Vec<u32>,
+    pub(super) any_needs_all: bool,
+}
+
+/// A head, in ascending order of elements.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KernelHead {
+    pub(super) element: u32,
+    /// The immediate dominator, `NONE` for the root.
+    pub(super) idom: u32,
+    pub(super) gateway: bool,
+    pub(super) needs_all: bool,
+}
+
+/// Marks of one search; kept between searches so that none has to clear them.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Marks of this search are `2 * generation` and the number after it.
+    generation: u32,
+    /// Per head: in doubt, failed, or older marks for "has service".
+    doubt: Vec<u32>,
+    /// Per arc.
+    dead: Vec<u32>,
+    doubted: Vec<u32>,
+    revived: Vec<u32>,
+    /// Elements without service, as runs.
+    pub(super) cut: Vec<(u32, u32)>,
+    /// For the caller: subscribers with several serving elements.
+    pub(super) touched: Vec<u32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Lends the marks of this thread.
+pub(super) fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => work(&mut scratch),
+        Err(_) => work(&mut Scratch::default()),
+    })
+}
+
+impl Scratch {
+    fn begin(&mut self, kernel: &Kernel) {
+        if self.generation >= u32::MAX / 2 - 1 {
+            *self = Self::default();
+        }
+        self.generation += 1;
+        if self.doubt.len() < kernel.heads.len() {
+            self.doubt.resize(kernel.heads.len(), 0);
+        }
+        if self.dead.len() < kernel.arcs.len() {
+            self.dead.resize(kernel.arcs.len(), 0);
+        }
+        self.doubted.clear();
+        self.cut.clear();
+    }
+
+    /// Whether a head has service, as far as is known.
+    #[inline]
+    pub(super) fn is_up(&self, head: u32) -> bool {
+        self.doubt[head as usize] < 2 * self.generation
+    }
+
+    #[inline]
+    fn is_in_doubt(&self, head: u32) -> bool {
+        self.doubt[head as usize] == 2 * self.generation
+    }
+
+    /// Whether neither the link of the arc nor what it leads out of has failed.
+    #[inline]
+    pub(super) fn is_alive(&self, arc: u32) -> bool {
+        self.dead[arc as usize] != self.generation
+    }
+
+    fn put_in_doubt(&mut self, head: u32) {
+        if self.is_up(head) {
+            self.doubt[head as usize] = 2 * self.generation;
+            self.doubted.push(head);
+        }
+    }
+
+    fn kill(&mut self, no: u32, arc: &Arc) {
+        self.dead[no as usize] = self.generation;
+        if arc.support {
+            self.put_in_doubt(arc.to);
+        }
+    }
+}
+
+impl Kernel {
+    #[inline]
+    pub(super) fn entry(&self, element: u32) -> Entry {
+        Entry::unpack(self.entry[element as usize])
+    }
+
+    /// One past the last element that this one dominates.
+    #[inline]
+    pub(super) fn end(&self, element: u32) -> u32 {
+        self.nodes[element as usize].end
+    }
+
+    /// The end of a link that is not this element.
+    #[inline]
+    pub(super) fn across(&self, link: u32, element: u32) -> u32 {
+        let (a, b) = self.links[link as usize];
+        if a == element { b } else { a }
+    }
+
+    /// The immediate dominator.
+    pub(super) fn idom(&self, element: u32) -> Option<u32> {
+        match self.entry(element) {
+            Entry::Tree { link } => Some(self.across(link, element)),
+            Entry::Head(head) => Some(self.heads[head as usize].idom).filter(|&d| d != NONE),
+            Entry::Dead => None,
+        }
+    }
+
+    /// The arcs that leave elements of a run, as a range of numbers of arcs.
+    pub(super) fn arcs_out_of(&self, start: u32, end: u32) -> std::ops::Range<usize> {
+        let from = self.arcs.partition_point(|arc| arc.from < start);
+        let until = self.arcs[from..].partition_point(|arc| arc.from < end);
+        from..from + until
+    }
+
+    /// The element that one link takes with it alone.
+    #[inline]
+    pub(super) fn behind(&self, link: u32) -> Option<u32> {
+        let (a, b) = self.links[link as usize];
+        // Packed entries of heads are no numbers of links.
+        if self.entry[b as usize] == link {
+            Some(b)
+        } else if self.entry[a as usize] == link {
+            Some(a)
+        } else {
+            None
+        }
+    }
+
+    /// Starts a search in which nothing has failed.
+    pub(super) fn begin(&self, scratch: &mut Scratch) {
+        scratch.begin(self);
+    }
+
+    /// Lets an element fail.
+    pub(super) fn fail_element(&self, element: u32, scratch: &mut Scratch) {
+        match self.entry(element) {
+            Entry::Dead => {}
+            Entry::Tree { .. } => self.fail_tree(element, scratch),
+            Entry::Head(head) => {
+                scratch.put_in_doubt(head);
+                scratch.doubt[head as usize] = 2 * scratch.generation + 1;
+            }
+        }
+    }
+
+    /// Lets all that stands under an element of a tree lose its only way in.
+    fn fail_tree(&self, element: u32, scratch: &mut Scratch) {
+        let end = self.end(element);
+        scratch.cut.push((element, end));
+        for no in self.arcs_out_of(element, end) {
+            #[allow(clippy::cast_possible_truncation, reason = "at most two per link")]
+            scratch.kill(no as u32, &self.arcs[no]);
+        }
+    }
+
+    /// Lets a link fail.
+    pub(super) fn fail_link(&self, link: u32, scratch: &mut Scratch) {
+        let (a, b) = self.links[link as usize];
+        for element in [a, b] {
+            match self.entry(element) {
+                Entry::Tree { link: entry } if entry == link => self.fail_tree(element, scratch),
+                Entry::Head(head) => {
+                    for &no in self.ways_in.of(head) {
+                        let arc = &self.arcs[no as usize];
+                        if arc.link == link {
+                            scratch.kill(no, arc);
+                        }
+                    }
+                }
+                Entry::Tree { .. } | Entry::Dead => {}
+            }
+        }
+    }
+
+    /// Finds what has no service after these failures: heads by [`Scratch::is_up`], elements by
+    /// the runs in `cut`.
+    pub(super) fn search(&self, scratch: &mut Scratch) {
+        let mut next = 0;
+        while let Some(&head) = scratch.doubted.get(next) {
+            next += 1;
+            for &no in self.out.of(head) {
+                let arc = &self.arcs[no as usize];
+                if arc.support {
+                    scratch.put_in_doubt(arc.to);
+                }
+            }
+        }
+        for index in 0..scratch.doubted.len() {
+            let head = scratch.doubted[index];
+            self.revive(head, scratch);
+            while let Some(revived) = scratch.revived.pop() {
+                for &no in self.out.of(revived) {
+                    if scratch.is_alive(no) {
+                        self.revive(self.arcs[no as usize].to, scratch);
+                    }
+                }
+            }
+        }
+        for index in 0..scratch.doubted.len() {
+            let head = scratch.doubted[index];
+            if !scratch.is_up(head) {
+                let element = self.heads[head as usize].element;
+                scratch.cut.push((element, self.end(element)));
+            }
+        }
+        normalise(&mut scratch.cut);
+    }
+
+    /// Gives a head in doubt its service back if it is fed.
+    #[inline]
+    fn revive(&self, head: u32, scratch: &mut Scratch) {
+        if !scratch.is_in_doubt(head) {
+            return;
+        }
+        let mut ways_in = self.ways_in.of(head).iter();
+        let feeds =
+            |&no: &u32| scratch.is_alive(no) && scratch.is_up(self.arcs[no as usize].from_head);
+        let fed = if self.heads[head as usize].needs_all {
+            ways_in.all(feeds)
+        } else {
+            ways_in.any(feeds)
+        };
+        if fed {
+            scratch.doubt[head as usize] = 0;
+            scratch.revived.push(head);
+        }
+    }
+
+    pub(super) fn resident_bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+            + self.entry.capacity() * size_of::<u32>()
+            + self.links.capacity() * size_of::<(u32, u32)>()
+            + self.heads.capacity() * size_of::<KernelHead>()
+            + self.arcs.capacity() * size_of::<Arc>()
+            + self.activation.capacity() * size_of::<u32>()
+            + self.out.resident_bytes()
+            + self.ways_in.resident_bytes()
+    }
+}

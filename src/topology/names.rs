@@ -1,0 +1,130 @@
+//! Millions of short names in one buffer, and finding them again by number.
+//!
+//! A `String` costs 24 bytes and an allocation, and a hash map of them much more; here a name costs
+//! its bytes, 4 bytes of offset, and 5.3 bytes where it can be looked up.
+
+use std::hash::{BuildHasher, RandomState};
+
+/// Names numbered from 0. The bytes of all together must stay under 4 GiB.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    text: String,
+    ends: Vec<u32>,
+}
+
+impl Names {
+    /// Room for so many names of so many bytes in all.
+    pub(super) fn with_capacity(count: usize, bytes: usize) -> Self {
+        Self {
+            text: String::with_capacity(bytes),
+            ends: Vec::with_capacity(count),
+        }
+    }
+
+    pub(super) fn push(&mut self, name: &str) {
+        self.text.push_str(name);
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the definition was checked to hold less than 4 GiB of names"
+        )]
+        self.ends.push(self.text.len() as u32);
+    }
+
+    /// The name of that number.
+    #[inline]
+    pub(super) fn get(&self, no: u32) -> &str {
+        let no = no as usize;
+        let start = if no == 0 { 0 } else { self.ends[no - 1] };
+        &self.text[start as usize..self.ends[no] as usize]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn resident_bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+}
+
+/// Finds the number of a name: open addressing with linear probing, three quarters full.
+///
+/// It keeps numbers only; whoever asks says how the name of a number reads.
+#[derive(Debug, Default)]
+pub(super) struct NameIndex {
+    /// 0 is free, otherwise the number plus one.
+    slots: Vec<u32>,
+    hasher: RandomState,
+}
+
+impl NameIndex {
+    /// Room for so many names, which must not be exceeded.
+    pub(super) fn with_capacity(count: usize) -> Self {
+        Self {
+            slots: vec![0; count + count / 3 + 1],
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Enters a name; says `false` and keeps the earlier number if it was there already.
+    pub(super) fn insert<'a>(&mut self, no: u32, name_of: impl Fn(u32) -> &'a str) -> bool {
+        let name = name_of(no);
+        let mut at = self.first_slot(name);
+        while let Some(other) = self.slots[at].checked_sub(1) {
+            if name_of(other) == name {
+                return false;
+            }
+            at = self.next_slot(at);
+        }
+        self.slots[at] = no + 1;
+        true
+    }
+
+    /// The number of a name.
+    pub(super) fn get<'a>(&self, name: &str, name_of: impl Fn(u32) -> &'a str) -> Option<u32> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut at = self.first_slot(name);
+        while let Some(no) = self.slots[at].checked_sub(1) {
+            if name_of(no) == name {
+                return Some(no);
+            }
+            at = self.next_slot(at);
+        }
+        None
+    }
+
+    /// Gives each number below `new.len()` its new number.
+    pub(super) fn renumber(&mut self, new: &[u32]) {
+        for slot in &mut self.slots {
+            if let Some(no) = slot.checked_sub(1)
+                && let Some(&new) = new.get(no as usize)
+            {
+                *slot = new + 1;
+            }
+        }
+    }
+
+    pub(super) fn resident_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<u32>()
+    }
+
+    /// The hash scaled to the number of slots: needs no power of two.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the product shifted right is less than the number of slots"
+    )]
+    fn first_slot(&self, name: &str) -> usize {
+        let hash = u128::from(self.hasher.hash_one(name));
+        ((hash * self.slots.len() as u128) >> 64) as usize
+    }
+
+    fn next_slot(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() {
+            0
+        } else {
+            at + 1
+        }
+    }
+}
