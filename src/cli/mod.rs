@@ -97,13 +97,6 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         .block_on(run(cli))
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Incident(args) => incident::run(args).await,
-        Command::Care(args) => care::run(args).await,
-        Command::Notice(args) => notice::run(args).await,
-        Command::Alarm(args) => alarm::run(args).await,
-        Command::Report(args) => report::run(args).await,
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.config.as_deref();
     match cli.command {
@@ -111,6 +104,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Care(args) => care::run(args).await?,
         Command::Notice(args) => notice::run(args).await?,
         Command::Alarm(args) => alarm::run(args).await?,
+        Command::Report(args) => report::run(args).await?,
         Command::Generate(args) => generate::run(&args)?,
         Command::Config(command) => print(&config::run(command, config)?)?,
         Command::Import(args) => {
