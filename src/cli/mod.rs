@@ -38,7 +38,7 @@ use std::process::ExitCode;
         machine by the settings in --config, and need no service."
 )]
 pub struct Cli {
-    /// Settings in TOML, over the built-in ones; variables such as FOREWARN_RPC__LISTEN go over both
+    /// Settings in TOML, over the built-in ones; variables such as `FOREWARN_RPC__LISTEN` go over both
     #[arg(long, env = "FOREWARN_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     #[command(subcommand)]

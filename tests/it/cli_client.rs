@@ -48,9 +48,10 @@ async fn an_operator_works_by_the_command_line() {
     let world = World::start(Backend::Sqlite).await;
     let suspected = incident(1, IncidentState::Suspected);
     world.show(&[(suspected.clone(), "olt1")]).await;
-    let (held_out, send) = (Decision::HeldOut, Decision::Send);
-    world.notice(&suspected, "A1", Stage::First, held_out).await;
-    let sent = world.notice(&suspected, "A2", Stage::First, send).await;
+    let decision = Decision::HeldOut;
+    world.notice(&suspected, "A1", Stage::First, decision).await;
+    let decision = Decision::Send;
+    let sent = world.notice(&suspected, "A2", Stage::First, decision).await;
     let sent = sent.to_string();
 
     let listed = records(&world, &["incident", "list"]).await;

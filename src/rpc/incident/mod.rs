@@ -106,7 +106,7 @@ impl IncidentService for IncidentApi {
         let size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)?;
         let before = match request.page_token.as_str() {
             "" => None,
-            token => Some(IncidentNo::parse(token).ok_or_else(|| bad_page_token())?),
+            token => Some(IncidentNo::parse(token).ok_or_else(bad_page_token)?),
         };
         let mut incidents = self
             .store
@@ -178,8 +178,8 @@ impl IncidentService for IncidentApi {
         let request = request.into_inner();
         let no = incident_no("incident_id", &request.incident_id)?;
         let filter = affected::Filter::parse(&request)?;
-        let incident = self.find(no).await?;
-        Ok(Response::new(affected::start(self, incident, filter)))
+        self.find(no).await?;
+        Ok(Response::new(affected::start(self, no, filter)))
     }
 
     async fn confirm_incident(
@@ -189,7 +189,7 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let note = text("note", request.note, 0)?;
+        let note = text("note", &request.note, 0)?;
         self.carry_out(caller.name, no, OperatorAction::Confirm { note })
             .await
     }
@@ -201,7 +201,7 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let reason = text("reason", request.reason, 1)?;
+        let reason = text("reason", &request.reason, 1)?;
         self.carry_out(caller.name, no, OperatorAction::Reject { reason })
             .await
     }
@@ -217,7 +217,7 @@ impl IncidentService for IncidentApi {
             let kinds = CauseKind::ALL.map(CauseKind::as_str).join(", ");
             invalid("kind", &request.kind, &format!("one of {kinds}"))
         })?;
-        let text = text("text", request.text, 0)?;
+        let text = text("text", &request.text, 0)?;
         self.carry_out(caller.name, no, OperatorAction::SetCause { kind, text })
             .await
     }
@@ -241,7 +241,7 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let text = text("text", request.text, 1)?;
+        let text = text("text", &request.text, 1)?;
         self.carry_out(caller.name, no, OperatorAction::AddNote { text })
             .await
     }
@@ -253,7 +253,7 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let reason = text("reason", request.reason, 0)?;
+        let reason = text("reason", &request.reason, 0)?;
         self.carry_out(caller.name, no, OperatorAction::Resolve { reason })
             .await
     }
@@ -313,7 +313,7 @@ fn estimate(request: &v1::SetEstimateRequest, now_ms: i64) -> Result<Option<Esti
     Ok(Some(Estimate { from_ms, to_ms }))
 }
 
-fn text(field: &str, text: String, least: usize) -> Result<String, Status> {
+fn text(field: &str, text: &str, least: usize) -> Result<String, Status> {
     let text = text.trim().to_owned();
     if text.len() < least || text.len() > LONGEST_TEXT {
         let expected = format!("a text of {least} to {LONGEST_TEXT} bytes");
