@@ -1,9 +1,9 @@
 //! The only wiring: settings in, a running service out.
 
-use crate::clock::Clock;
 use crate::channel::Channel;
 use crate::channel::email::EmailChannel;
 use crate::channel::smtp_pool::{SmtpOptions, SmtpTls};
+use crate::clock::Clock;
 use crate::config::{Config, EmailTls, EmailTransport};
 use crate::delivery::backoff::Backoff;
 use crate::delivery::unsubscribe::UnsubscribeLinks;
@@ -20,14 +20,15 @@ use crate::pipeline::intake::{Intake, IntakeLimits};
 use crate::pipeline::live::LiveReceiver;
 use crate::pipeline::meter::SampleLog;
 use crate::pipeline::planner::Planner;
-use crate::rpc::server::{self, Services, TlsFiles};
-use crate::rpc::{alarm, auth, complaint, effect, incident, ingest, inventory, telemetry};
+use crate::rpc::server::{self, Services};
+use crate::rpc::{
+    alarm, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
+};
 use crate::store::Store;
 use crate::supervisor::{Stopped, Supervisor};
 use crate::web::{self, Web};
 use anyhow::Context as _;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -80,7 +81,7 @@ impl App {
         let (rpc_address, web_address) = (rpc.local_addr()?, web_listener.local_addr()?);
         let mut supervisor = Supervisor::default();
         let started = start_parts(config, &store, &clock, &mut supervisor).await?;
-        let settings = rpc_settings(config);
+        let settings = server::Settings::from(&config.rpc);
         let shutdown = supervisor.shutdown();
         supervisor.spawn("rpc", async move {
             let served = server::serve(rpc, &settings, started.services, shutdown).await;
@@ -199,6 +200,18 @@ async fn start_parts(
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         },
+        notice: notice::NoticeApi {
+            store: store.clone(),
+            clock: clock.clone(),
+            useful_for_ms: seconds(config.notice.useless_after_s),
+            message_id_domain: message_id_domain(config),
+        },
+        care: care::CareApi {
+            store: store.clone(),
+            live: live.clone(),
+            clock: clock.clone(),
+            message_id_domain: message_id_domain(config),
+        },
         complaint: complaint::ComplaintApi {
             store: store.clone(),
             clock: clock.clone(),
@@ -233,7 +246,7 @@ async fn start_dispatcher(
     let links = UnsubscribeLinks::new(key, &config.web.public_url);
     let outlet = Outlet {
         channel: Channel::Email(email_channel(config)?),
-        templates: templates.clone(),
+        templates: Templates::built_in(&config.notice.default_language)?,
         sender: Sender {
             brand: config.notice.provider_name.clone(),
             phone: config.notice.provider_phone.clone(),
@@ -349,17 +362,14 @@ fn correlator_settings(config: &Config) -> CorrelatorSettings {
     }
 }
 
-fn rpc_settings(config: &Config) -> server::Settings {
-    let path = |path: &Path| (!path.as_os_str().is_empty()).then(|| path.to_owned());
-    server::Settings {
-        tls: config.has_tls().then(|| TlsFiles {
-            certificate: config.rpc.tls_certificate.clone(),
-            key: config.rpc.tls_key.clone(),
-            client_ca: path(&config.rpc.client_ca),
-        }),
-        allow_plaintext_beyond_loopback: config.rpc.allow_plaintext_beyond_loopback,
-        max_message_bytes: config.rpc.max_message_mib << 20,
-    }
+/// What stands behind the `@` of a Message-ID: the domain that messages come from.
+fn message_id_domain(config: &Config) -> String {
+    let (_, domain) = config
+        .notice
+        .from_address
+        .rsplit_once('@')
+        .unwrap_or_default();
+    domain.trim_end_matches('>').to_owned()
 }
 
 fn seconds(seconds: u32) -> i64 {

@@ -10,6 +10,7 @@ use forewarn::pipeline::importer::{
 use forewarn::store::Store;
 use forewarn::subscriber::{self, Subscriber, read_subscribers};
 use forewarn::topology::{self, NetworkDefinition, read_topology};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
@@ -22,7 +23,7 @@ const GOAL_SECONDS: f64 = 60.0;
 const GENERATE_INTO: &str = "FOREWARN_BENCH_GENERATE_INTO";
 const NOW_MS: i64 = 1_790_000_000_000;
 
-pub fn run() -> Vec<Figure> {
+pub(crate) fn run() -> Vec<Figure> {
     if let Ok(dir) = std::env::var(GENERATE_INTO) {
         write_files(Path::new(&dir));
         std::process::exit(0);
@@ -158,7 +159,7 @@ impl Phases {
         let mut state = self.0.lock().unwrap();
         if ended {
             let seconds = state.0.elapsed().as_secs_f64();
-            state.1.push_str(&format!("{phase} {seconds:.1} s; "));
+            write!(state.1, "{phase} {seconds:.1} s; ").unwrap();
             state.0 = Instant::now();
         }
     }

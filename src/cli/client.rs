@@ -154,8 +154,8 @@ pub fn explain(status: &Status) -> anyhow::Error {
     match status.code() {
         Code::Unauthenticated => anyhow!(
             "the server wants a valid token: {message}\n\
-             Make one with `forewarn token create NAME --role operator` on the server, and pass it \
-             with --token or FOREWARN_TOKEN."
+             Make one with `forewarn token create --name NAME --role operator` on the server, and pass \
+             it with --token or FOREWARN_TOKEN."
         ),
         Code::PermissionDenied => anyhow!(
             "this token is not allowed to do that: {message}\n\

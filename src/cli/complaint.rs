@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `forewarn import complaints`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ImportComplaintsArgs {
-    /// CSV file with a header: id, at_ms, channel (call, ticket, chat, mail, social), and any of
-    /// account, contact, latitude, longitude, category, text
+    /// CSV file with a header: `id`, `at_ms`, `channel` (call, ticket, chat, mail, social), and any of
+    /// `account`, `contact`, `latitude`, `longitude`, `category`, `text`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }

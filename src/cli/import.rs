@@ -1,5 +1,6 @@
 //! `forewarn import`: a network or its subscribers from a file into the configured database.
 
+use super::complaint::{self, ImportComplaintsArgs};
 use crate::clock::Millis;
 use crate::pipeline::importer::{
     ImportError, ImportReport, Phase, import_subscribers, import_topology,
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Import a network or its subscribers, all or nothing
+/// Import a network, its subscribers or complaints, all or nothing
 #[derive(Clone, Debug, clap::Args)]
 pub struct ImportArgs {
     #[command(subcommand)]
@@ -28,16 +29,18 @@ enum ImportWhat {
     Topology(TopologyArgs),
     /// Replace the subscribers by what a file says (.jsonl, .ndjson, .csv)
     Subscribers(SubscribersArgs),
+    /// Add complaints, matched to the incidents that cover them (.csv)
+    Complaints(ImportComplaintsArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
 struct TopologyArgs {
     /// The file; its name tells the format
     file: PathBuf,
-    /// GraphML only: the label of a node from which service is supplied; can be repeated
+    /// Maps (.graphml) only: the label of a node from which service is supplied; can be repeated
     #[arg(long, value_name = "LABEL", conflicts_with = "gateway_rule")]
     gateway: Vec<String>,
-    /// GraphML only: how to find the gateways: `external` (nodes outside the network) or
+    /// Maps (.graphml) only: how to find the gateways: `external` (nodes outside the network) or
     /// `most-connected=N` (in every connected part the N nodes with the most edges)
     #[arg(long, value_name = "RULE", value_parser = gateway_rule)]
     gateway_rule: Option<GatewayRule>,
@@ -81,6 +84,11 @@ pub async fn run(args: ImportArgs, store: &Store, now_ms: Millis) -> anyhow::Res
             let json = args.json;
             let outcome = run_subscribers(args, store, now_ms, &bar).await;
             (outcome, "subscribers", json)
+        }
+        ImportWhat::Complaints(args) => {
+            let summary = complaint::import(&args.file, store, now_ms).await?;
+            writeln!(std::io::stdout(), "{summary}")?;
+            return Ok(ExitCode::SUCCESS);
         }
     };
     bar.finish_and_clear();

@@ -99,7 +99,7 @@ pub struct AffectedArgs {
     /// Only people who depend on the service more than others
     #[arg(long)]
     vulnerable: bool,
-    /// Only those with this decision on the first notice, such as send or held_out
+    /// Only those with this decision on the first notice, such as `send` or `held_out`
     #[arg(long)]
     decision: Option<String>,
     /// Only those with this language, such as it

@@ -5,7 +5,6 @@ pub mod care;
 pub mod client;
 pub mod complaint;
 pub mod config;
-pub mod demo;
 pub mod eta;
 pub mod generate;
 pub mod import;
@@ -16,8 +15,13 @@ pub mod serve;
 pub mod table;
 pub mod token;
 
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::Store;
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The whole command line.
@@ -28,10 +32,15 @@ use std::process::ExitCode;
     about,
     propagate_version = true,
     arg_required_else_help = true,
-    after_help = "Client commands find the server and the token in FOREWARN_SERVER and \
-                  FOREWARN_TOKEN, or take --server and --token."
+    after_help = "\
+        incident, care, notice and alarm ask a running service: it is found by --server and \
+        --token, or by FOREWARN_SERVER and FOREWARN_TOKEN. import, token and config work on this \
+        machine by the settings in --config, and need no service."
 )]
 pub struct Cli {
+    /// Settings in TOML, over the built-in ones; variables such as `FOREWARN_RPC__LISTEN` go over both
+    #[arg(long, env = "FOREWARN_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -39,6 +48,10 @@ pub struct Cli {
 /// What `forewarn` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take alarms, find who is affected, tell them: the whole service, until it is asked to stop
+    Serve,
+    /// Play a day of faults on a generated network and compare the outcome with the truth
+    Demo(crate::demo::DemoArgs),
     /// Look at incidents, and act on them
     Incident(incident::IncidentArgs),
     /// Answer a customer who is on the line
@@ -49,13 +62,23 @@ pub enum Command {
     Alarm(alarm::AlarmArgs),
     /// See what telling people was worth
     Report(report::ReportArgs),
+    /// Import a network, its subscribers or complaints, all or nothing
+    Import(import::ImportArgs),
+    /// Write a synthetic access network and its subscribers as import files
+    Generate(generate::GenerateArgs),
+    /// Make, list and revoke access tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Check and show the settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
 }
 
 /// Runs the program: 0 when it did what was asked, 1 when it failed, 2 when it was called wrongly.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match execute(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+    match execute(cli) {
+        Ok(code) => code,
         // Whoever reads our output has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -66,7 +89,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<()> {
+fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     // One TLS provider for the whole process, before anything can ask for it.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -74,17 +97,42 @@ fn execute(command: Command) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(run(command))
+        .block_on(run(cli))
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Incident(args) => incident::run(args).await,
-        Command::Care(args) => care::run(args).await,
-        Command::Notice(args) => notice::run(args).await,
-        Command::Alarm(args) => alarm::run(args).await,
-        Command::Report(args) => report::run(args).await,
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = cli.config.as_deref();
+    match cli.command {
+        Command::Incident(args) => incident::run(args).await?,
+        Command::Care(args) => care::run(args).await?,
+        Command::Notice(args) => notice::run(args).await?,
+        Command::Alarm(args) => alarm::run(args).await?,
+        Command::Report(args) => report::run(args).await?,
+        Command::Demo(args) => crate::demo::run(&args).await?,
+        Command::Serve => serve::run(&Config::load(config, std::env::vars())?).await?,
+        Command::Generate(args) => generate::run(&args)?,
+        Command::Config(command) => print(&config::run(command, config)?)?,
+        Command::Import(args) => {
+            let store = open_store(config).await?;
+            return import::run(args, &store, Clock::System.now_ms()).await;
+        }
+        Command::Token(command) => {
+            let store = open_store(config).await?;
+            print(&token::run(command, &store, Clock::System.now_ms()).await?)?;
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The database that the settings name.
+async fn open_store(config: Option<&Path>) -> anyhow::Result<Store> {
+    let config = Config::load(config, std::env::vars())?;
+    let opened = Store::open(&config.database.url).await;
+    opened.context("cannot open the database that database.url names")
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    std::io::stdout().write_all(text.as_bytes())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

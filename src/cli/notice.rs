@@ -40,7 +40,7 @@ pub struct ListArgs {
     /// Only this stage
     #[arg(long, value_parser = ["first", "update", "estimate", "restored", "retraction"])]
     stage: Option<String>,
-    /// Only this decision: send, or a reason such as held_out
+    /// Only this decision: send, or a reason such as `held_out`
     #[arg(long)]
     decision: Option<String>,
     /// Only this state

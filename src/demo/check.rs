@@ -187,7 +187,10 @@ fn check_decisions(
     let mut decided = BTreeSet::new();
     for notice in of_stage(notices, "first") {
         if !decided.insert(notice.account.clone()) {
-            wrong.push(format!("{}: two decisions for {}", fault.name, notice.account));
+            wrong.push(format!(
+                "{}: two decisions for {}",
+                fault.name, notice.account
+            ));
         }
         let may_be_told = accounts.consent.contains(&notice.account)
             && accounts
@@ -195,10 +198,16 @@ fn check_decisions(
                 .get(&notice.account)
                 .is_some_and(|emails| !emails.is_empty());
         if notice.decision == "send" && !may_be_told {
-            wrong.push(format!("{}: {} must not be told", fault.name, notice.account));
+            wrong.push(format!(
+                "{}: {} must not be told",
+                fault.name, notice.account
+            ));
         }
         if notice.decision == "held_out" && accounts.vulnerable.contains(&notice.account) {
-            wrong.push(format!("{}: vulnerable {} held out", fault.name, notice.account));
+            wrong.push(format!(
+                "{}: vulnerable {} held out",
+                fault.name, notice.account
+            ));
         }
     }
     if decided != fault.believed {
@@ -221,7 +230,11 @@ fn check_stages(fault: &Fault, notices: &[Notice], wrong: &mut Vec<String>) {
         ("retraction", fault.name == "phantom"),
     ] {
         let heard = accounts_told(notices, stage);
-        let due = if expected { told.clone() } else { BTreeSet::new() };
+        let due = if expected {
+            told.clone()
+        } else {
+            BTreeSet::new()
+        };
         if heard != due {
             wrong.push(format!(
                 "{}: {} people got `{stage}`, expected {}",
@@ -248,7 +261,9 @@ fn check_mails(ledger: &Ledger, accounts: &Accounts, wrong: &mut Vec<String>) {
     for mail in &ledger.mails {
         let id = message_id(mail).unwrap_or_default();
         let Some(notice) = sent.get(bare_id(&id)) else {
-            wrong.push(format!("a mail with Message-ID {id} belongs to no sent notice"));
+            wrong.push(format!(
+                "a mail with Message-ID {id} belongs to no sent notice"
+            ));
             continue;
         };
         if !seen.insert(notice.id.clone()) {
@@ -302,16 +317,21 @@ fn check_effect(faults: &Faults, ledger: &Ledger, wrong: &mut Vec<String>) {
             .filter(|n| n.decision == "send")
             .count() as u64;
     }
-    let arm = |arm: &Option<crate::proto::v1::Arm>| arm.map_or((0, 0), |a| (a.subscribers, a.complained));
+    let arm =
+        |arm: &Option<crate::proto::v1::Arm>| arm.map_or((0, 0), |a| (a.subscribers, a.complained));
     let (said_told, _) = arm(&pooled.told);
     let (said_held_out, _) = arm(&pooled.held_out);
     if said_held_out != held_out {
-        wrong.push(format!("the effect report counts {said_held_out} held out, expected {held_out}"));
+        wrong.push(format!(
+            "the effect report counts {said_held_out} held out, expected {held_out}"
+        ));
     }
     // The vulnerable are told outside the experiment, and an incident without a held-out cluster is
     // not compared.
     if said_told > told || said_told == 0 {
-        wrong.push(format!("the effect report counts {said_told} told, expected at most {told}"));
+        wrong.push(format!(
+            "the effect report counts {said_told} told, expected at most {told}"
+        ));
     }
     let truth = people::COMPLAINS_TOLD / people::COMPLAINS_UNTOLD;
     match pooled.risk_ratio {
@@ -319,10 +339,15 @@ fn check_effect(faults: &Faults, ledger: &Ledger, wrong: &mut Vec<String>) {
             // Three times the interval: a right report is outside of that about once in 10^8 runs.
             let spread = (ratio.high / ratio.low).ln() / 2.0 * 3.0;
             if (ratio.value / truth).ln().abs() > spread {
-                wrong.push(format!("risk ratio {:.3} is far from the true {truth:.3}", ratio.value));
+                wrong.push(format!(
+                    "risk ratio {:.3} is far from the true {truth:.3}",
+                    ratio.value
+                ));
             }
         }
-        other => wrong.push(format!("the effect report has no usable risk ratio: {other:?}")),
+        other => wrong.push(format!(
+            "the effect report has no usable risk ratio: {other:?}"
+        )),
     }
 }
 
@@ -365,7 +390,9 @@ fn effect_figures(report: &EffectReport) -> EffectFigures {
         told_complained: told.complained,
         held_out: held_out.subscribers,
         held_out_complained: held_out.complained,
-        reduction: pooled.reduction.map(|Estimate { value, low, high }| [value, low, high]),
+        reduction: pooled
+            .reduction
+            .map(|Estimate { value, low, high }| [value, low, high]),
         claim: report.claim.clone(),
     }
 }
@@ -390,10 +417,14 @@ pub(super) fn tell(stage: &Stage, faults: &Faults, ledger: &Ledger, findings: &F
         ));
     }
     if findings.mismatches.is_empty() {
-        stage.say("All of it is what really happened: impact, decisions, mails and counts agree.\n");
+        stage
+            .say("All of it is what really happened: impact, decisions, mails and counts agree.\n");
     }
     let account = faults.ring.without_service.iter().next();
-    let olt = ledger.incidents.get("olt").map_or("INC-1", |i| i.id.as_str());
+    let olt = ledger
+        .incidents
+        .get("olt")
+        .map_or("INC-1", |i| i.id.as_str());
     stage.say(&format!(
         "Look around in another terminal:\n\n  export FOREWARN_SERVER={} FOREWARN_TOKEN={}\n  \
          forewarn incident list\n  forewarn incident show {olt}\n  forewarn notice list --incident {olt}\n  \
@@ -407,7 +438,14 @@ pub(super) fn tell(stage: &Stage, faults: &Faults, ledger: &Ledger, findings: &F
 fn outcome_table(findings: &Findings) -> String {
     let mut table = comfy_table::Table::new();
     table.set_header([
-        "incident", "fault", "state", "lost service", "told", "not told", "asleep", "restored",
+        "incident",
+        "fault",
+        "state",
+        "lost service",
+        "told",
+        "not told",
+        "asleep",
+        "restored",
         "retracted",
     ]);
     for f in &findings.figures.faults {

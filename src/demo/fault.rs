@@ -123,7 +123,8 @@ fn ring_fault(world: &World, rings: &[Ring]) -> anyhow::Result<(usize, Fault)> {
         };
         let ends = [first.as_str(), last.as_str()];
         let together = world.without_service(&ends);
-        let apart = world.without_service(&ends[..1]).len() + world.without_service(&ends[1..]).len();
+        let apart =
+            world.without_service(&ends[..1]).len() + world.without_service(&ends[1..]).len();
         let extra = together.len().saturating_sub(apart);
         if best.is_none_or(|(most, _, _)| extra > most) {
             best = Some((extra, number, ends));
@@ -144,7 +145,10 @@ fn ring_fault(world: &World, rings: &[Ring]) -> anyhow::Result<(usize, Fault)> {
     );
     let fault = Fault {
         name: "ring",
-        title: format!("Both ends of a ring lose power: {} and {}", ends[0], ends[1]),
+        title: format!(
+            "Both ends of a ring lose power: {} and {}",
+            ends[0], ends[1]
+        ),
         alarms: vec![
             (cause.clone(), "unreachable", "no answer to polls"),
             (dark, "unreachable", "no answer to polls"),

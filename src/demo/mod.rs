@@ -37,14 +37,10 @@ pub struct DemoArgs {
 /// Runs the demo; an error when what the service says is not what happened.
 pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let stage = stage::Stage::set(args).await?;
-    let shutdown = stage.shutdown();
-    let script = script::play(&stage, args);
-    tokio::pin!(script);
     let outcome = tokio::select! {
-        outcome = &mut script => outcome,
+        outcome = script::play(&stage, args) => outcome,
         stopped = stage.ended() => Err(anyhow::anyhow!("the service ended early: {stopped}")),
     };
-    shutdown.cancel();
     stage.strike().await?;
     outcome
 }

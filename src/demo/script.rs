@@ -1,11 +1,11 @@
 //! What happens in the demo, in order.
 
+use super::DemoArgs;
 use super::check::{self, Ledger};
 use super::fault::{Fault, Faults};
 use super::noc::Noc;
 use super::people;
 use super::stage::Stage;
-use super::DemoArgs;
 use crate::proto::v1::effect_service_client::EffectServiceClient;
 use crate::proto::v1::incident_service_client::IncidentServiceClient;
 use crate::proto::v1::notice_service_client::NoticeServiceClient;
@@ -44,11 +44,16 @@ pub(super) async fn play(stage: &Stage, args: &DemoArgs) -> anyhow::Result<()> {
         check::tell(stage, &faults, &ledger, &findings);
     }
     if !findings.mismatches.is_empty() {
-        bail!("not what really happened:\n  {}", findings.mismatches.join("\n  "));
+        bail!(
+            "not what really happened:\n  {}",
+            findings.mismatches.join("\n  ")
+        );
     }
     if !args.once {
         stage.say("The service is still running; Ctrl-C ends it.");
-        tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")?;
+        tokio::signal::ctrl_c()
+            .await
+            .context("waiting for Ctrl-C")?;
     }
     Ok(())
 }
@@ -121,17 +126,23 @@ fn incident_of<'a>(fault: &Fault, incidents: &'a [Incident]) -> Option<&'a Incid
 }
 
 async fn wait_for_incidents(stage: &Stage, faults: &Faults) -> anyhow::Result<Incidents> {
-    wait(stage, "every fault to become a confirmed incident", async || {
-        let all = list_incidents(stage).await?;
-        let mut found = Incidents::new();
-        for fault in faults.all() {
-            match incident_of(fault, &all) {
-                Some(i) if i.state() == IncidentState::Confirmed => found.insert(fault.name, i.clone()),
-                _ => return Ok(None),
-            };
-        }
-        Ok(Some(found))
-    })
+    wait(
+        stage,
+        "every fault to become a confirmed incident",
+        async || {
+            let all = list_incidents(stage).await?;
+            let mut found = Incidents::new();
+            for fault in faults.all() {
+                match incident_of(fault, &all) {
+                    Some(i) if i.state() == IncidentState::Confirmed => {
+                        found.insert(fault.name, i.clone())
+                    }
+                    _ => return Ok(None),
+                };
+            }
+            Ok(Some(found))
+        },
+    )
     .await
 }
 
@@ -258,16 +269,20 @@ async fn wait_until_over(
 ) -> anyhow::Result<()> {
     for fault in [&faults.feeder, &faults.olt, &faults.ring, &faults.phantom] {
         let id = &incidents[fault.name].id;
-        wait(stage, "the end of an incident and of what is said about it", async || {
-            let all = list_incidents(stage).await?;
-            let over = all.iter().any(|i| {
-                i.id == *id
-                    && matches!(i.state(), IncidentState::Restored | IncidentState::Rejected)
-            });
-            let notices = notices_of(stage, id).await?;
-            let settled = is_settled(&notices, stage.clock.now_ms());
-            Ok((over && settled).then_some(()))
-        })
+        wait(
+            stage,
+            "the end of an incident and of what is said about it",
+            async || {
+                let all = list_incidents(stage).await?;
+                let over = all.iter().any(|i| {
+                    i.id == *id
+                        && matches!(i.state(), IncidentState::Restored | IncidentState::Rejected)
+                });
+                let notices = notices_of(stage, id).await?;
+                let settled = is_settled(&notices, stage.clock.now_ms());
+                Ok((over && settled).then_some(()))
+            },
+        )
         .await?;
     }
     Ok(())
@@ -280,7 +295,9 @@ async fn collect(stage: &Stage, faults: &Faults, incidents: &Incidents) -> anyho
         let id = &incidents[fault.name].id;
         let now = all.iter().find(|i| i.id == *id);
         let incident = now.with_context(|| format!("{id} is gone"))?.clone();
-        ledger.notices.insert(fault.name, notices_of(stage, id).await?);
+        ledger
+            .notices
+            .insert(fault.name, notices_of(stage, id).await?);
         ledger.incidents.insert(fault.name, incident);
     }
     ledger.unexpected = all

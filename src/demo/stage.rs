@@ -1,12 +1,12 @@
 //! Sets the stage: network, database, mail server, service and client.
 
 use super::DemoArgs;
+use super::smtp_capture::{Capture, CaptureOptions};
 use super::world::World;
 use crate::app::{App, Listeners};
 use crate::cli::client::{BearerToken, Connection};
 use crate::clock::Clock;
 use crate::config::Config;
-use super::smtp_capture::{Capture, CaptureOptions};
 use crate::generate::{GenerateSettings, Generated, Ring, generate};
 use crate::pipeline::importer::{import_subscribers, import_topology};
 use crate::rpc::auth::{Role, new_token};
@@ -77,7 +77,11 @@ impl Stage {
         let token = fill_store(&config, &world, &clock).await?;
         say(
             quiet,
-            &format!("Imported them into {} ({:.1} s)", config.database.url, since(&clock, begin)),
+            &format!(
+                "Imported them into {} ({:.1} s)",
+                config.database.url,
+                since(&clock, begin)
+            ),
         );
         let rpc = TcpListener::bind(config.rpc.listen).await;
         let listeners = Listeners {
@@ -123,10 +127,6 @@ impl Stage {
     /// Prints what was asked for, also when nothing else is.
     pub(super) fn print(&self, text: &str) {
         say(false, text);
-    }
-
-    pub(super) fn shutdown(&self) -> CancellationToken {
-        self.stop_service.clone()
     }
 
     /// Waits until the service ends, for whatever reason.

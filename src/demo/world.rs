@@ -75,11 +75,9 @@ impl World {
         };
         self.subscribers
             .iter()
-            .filter(|s| {
-                !match s.redundancy {
-                    Redundancy::Any => s.served_by.iter().any(has_service),
-                    Redundancy::All => s.served_by.iter().all(has_service),
-                }
+            .filter(|s| !match s.redundancy {
+                Redundancy::Any => s.served_by.iter().any(has_service),
+                Redundancy::All => s.served_by.iter().all(has_service),
             })
             .map(|s| s.account.clone())
             .collect()
@@ -177,7 +175,10 @@ impl World {
                     *below.entry(element.id.clone()).or_default() += 1;
                     break;
                 }
-                at = self.parents[here].first().copied().filter(|_| !transits(element));
+                at = self.parents[here]
+                    .first()
+                    .copied()
+                    .filter(|_| !transits(element));
             }
         }
         below

@@ -1,1 +1,532 @@
-//! (empty)
+//! The life of one incident: from suspicion to restoration, by evidence, by time and by operators.
+//!
+//! Invariants: an incident is confirmed only while its evidence is active; it is restored only after
+//! a quiet in which no source of its evidence is stale.
+
+use super::evidence::{Summary, describe, entry, thousands};
+use super::{
+    Cause, CommandError, CorrelatorSettings, HeldBack, Incident, IncidentChange, IncidentNo,
+    IncidentState, Life, OperatorAction, OperatorCommand, TimelineEntry, TimelineKind,
+};
+use crate::alarm::AlarmBook;
+use crate::clock::Millis;
+use crate::topology::{Network, Part, SubscriberSet};
+use std::sync::Arc;
+
+/// Who is without service, and who has no redundancy left.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Impact {
+    pub(super) lost: Arc<SubscriberSet>,
+    pub(super) at_risk: Arc<SubscriberSet>,
+}
+
+impl Impact {
+    pub(super) fn of(parts: &[Part], network: &Network) -> Self {
+        Self {
+            lost: Arc::new(network.lost(parts)),
+            at_risk: Arc::new(network.at_risk(parts)),
+        }
+    }
+
+    /// Who is at risk matters only while an incident is open.
+    fn kept(parts: &[Part], network: &Network, is_open: bool) -> Self {
+        if is_open {
+            return Self::of(parts, network);
+        }
+        Self {
+            lost: Arc::new(network.lost(parts)),
+            at_risk: Arc::default(),
+        }
+    }
+}
+
+/// Everything that the steps of a life depend on besides the incident.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances<'a> {
+    pub(super) settings: &'a CorrelatorSettings,
+    pub(super) book: &'a AlarmBook,
+    pub(super) network: &'a Network,
+    pub(super) now_ms: Millis,
+}
+
+/// An incident that is followed.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    pub(super) incident: Incident,
+    /// The parts that failed, as far as the present network knows them.
+    pub(super) parts: Vec<Part>,
+    /// Of those parts, whatever the state is.
+    pub(super) impact: Impact,
+    /// Failures that it consists of now.
+    pub(super) failures: usize,
+    /// As of the latest change that was given out.
+    pub(super) shown: Arc<Incident>,
+    pub(super) shown_impact: Impact,
+    network_changed: bool,
+    /// When it will count as stable, if nothing happens.
+    calm_ms: Option<Millis>,
+    timeline: Vec<TimelineEntry>,
+}
+
+impl Tracked {
+    /// Follows an incident that was kept.
+    pub(super) fn restore(incident: Incident, network: &Network) -> Self {
+        let parts = parts_of(&incident.cause, network);
+        let is_open = incident.state.is_open();
+        let impact = Impact::kept(&parts, network, is_open);
+        let shown_impact = if is_open {
+            impact.clone()
+        } else {
+            Impact::default()
+        };
+        Self {
+            parts,
+            impact,
+            failures: 0,
+            shown: Arc::new(incident.clone()),
+            shown_impact,
+            network_changed: false,
+            calm_ms: None,
+            timeline: Vec::new(),
+            incident,
+        }
+    }
+
+    /// A new incident for a failure; `parent` when it is split from another.
+    pub(super) fn open(
+        no: IncidentNo,
+        summary: &Summary,
+        impact: &Impact,
+        parent: Option<&Incident>,
+        at: Circumstances<'_>,
+    ) -> Self {
+        let incident = Incident {
+            no,
+            state: parent.map_or(IncidentState::Suspected, |p| p.state),
+            cause: Cause {
+                resources: Vec::new(),
+                kind: summary.kind,
+                text: String::new(),
+                set_by_operator: false,
+            },
+            onset_ms: summary.onset_ms,
+            detected_ms: parent.map_or(at.now_ms, |p| p.detected_ms),
+            confirmed_ms: parent.and_then(|p| p.confirmed_ms),
+            restored_ms: None,
+            estimate: parent.and_then(|p| p.estimate),
+            affected: 0,
+            affected_peak: 0,
+            at_risk: 0,
+            reopened: 0,
+            unstable: false,
+            stale: false,
+            revision: 0,
+            evidence: Vec::new(),
+            evidence_count: 0,
+            timeline_len: 0,
+            merged_into: None,
+            life: Life::default(),
+        };
+        let mut tracked = Self {
+            shown: Arc::new(incident.clone()),
+            incident,
+            parts: Vec::new(),
+            impact: Impact::default(),
+            failures: 1,
+            shown_impact: Impact::default(),
+            network_changed: false,
+            calm_ms: None,
+            timeline: Vec::new(),
+        };
+        tracked.take(summary, impact, at);
+        let reason = match parent {
+            Some(parent) => format!("split from {}: {}", parent.no, tracked.incident.cause.text),
+            None => tracked.incident.cause.text.clone(),
+        };
+        tracked.note(TimelineKind::Detected, reason, at.now_ms);
+        tracked
+    }
+
+    fn note(&mut self, what: TimelineKind, reason: String, now_ms: Millis) {
+        self.timeline.push(TimelineEntry {
+            at_ms: now_ms,
+            what,
+            reason,
+            by: String::new(),
+        });
+    }
+
+    /// Takes over what was found, and its impact.
+    fn take(&mut self, summary: &Summary, impact: &Impact, at: Circumstances<'_>) {
+        if self.parts != summary.parts {
+            self.incident.life.failures_changed_ms = at.now_ms;
+            self.parts.clone_from(&summary.parts);
+        }
+        let mut resources: Vec<String> = self
+            .parts
+            .iter()
+            .map(|&p| at.network.part_id(p).to_owned())
+            .collect();
+        resources.sort_unstable();
+        self.impact = impact.clone();
+        let incident = &mut self.incident;
+        incident.cause.resources = resources;
+        if !incident.cause.set_by_operator {
+            incident.cause.kind = summary.kind;
+            incident.cause.text =
+                describe(&self.parts, summary.kind, impact.lost.len(), at.network);
+        }
+        incident.onset_ms = summary.onset_ms.min(at.now_ms);
+        incident.evidence.clone_from(&summary.evidence);
+        incident.evidence_count = summary.evidence_count;
+        incident.life.quiet_since_ms = None;
+        incident.life.last_clear_ms = None;
+        self.count_impact();
+    }
+
+    fn count_impact(&mut self) {
+        self.incident.affected = self.impact.lost.len() as u64;
+        self.incident.at_risk = self.impact.at_risk.len() as u64;
+        self.incident.affected_peak = self.incident.affected_peak.max(self.incident.affected);
+    }
+
+    /// A step with active evidence.
+    pub(super) fn continue_with(
+        &mut self,
+        summary: &Summary,
+        impact: &Impact,
+        at: Circumstances<'_>,
+    ) {
+        let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
+        self.take(summary, impact, at);
+        let now_affected = self.impact.lost.len();
+        if parts != self.parts && !self.network_changed {
+            let what = match now_affected.cmp(&affected) {
+                std::cmp::Ordering::Greater => TimelineKind::Grew,
+                std::cmp::Ordering::Less => TimelineKind::Shrank,
+                std::cmp::Ordering::Equal => TimelineKind::CauseSet,
+            };
+            let text = describe(
+                &self.parts,
+                self.incident.cause.kind,
+                now_affected,
+                at.network,
+            );
+            let reason = format!(
+                "{text} (before: {}); {} alarms",
+                thousands(affected),
+                summary.evidence_count
+            );
+            self.note(what, reason, at.now_ms);
+        }
+        self.set_stale(summary.is_stale, at.now_ms);
+        self.calm_ms = summary
+            .flapped_ms
+            .map(|since| since + at.settings.unstable_quiet_ms)
+            .filter(|calm_ms| at.now_ms < *calm_ms);
+        self.set_unstable(self.calm_ms.is_some(), at.now_ms);
+        let due = self.incident.detected_ms + at.settings.hold_down_ms;
+        if self.incident.state == IncidentState::Suspected && at.now_ms >= due {
+            self.incident.state = IncidentState::Confirmed;
+            self.incident.confirmed_ms = Some(at.now_ms);
+            let seconds = at.settings.hold_down_ms / 1_000;
+            let reason = format!("the evidence has stood for the hold-down of {seconds} s");
+            self.note(TimelineKind::Confirmed, reason, at.now_ms);
+        }
+    }
+
+    /// A step without active evidence.
+    pub(super) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
+        let incident = &mut self.incident;
+        for evidence in &mut incident.evidence {
+            let alarm = at
+                .book
+                .find(evidence.source, &evidence.key)
+                .and_then(|no| at.book.get(no));
+            if let Some(alarm) = alarm {
+                *evidence = entry(alarm);
+            }
+        }
+        incident.evidence.sort_unstable();
+        incident.evidence_count = 0;
+        incident.life.last_clear_ms = incident.evidence.iter().filter_map(|e| e.cleared_ms).max();
+        let since = *incident.life.quiet_since_ms.get_or_insert(at.now_ms);
+        let is_stale = incident.evidence.iter().any(|e| at.book.is_stale(e.source));
+        self.failures = 0;
+        self.set_stale(is_stale, at.now_ms);
+        if !is_stale && at.now_ms >= since + self.quiet_needed_ms(at.settings) {
+            let seconds = (at.now_ms - since) / 1_000;
+            let reason = if self.parts.is_empty() {
+                "its resources are no longer in the network".to_owned()
+            } else {
+                format!("all its alarms are cleared, and have been for {seconds} s")
+            };
+            let onset_ms = self.incident.onset_ms.min(at.now_ms);
+            let restored_ms = self.incident.life.last_clear_ms.unwrap_or(since);
+            self.end(
+                IncidentState::Restored,
+                restored_ms.clamp(onset_ms, at.now_ms),
+            );
+            self.note(TimelineKind::Restored, reason, at.now_ms);
+        }
+    }
+
+    fn quiet_needed_ms(&self, settings: &CorrelatorSettings) -> i64 {
+        if self.incident.unstable {
+            settings.unstable_quiet_ms.max(settings.restore_quiet_ms)
+        } else {
+            settings.restore_quiet_ms
+        }
+    }
+
+    fn end(&mut self, state: IncidentState, at_ms: Millis) {
+        let incident = &mut self.incident;
+        incident.state = state;
+        incident.restored_ms = (state == IncidentState::Restored).then_some(at_ms);
+        incident.affected = 0;
+        incident.at_risk = 0;
+        incident.stale = false;
+        incident.unstable = false;
+        incident.life.quiet_since_ms = None;
+    }
+
+    fn set_stale(&mut self, is_stale: bool, now_ms: Millis) {
+        if self.incident.stale == is_stale {
+            return;
+        }
+        self.incident.stale = is_stale;
+        if is_stale {
+            let reason = "a source of its alarms has fallen silent; nothing counts as restored until it has resynchronised";
+            self.note(TimelineKind::Stale, reason.to_owned(), now_ms);
+        } else {
+            let reason = "the sources of its alarms have resynchronised";
+            self.note(TimelineKind::Resynchronised, reason.to_owned(), now_ms);
+        }
+    }
+
+    fn set_unstable(&mut self, is_unstable: bool, now_ms: Millis) {
+        if self.incident.unstable == is_unstable {
+            return;
+        }
+        self.incident.unstable = is_unstable;
+        let reason = if is_unstable {
+            "its alarms come and go; it is restored only after a longer quiet"
+        } else {
+            "its alarms no longer come and go"
+        };
+        self.note(TimelineKind::Unstable, reason.to_owned(), now_ms);
+    }
+
+    /// The fault recurred: the same incident, from suspicion on.
+    pub(super) fn reopen(&mut self, now_ms: Millis) {
+        let incident = &mut self.incident;
+        incident.state = IncidentState::Suspected;
+        incident.detected_ms = now_ms;
+        incident.confirmed_ms = None;
+        incident.restored_ms = None;
+        incident.estimate = None;
+        incident.reopened += 1;
+        let reason = "the same cause recurred".to_owned();
+        self.note(TimelineKind::Reopened, reason, now_ms);
+    }
+
+    /// One cause was found for this incident and another, which goes on.
+    pub(super) fn merge_into(&mut self, survivor: &mut Self, now_ms: Millis) {
+        if self.incident.state == IncidentState::Confirmed
+            && survivor.incident.state == IncidentState::Suspected
+        {
+            survivor.incident.state = IncidentState::Confirmed;
+            survivor.incident.confirmed_ms = self.incident.confirmed_ms;
+        }
+        survivor.note(
+            TimelineKind::Merged,
+            format!("{} has the same cause and goes on here", self.incident.no),
+            now_ms,
+        );
+        self.end(IncidentState::Restored, now_ms);
+        self.incident.merged_into = Some(survivor.incident.no);
+        self.note(
+            TimelineKind::Merged,
+            format!(
+                "goes on in {}, which has the same cause",
+                survivor.incident.no
+            ),
+            now_ms,
+        );
+    }
+
+    /// Goes over to another version of the network.
+    pub(super) fn move_to(&mut self, old: &Network, new: &Network) {
+        self.parts = parts_of(&self.incident.cause, new);
+        let is_open = self.incident.state.is_open();
+        self.impact = Impact::kept(&self.parts, new, is_open);
+        self.shown_impact = Impact {
+            lost: Arc::new(translate(&self.shown_impact.lost, old, new)),
+            at_risk: Arc::new(translate(&self.shown_impact.at_risk, old, new)),
+        };
+        self.network_changed = true;
+        if is_open {
+            self.count_impact();
+        }
+    }
+
+    /// The change since the one before, if there is any.
+    pub(super) fn publish(&mut self, now_ms: Millis) -> Option<IncidentChange> {
+        let impact = if self.incident.state.is_open() {
+            self.impact.clone()
+        } else {
+            Impact::default()
+        };
+        if std::mem::take(&mut self.network_changed) && impact.lost != self.shown_impact.lost {
+            let more = impact.lost.difference(&self.shown_impact.lost).len();
+            let fewer = self.shown_impact.lost.difference(&impact.lost).len();
+            let reason = format!(
+                "with the new network {} more subscribers are behind it, and {} no longer",
+                thousands(more),
+                thousands(fewer)
+            );
+            self.note(TimelineKind::TopologyChanged, reason, now_ms);
+        }
+        let same_impact =
+            impact.lost == self.shown_impact.lost && impact.at_risk == self.shown_impact.at_risk;
+        if self.timeline.is_empty() && same_impact && self.incident == *self.shown {
+            return None;
+        }
+        let timeline = std::mem::take(&mut self.timeline);
+        self.incident.revision += 1;
+        self.incident.timeline_len += u32::try_from(timeline.len()).unwrap_or(u32::MAX);
+        self.shown = Arc::new(self.incident.clone());
+        let before = std::mem::replace(&mut self.shown_impact, impact);
+        Some(IncidentChange {
+            incident: self.incident.clone(),
+            timeline,
+            lost: SubscriberSet::clone(&self.shown_impact.lost),
+            at_risk: SubscriberSet::clone(&self.shown_impact.at_risk),
+            previously_lost: SubscriberSet::clone(&before.lost),
+        })
+    }
+
+    /// When something happens to it by time alone.
+    pub(super) fn deadline_ms(&self, settings: &CorrelatorSettings) -> Option<Millis> {
+        let incident = &self.incident;
+        if !incident.state.is_open() {
+            let until = incident.restored_ms? + settings.reopen_within_ms;
+            return incident.life.held_back.is_none().then_some(until);
+        }
+        if let Some(since) = incident.life.quiet_since_ms {
+            return (!incident.stale).then(|| since + self.quiet_needed_ms(settings));
+        }
+        let confirm = (incident.state == IncidentState::Suspected)
+            .then_some(incident.detected_ms + settings.hold_down_ms);
+        let split = (self.failures > 1)
+            .then_some(incident.life.failures_changed_ms + settings.hold_down_ms);
+        confirm.into_iter().chain(split).chain(self.calm_ms).min()
+    }
+
+    /// Carries out an operator's command.
+    pub(super) fn command(
+        &mut self,
+        command: &OperatorCommand,
+        network: &Network,
+        now_ms: Millis,
+    ) -> Result<(), CommandError> {
+        let state = self.incident.state;
+        let allowed = match command.action {
+            OperatorAction::Confirm { .. } => state == IncidentState::Suspected,
+            OperatorAction::AddNote { .. } => true,
+            _ => state.is_open(),
+        };
+        if !allowed {
+            return Err(CommandError::WrongState {
+                incident: command.incident,
+                state,
+            });
+        }
+        let (what, reason) = self.carry_out(&command.action, network, now_ms);
+        self.timeline.push(TimelineEntry {
+            at_ms: now_ms,
+            what,
+            reason,
+            by: command.by.clone(),
+        });
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        action: &OperatorAction,
+        network: &Network,
+        now_ms: Millis,
+    ) -> (TimelineKind, String) {
+        match action {
+            OperatorAction::Confirm { note } => {
+                self.incident.state = IncidentState::Confirmed;
+                self.incident.confirmed_ms = Some(now_ms);
+                (TimelineKind::Confirmed, note.clone())
+            }
+            OperatorAction::Reject { reason } => {
+                self.hold_back();
+                self.end(IncidentState::Rejected, now_ms);
+                (TimelineKind::Rejected, reason.clone())
+            }
+            OperatorAction::Resolve { reason } => {
+                self.hold_back();
+                self.end(IncidentState::Restored, now_ms);
+                (TimelineKind::Resolved, reason.clone())
+            }
+            OperatorAction::SetCause { kind, text } => {
+                let cause = &mut self.incident.cause;
+                cause.kind = *kind;
+                cause.text = if text.is_empty() {
+                    describe(&self.parts, *kind, self.impact.lost.len(), network)
+                } else {
+                    text.clone()
+                };
+                cause.set_by_operator = true;
+                (
+                    TimelineKind::CauseSet,
+                    format!("{}: {}", kind.as_str(), cause.text),
+                )
+            }
+            OperatorAction::SetEstimate(estimate) => {
+                self.incident.estimate = *estimate;
+                let reason = if estimate.is_some() { "" } else { "withdrawn" };
+                (TimelineKind::EstimateSet, reason.to_owned())
+            }
+            OperatorAction::AddNote { text } => (TimelineKind::Note, text.clone()),
+        }
+    }
+
+    /// The alarms that are active now must not open an incident of this cause again.
+    fn hold_back(&mut self) {
+        let active = self
+            .incident
+            .evidence
+            .iter()
+            .filter(|e| e.cleared_ms.is_none());
+        self.incident.life.held_back = active
+            .map(|e| e.raised_ms)
+            .max()
+            .map(|newest_raise_ms| HeldBack { newest_raise_ms });
+    }
+}
+
+fn parts_of(cause: &Cause, network: &Network) -> Vec<Part> {
+    cause
+        .resources
+        .iter()
+        .filter_map(|id| network.part(id))
+        .collect()
+}
+
+/// The same people in the ranks of another version of the network.
+fn translate(set: &SubscriberSet, old: &Network, new: &Network) -> SubscriberSet {
+    let runs = old
+        .subscribers(set)
+        .filter_map(|subscriber| new.subscriber(old.account(subscriber)))
+        .map(|subscriber| {
+            let rank = new.rank_of(subscriber);
+            (rank, rank + 1)
+        });
+    SubscriberSet::from_runs(runs.collect())
+}

@@ -2,9 +2,8 @@
 
 use crate::alarm::{AlarmKey, Severity, SourceId};
 use crate::clock::Millis;
-use crate::topology::{Network, SubscriberSet};
+use crate::topology::SubscriberSet;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Number of an incident, from 1; people see `INC-42`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -264,11 +263,9 @@ pub struct IncidentChange {
     /// Empty when the incident is not open.
     pub lost: SubscriberSet,
     pub at_risk: SubscriberSet,
-    /// `lost` as of the change before.
+    /// `lost` as of the change before, by the ranks of the present network: who has left the network
+    /// since is not in it.
     pub previously_lost: SubscriberSet,
-    /// Set when the network was replaced since the change before: the ranks of `previously_lost`
-    /// are those of this one.
-    pub previous_network: Option<Arc<Network>>,
 }
 
 /// Alarms that an incident names one by one; the rest is counted.
@@ -388,7 +385,9 @@ pub enum CommandError {
 }
 
 mod correlator;
+mod evidence;
 mod life;
 mod localise;
+mod matching;
 
 pub use correlator::{Correlator, LiveImpact};

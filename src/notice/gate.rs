@@ -34,11 +34,25 @@ pub struct GateInput<'a> {
     /// Every notice of the incident to this person, this one included.
     pub history: &'a [PriorNotice],
     pub person: Option<&'a Addressee>,
-    /// Another open incident leaves the person without service.
-    pub lost_elsewhere: bool,
+    pub elsewhere: Elsewhere,
     pub now_ms: Millis,
     pub policy: &'a NoticePolicy,
 }
+
+/// Whether another open incident leaves the person without service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Elsewhere {
+    #[default]
+    No,
+    /// It does, and may never speak to the person: this incident has to say that service is back,
+    /// once it really is.
+    Silent,
+    /// It does, and will say when service is back.
+    TakesOver,
+}
+
+/// How long a notice waits before it looks again whether another incident is over.
+pub const ELSEWHERE_WAIT_MS: Millis = 60_000;
 
 /// How long a stage waits before it looks again whether the one before it is settled.
 pub const SETTLE_WAIT_MS: Millis = 5_000;
@@ -182,8 +196,15 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
         return wait(input, "earlier_notice_unsettled");
     }
     match history.standing_before(input.notice) {
-        Standing::Told if !retraction && input.lost_elsewhere => Verdict::Cancel("still_affected"),
-        Standing::Told => Verdict::Send,
+        Standing::Told => match input.elsewhere {
+            Elsewhere::No => Verdict::Send,
+            _ if retraction => Verdict::Send,
+            Elsewhere::TakesOver => Verdict::Cancel("still_affected"),
+            Elsewhere::Silent => Verdict::Wait {
+                until_ms: input.now_ms + ELSEWHERE_WAIT_MS,
+                reason: "still_affected",
+            },
+        },
         Standing::MaybeTold | Standing::MaybeClosed => wait(input, "earlier_notice_unsettled"),
         Standing::NotTold | Standing::Elsewhere => Verdict::Cancel("not_told_before"),
     }

@@ -244,7 +244,9 @@ impl<'a> Planner<'a> {
     /// Says that it is over to who was told, or may just be hearing it.
     fn close(&mut self, account: &str, history: &History<'_>, stage: Stage) {
         let episode = self.input.incident.reopened;
-        let left = History::new(history.iter().filter(|n| !is_unsent(n)));
+        // What an incident that this one took over has said, or is just saying, counts.
+        let inherited = |n: &PriorNotice| n.cover.is_some_and(|c| !c.open && (c.told || c.pending));
+        let left = History::new(history.iter().filter(|n| !is_unsent(n) || inherited(n)));
         let knows = matches!(
             left.standing(),
             Standing::Told | Standing::MaybeTold | Standing::MaybeClosed
@@ -285,18 +287,18 @@ impl<'a> Planner<'a> {
         history: &History<'_>,
         earlier: Option<&PriorNotice>,
     ) {
-        if earlier.is_some() && history.standing() == Standing::Elsewhere {
+        let standing = history.standing();
+        if earlier.is_some() && matches!(standing, Standing::Elsewhere | Standing::Told) {
             return;
         }
-        let (decision, available_at_ms) = match history.standing() {
+        let (decision, available_at_ms) = match standing {
             Standing::Told => (Decision::AlreadyTold, self.input.now_ms),
             _ => self.decide(recipient),
         };
         let same = earlier.is_some_and(|n| {
             n.state == NoticeState::NotSent
                 && !n.over
-                && (n.decision == decision
-                    || decision == Decision::AlreadyTold && n.cover.is_some())
+                && n.decision == decision
         });
         if same {
             return;

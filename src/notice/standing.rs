@@ -1,7 +1,8 @@
 //! What a person knows about an incident, read from the notices so far.
 
-use super::{Decision, Facts, NoticeId, NoticeState, PriorNotice, Stage};
+use super::{Cover, Decision, Facts, NoticeId, NoticeState, PriorNotice, Stage};
 use crate::clock::Millis;
+use crate::incident::IncidentNo;
 
 /// What a person knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,9 @@ fn standing<'a>(notices: impl Iterator<Item = &'a PriorNotice>) -> Standing {
             (Stage::First, _) if notice.decision != Decision::HeldOut => match notice.cover {
                 Some(cover) if cover.told && cover.open => Standing::Elsewhere,
                 Some(cover) if cover.told => Standing::Told,
+                Some(cover) if cover.pending && !cover.open && standing == Standing::NotTold => {
+                    Standing::MaybeTold
+                }
                 _ => standing,
             },
             (Stage::Restored | Stage::Retraction, state) if state.is_told() => Standing::NotTold,
@@ -105,4 +109,18 @@ fn standing<'a>(notices: impl Iterator<Item = &'a PriorNotice>) -> Standing {
         };
     }
     standing
+}
+
+/// What another incident means to a person to whom it sent these notices.
+pub fn cover(incident: IncidentNo, open: bool, notices: &[PriorNotice]) -> Cover {
+    let history = History::new(notices);
+    let standing = history.standing();
+    Cover {
+        incident,
+        open,
+        told: standing == Standing::Told,
+        pending: matches!(standing, Standing::MaybeTold | Standing::MaybeClosed),
+        facts: history.last_facts().map(|(_, facts)| facts),
+        root: history.root(),
+    }
 }

@@ -78,7 +78,9 @@ fn parents(network: &NetworkDefinition) -> HashMap<&str, Vec<&str>> {
     for link in &network.links {
         parents.entry(&link.b).or_default().push(&link.a);
     }
-    parents.values_mut().for_each(|list| list.sort_unstable());
+    for list in parents.values_mut() {
+        list.sort_unstable();
+    }
     parents
 }
 

@@ -9,7 +9,7 @@ use crate::delivery::backoff::Backoff;
 use crate::delivery::unsubscribe::UnsubscribeLinks;
 use crate::incident::{Incident, IncidentNo};
 use crate::notice::compose::{Message, MessageInput, Sender, compose};
-use crate::notice::gate::{GateInput, Verdict, decide};
+use crate::notice::gate::{Elsewhere, GateInput, Verdict, decide};
 use crate::notice::plan::NoticePolicy;
 use crate::notice::standing::History;
 use crate::notice::template::Templates;
@@ -161,17 +161,17 @@ impl Dispatcher {
                 incidents.insert(*no, Arc::new(incident));
             }
         }
-        let mut lost_elsewhere = BTreeSet::new();
+        let mut elsewhere = BTreeMap::new();
         for (no, people) in closing {
-            for account in self.store.lost_elsewhere(no, &people).await? {
-                lost_elsewhere.insert((no, account));
+            for (account, found) in self.store.lost_elsewhere(no, &people).await? {
+                elsewhere.insert((no, account), found);
             }
         }
         Ok(Batch {
             histories: self.store.notice_histories(&wanted).await?,
             people: self.store.addressees(&accounts).await?,
             incidents,
-            lost_elsewhere,
+            elsewhere,
         })
     }
 
@@ -216,7 +216,7 @@ impl Dispatcher {
             incident: batch.incidents.get(&claim.incident).map(|i| &**i),
             history,
             person: batch.people.get(&claim.account).map(|p| &**p),
-            lost_elsewhere: batch.lost_elsewhere.contains(&key),
+            elsewhere: batch.elsewhere.get(&key).copied().unwrap_or_default(),
             now_ms,
             policy: &self.outlet.policy,
         })
@@ -224,11 +224,14 @@ impl Dispatcher {
 
     /// Composes and hands over, so many at a time.
     async fn send(&self, letters: VecDeque<Letter>, now_ms: Millis) -> Vec<Settlement> {
-        let workers = self.outlet.options.concurrency.clamp(1, letters.len().max(1));
+        let workers = self
+            .outlet
+            .options
+            .concurrency
+            .clamp(1, letters.len().max(1));
         let begun = Instant::now();
-        let lease = Duration::from_millis(
-            u64::try_from(self.outlet.options.lease_ms).unwrap_or(0) / 2,
-        );
+        let lease =
+            Duration::from_millis(u64::try_from(self.outlet.options.lease_ms).unwrap_or(0) / 2);
         let queue = Arc::new(Mutex::new(letters));
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
@@ -309,7 +312,7 @@ struct Batch {
     histories: Histories,
     people: BTreeMap<String, Arc<Addressee>>,
     incidents: BTreeMap<IncidentNo, Arc<Incident>>,
-    lost_elsewhere: BTreeSet<(IncidentNo, String)>,
+    elsewhere: BTreeMap<(IncidentNo, String), Elsewhere>,
 }
 
 impl Batch {

@@ -106,8 +106,8 @@ pub enum LoadError {
 }
 
 /// Id of the element that stands in for those that the network does not have. No link leads to it,
-/// so no fault hits what hangs from it. Imports refuse ids with control characters.
-const NOT_IN_NETWORK: &str = "\u{7f}not in the network";
+/// so no fault hits what hangs from it. Imports refuse ids that begin with a space.
+const NOT_IN_NETWORK: &str = " (not in the network)";
 
 /// Reads the current versions and builds the network; an empty one before the first import.
 pub async fn load_network(store: &Store) -> Result<LoadedNetwork, LoadError> {

@@ -71,7 +71,7 @@ impl Planner {
             .iter()
             .partition(|change| change.incident.merged_into.is_some());
         for change in taken_over.into_iter().chain(others) {
-            let moved = change.previous_network.is_some() || change.lost != change.previously_lost;
+            let moved = change.lost != change.previously_lost;
             let before = self.planned.get(&change.incident.no);
             if concerns_people(before, &change.incident, moved) {
                 self.plan_one(tx, &change.incident, &change.lost, ground, now_ms)

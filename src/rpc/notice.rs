@@ -106,16 +106,16 @@ fn notice_filter(request: &v1::ListNoticesRequest) -> Result<NoticeFilter, Statu
         "" => None,
         id => Some(incident_no("incident_id", id)?),
     };
-    let stages = Stage::ALL.map(Stage::as_str);
-    let decisions = Decision::ALL.map(Decision::as_str);
-    let states = NoticeState::ALL.map(NoticeState::as_str);
+    let stage_names = Stage::ALL.map(Stage::as_str);
+    let decision_names = Decision::ALL.map(Decision::as_str);
+    let state_names = NoticeState::ALL.map(NoticeState::as_str);
     let (from_ms, to_ms) = period(request.from_ms, request.to_ms)?;
     Ok(NoticeFilter {
         incident,
         account: (!request.account.is_empty()).then(|| request.account.clone()),
-        stage: one_of("stage", &request.stage, Stage::parse, &stages)?,
-        decision: one_of("decision", &request.decision, Decision::parse, &decisions)?,
-        state: one_of("state", &request.state, NoticeState::parse, &states)?,
+        stage: one_of("stage", &request.stage, Stage::parse, &stage_names)?,
+        decision: one_of("decision", &request.decision, Decision::parse, &decision_names)?,
+        state: one_of("state", &request.state, NoticeState::parse, &state_names)?,
         from_ms,
         to_ms,
     })
@@ -149,7 +149,6 @@ fn not_found(id: NoticeId) -> Status {
 
 /// A notice without its text and its attempts.
 pub(super) fn to_message(record: &NoticeRecord, message_id_domain: &str) -> v1::Notice {
-    let by_email = record.channel == "email";
     v1::Notice {
         id: record.id.to_string(),
         incident_id: record.incident.to_string(),
@@ -164,9 +163,11 @@ pub(super) fn to_message(record: &NoticeRecord, message_id_domain: &str) -> v1::
         not_before_ms: record.available_at_ms,
         sent_ms: record.sent_at_ms.unwrap_or_default(),
         attempts: record.attempt,
-        message_id: by_email
-            .then(|| format!("<{}@{message_id_domain}>", record.id))
-            .unwrap_or_default(),
+        message_id: if record.channel == "email" {
+            format!("<{}@{message_id_domain}>", record.id)
+        } else {
+            String::new()
+        },
         subject: String::new(),
         text: String::new(),
         template_version: record.template_version.clone(),

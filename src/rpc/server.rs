@@ -2,17 +2,21 @@
 
 use crate::proto;
 use crate::proto::v1::alarm_service_server::AlarmServiceServer;
+use crate::proto::v1::care_service_server::CareServiceServer;
 use crate::proto::v1::complaint_service_server::ComplaintServiceServer;
 use crate::proto::v1::effect_service_server::EffectServiceServer;
 use crate::proto::v1::incident_service_server::IncidentServiceServer;
 use crate::proto::v1::inventory_service_server::InventoryServiceServer;
+use crate::proto::v1::notice_service_server::NoticeServiceServer;
 use crate::proto::v1::telemetry_service_server::TelemetryServiceServer;
 use crate::rpc::alarm::AlarmApi;
 use crate::rpc::auth::{Authenticator, authenticate};
+use crate::rpc::care::CareApi;
 use crate::rpc::complaint::ComplaintApi;
 use crate::rpc::effect::EffectApi;
 use crate::rpc::incident::IncidentApi;
 use crate::rpc::inventory::Inventory;
+use crate::rpc::notice::NoticeApi;
 use crate::rpc::telemetry::TelemetryApi;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{from_fn_with_state, map_response};
@@ -77,6 +81,8 @@ pub struct Services {
     pub telemetry: TelemetryApi,
     pub inventory: Inventory,
     pub incident: IncidentApi,
+    pub notice: NoticeApi,
+    pub care: CareApi,
     pub complaint: ComplaintApi,
     pub effect: EffectApi,
 }
@@ -114,6 +120,8 @@ fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
     Ok(ingest_routes(max, services.alarm, services.telemetry)?
         .add_service(limited!(InventoryServiceServer, services.inventory, max))
         .add_service(limited!(IncidentServiceServer, services.incident, max))
+        .add_service(limited!(NoticeServiceServer, services.notice, max))
+        .add_service(limited!(CareServiceServer, services.care, max))
         .add_service(limited!(ComplaintServiceServer, services.complaint, max))
         .add_service(limited!(EffectServiceServer, services.effect, max)))
 }

@@ -172,13 +172,13 @@ impl Tx {
         complaints: &[Complaint],
         now_ms: Millis,
     ) -> Result<ComplaintsTaken> {
+        const LAST: &str = "SELECT coalesce(max(complaint_no), 0) FROM complaint";
         if let Self::Postgres(tx) = self {
             // Numbers are given in order, so two writers take turns; readers go on.
             sqlx::query("LOCK TABLE complaint IN SHARE ROW EXCLUSIVE MODE")
                 .execute(&mut **tx)
                 .await?;
         }
-        const LAST: &str = "SELECT coalesce(max(complaint_no), 0) FROM complaint";
         let last: i64 = on_tx!(self, conn => sqlx::query_scalar(LAST).fetch_one(conn).await?);
         let mut taken = ComplaintsTaken::default();
         let mut next = last;

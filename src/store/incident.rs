@@ -3,7 +3,6 @@
 //! Invariant: the body is the whole incident; the columns beside it only serve to find it.
 
 use super::{Result, Store, StoreError, Tx, on_read, on_tx};
-use crate::alarm::SourceId;
 use crate::clock::Millis;
 use crate::incident::{Incident, IncidentNo, IncidentState, TimelineEntry, TimelineKind};
 use sqlx::QueryBuilder;
@@ -244,17 +243,6 @@ impl Store {
             of_incident.insert(outcome, u64::try_from(count).unwrap_or(0));
         }
         Ok(counts)
-    }
-
-    /// The names of all sources that send alarms.
-    pub async fn source_names(&self) -> Result<BTreeMap<SourceId, String>> {
-        const SQL: &str = "SELECT source_id, name FROM source WHERE stream = 'alarm'";
-        let rows: Vec<(i64, String)> =
-            on_read!(self, pool => sqlx::query_as(SQL).fetch_all(pool).await)?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, name)| (SourceId(id), name))
-            .collect())
     }
 
     /// All notice rows of these accounts (at most 1,000) in one incident, by account and age.

@@ -209,7 +209,7 @@ async fn begin_sqlite(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>>
     }
 }
 
-/// The low byte of the extended code tells SQLITE_BUSY.
+/// The low byte of the extended code tells `SQLITE_BUSY`.
 fn is_sqlite_busy(error: &dyn sqlx::error::DatabaseError) -> bool {
     let code = error.code().and_then(|code| code.parse::<i32>().ok());
     code.is_some_and(|code| code & 0xff == 5)

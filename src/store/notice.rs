@@ -5,9 +5,9 @@ use super::{Result, Store, StoreError, Tx, on_read, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
 use crate::notice::plan::Plan;
-use crate::notice::standing::{History, Standing};
+use crate::notice::standing::cover;
 use crate::notice::{
-    Arm, Cover, Coverage, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice,
+    Arm, Coverage, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice,
     Recipient, Stage,
 };
 use crate::subscriber::{ChannelKind, QuietHours, Segment};
@@ -130,20 +130,6 @@ impl PriorRow {
     /// The incident it belongs to.
     pub(in crate::store) fn incident(&self) -> IncidentNo {
         IncidentNo(self.incident_no)
-    }
-}
-
-/// What a covering incident has told one person.
-pub(in crate::store) fn cover(incident: IncidentNo, open: bool, notices: &[PriorNotice]) -> Cover {
-    let history = History::new(notices);
-    let standing = history.standing();
-    Cover {
-        incident,
-        open,
-        told: standing == Standing::Told,
-        pending: matches!(standing, Standing::MaybeTold | Standing::MaybeClosed),
-        facts: history.last_facts().map(|(_, facts)| facts),
-        root: history.root(),
     }
 }
 

@@ -4,13 +4,15 @@
 //! is written as sent even when it was cancelled meanwhile.
 
 use super::notice::{
-    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, cover, facts_text,
+    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, facts_text,
     read_quiet_hours, read_segment, read_stage,
 };
 use super::{Result, Store, Tx, on_read, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
-use crate::notice::{Addressee, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage};
+use crate::notice::gate::Elsewhere;
+use crate::notice::standing::cover;
+use crate::notice::{Addressee, Decision, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage};
 use sqlx::QueryBuilder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -465,16 +467,17 @@ impl Store {
         &self,
         incident: IncidentNo,
         accounts: &BTreeSet<String>,
-    ) -> Result<BTreeSet<String>> {
+    ) -> Result<BTreeMap<String, Elsewhere>> {
         let accounts: Vec<&String> = accounts.iter().collect();
-        let mut lost = BTreeSet::new();
+        let mut lost = BTreeMap::new();
         for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<String> = on_read!(self, pool => {
+            let rows: Vec<(String, String, String)> = on_read!(self, pool => {
                 let mut query = QueryBuilder::new(
-                    "SELECT n.account FROM notice n \
+                    "SELECT n.account, n.state, n.decision FROM notice n \
                      JOIN incident i ON i.incident_no = n.incident_no AND i.open \
                      WHERE n.stage = 'first' AND (n.state IN ('pending', 'sent', 'delivered') \
-                     OR n.state = 'not_sent' AND n.state_reason = '') \
+                     OR n.state = 'not_sent' AND n.state_reason = '' \
+                     OR n.state = 'cancelled' AND n.state_reason IN ('covered', 'already_told')) \
                      AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
                      AND c.account = n.account AND c.episode >= n.episode \
                      AND c.stage IN ('restored', 'retraction') AND c.state <> 'cancelled') \
@@ -485,15 +488,27 @@ impl Store {
                     list.push_bind(*account);
                 }
                 query.push(")");
-                query.build_query_scalar().fetch_all(pool).await?
+                query.build_query_as().fetch_all(pool).await?
             });
-            lost.extend(rows);
+            for (account, state, decision) in rows {
+                let speaks = matches!(state.as_str(), "sent" | "delivered" | "cancelled")
+                    || decision == Decision::Covered.as_str();
+                let found = match speaks {
+                    true => Elsewhere::TakesOver,
+                    false => Elsewhere::Silent,
+                };
+                let kept = lost.entry(account).or_insert(found);
+                *kept = found.max(*kept);
+            }
         }
         Ok(lost)
     }
 
     /// The people of these accounts in the current version of the subscribers, by account.
-    pub async fn addressees(&self, accounts: &[String]) -> Result<BTreeMap<String, Arc<Addressee>>> {
+    pub async fn addressees(
+        &self,
+        accounts: &[String],
+    ) -> Result<BTreeMap<String, Arc<Addressee>>> {
         let mut people = BTreeMap::new();
         for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
             let rows: Vec<AddresseeRow> = on_read!(self, pool => {

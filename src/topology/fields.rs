@@ -6,7 +6,6 @@ use super::{
     SharedRiskGroup, Site,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 /// Longest id, in bytes.
 pub const LONGEST_ID: usize = 256;
@@ -132,21 +131,12 @@ impl From<Position> for PositionFields {
     }
 }
 
-/// Checks records one by one, and at the end how they refer to each other.
+/// Checks records one by one. How they refer to each other is checked by
+/// [`Network::build`](super::Network::build), whose errors [`super::locate_errors`] finds in a file.
 #[derive(Debug)]
 pub struct TopologyParser {
     errors: RecordErrors,
     definition: NetworkDefinition,
-    lines: Lines,
-}
-
-/// Line of each record, so that what only shows at the end can still be located.
-#[derive(Debug, Default)]
-struct Lines {
-    sites: Vec<u64>,
-    elements: Vec<u64>,
-    links: Vec<u64>,
-    groups: Vec<u64>,
 }
 
 impl TopologyParser {
@@ -164,7 +154,6 @@ impl TopologyParser {
         Self {
             errors,
             definition: NetworkDefinition::default(),
-            lines: Lines::default(),
         }
     }
 
@@ -177,7 +166,6 @@ impl TopologyParser {
         match fields.record_type.as_str() {
             "site" => {
                 let position = parse_position(errors, line, fields.position);
-                self.lines.sites.push(line);
                 self.definition.sites.push(Site {
                     id: fields.id,
                     name: fields.name,
@@ -186,13 +174,11 @@ impl TopologyParser {
             }
             "element" => {
                 if let Some(element) = parse_element(errors, line, fields) {
-                    self.lines.elements.push(line);
                     self.definition.elements.push(element);
                 }
             }
             "link" => {
                 check_ends(errors, line, &fields);
-                self.lines.links.push(line);
                 self.definition.links.push(Link {
                     id: fields.id,
                     a: fields.a,
@@ -202,7 +188,6 @@ impl TopologyParser {
             }
             "group" => {
                 if let Some(group) = parse_group(errors, line, fields) {
-                    self.lines.groups.push(line);
                     self.definition.groups.push(group);
                 }
             }
@@ -210,14 +195,8 @@ impl TopologyParser {
         }
     }
 
-    /// The network, if every record is right and refers to records that are there.
-    ///
-    /// References are looked at only when the records themselves are right: an element that was
-    /// refused would else be missed once more by everything that refers to it.
-    pub fn finish(mut self) -> Result<NetworkDefinition, RecordErrors> {
-        if self.errors.is_empty() {
-            check_references(&self.definition, &self.lines, &mut self.errors);
-        }
+    /// The network, if every record is right.
+    pub fn finish(self) -> Result<NetworkDefinition, RecordErrors> {
         self.errors.unless_any(self.definition)
     }
 }
@@ -400,115 +379,4 @@ fn parse_group(
         name: fields.name,
         members: fields.members,
     })
-}
-
-/// What a failing thing's id stands for, and the line that said so.
-#[derive(Clone, Copy, PartialEq)]
-enum Named {
-    Element(usize, u64),
-    Link(u64),
-    Group(u64),
-}
-
-impl Named {
-    fn line(self) -> u64 {
-        match self {
-            Self::Element(_, line) | Self::Link(line) | Self::Group(line) => line,
-        }
-    }
-}
-
-/// Checks that ids are unique and references resolve. Elements, links and groups share one space
-/// of ids, for an alarm names any of them by the id alone; sites have their own.
-fn check_references(network: &NetworkDefinition, lines: &Lines, errors: &mut RecordErrors) {
-    let mut sites: HashMap<&str, u64> = HashMap::with_capacity(network.sites.len());
-    for (site, &line) in network.sites.iter().zip(&lines.sites) {
-        if let Some(first) = sites.insert(&site.id, line) {
-            errors.add(line, "id", &site.id, unique_site_id(first));
-        }
-    }
-    let count = network.elements.len() + network.links.len() + network.groups.len();
-    let mut named: HashMap<&str, Named> = HashMap::with_capacity(count);
-    let mut name = |id, new: Named| {
-        if let Some(first) = named.insert(id, new) {
-            errors.add(new.line(), "id", id, unique_id(first.line()));
-        }
-    };
-    for (index, (element, &line)) in network.elements.iter().zip(&lines.elements).enumerate() {
-        name(&element.id, Named::Element(index, line));
-    }
-    for (link, &line) in network.links.iter().zip(&lines.links) {
-        name(&link.id, Named::Link(line));
-    }
-    for (group, &line) in network.groups.iter().zip(&lines.groups) {
-        name(&group.id, Named::Group(line));
-    }
-    for (element, &line) in network.elements.iter().zip(&lines.elements) {
-        if let Some(site) = &element.site
-            && !sites.contains_key(site.as_str())
-        {
-            errors.add(line, "site", site, "the id of a site of this import");
-        }
-    }
-    check_links(network, lines, &named, errors);
-    for (group, &line) in network.groups.iter().zip(&lines.groups) {
-        for member in &group.members {
-            let known = named.get(member.as_str());
-            if !matches!(known, Some(Named::Element(..) | Named::Link(_))) {
-                let expected = "the id of an element or a link of this import";
-                errors.add(line, "members", member, expected);
-            }
-        }
-    }
-}
-
-/// Checks the ends of links, and that no element is left ambiguous: one that carries no transit
-/// and can be served over several links must say whether it needs all of them or any.
-fn check_links(
-    network: &NetworkDefinition,
-    lines: &Lines,
-    named: &HashMap<&str, Named>,
-    errors: &mut RecordErrors,
-) {
-    let transits = |index: usize| {
-        let element = &network.elements[index];
-        element
-            .transit
-            .unwrap_or_else(|| element.kind.transits_by_default())
-    };
-    let mut incoming = vec![0_u32; network.elements.len()];
-    for (link, &line) in network.links.iter().zip(&lines.links) {
-        let mut end = |field, id: &str| match named.get(id) {
-            Some(Named::Element(index, _)) => Some(*index),
-            _ => {
-                errors.add(line, field, id, "the id of an element of this import");
-                None
-            }
-        };
-        let (a, b) = (end("a", &link.a), end("b", &link.b));
-        if let (Some(a), Some(b)) = (a, b) {
-            incoming[b] += 1;
-            if link.transit.unwrap_or(transits(a) && transits(b)) {
-                incoming[a] += 1;
-            }
-        }
-    }
-    for (index, element) in network.elements.iter().enumerate() {
-        let ambiguous = incoming[index] > 1 && !transits(index) && !element.gateway;
-        if ambiguous && element.redundancy.is_none() {
-            let expected = format!(
-                "any or all: {} has {} incoming links and carries no transit",
-                element.id, incoming[index]
-            );
-            errors.add(lines.elements[index], "redundancy", "", expected);
-        }
-    }
-}
-
-fn unique_id(first: u64) -> String {
-    format!("unique among elements, links and groups: line {first} has it too")
-}
-
-fn unique_site_id(first: u64) -> String {
-    format!("unique among sites: line {first} has it too")
 }

@@ -9,7 +9,6 @@ use super::record::{ReadError, RecordErrors};
 use super::{Element, ElementKind, Link, NetworkDefinition, Site};
 use roxmltree::{Document, Node};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::str::FromStr;
 
 /// Longest label that becomes an id, in bytes; a longer one leaves room for nothing else.
 const LONGEST_LABEL: usize = 100;
@@ -25,32 +24,6 @@ pub enum GatewayRule {
     Named(Vec<String>),
 }
 
-impl FromStr for GatewayRule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || {
-            format!(
-                "\"{text}\" is not one of: external; most-connected:N with N of 1 or more; \
-                 nodes:ID,ID,..."
-            )
-        };
-        if text == "external" {
-            return Ok(Self::External);
-        }
-        match text.split_once(':') {
-            Some(("most-connected", count)) => match count.parse() {
-                Ok(count) if count > 0 => Ok(Self::MostConnected(count)),
-                _ => Err(expected()),
-            },
-            Some(("nodes", ids)) if !ids.trim().is_empty() => Ok(Self::Named(
-                ids.split(',').map(|id| id.trim().to_owned()).collect(),
-            )),
-            _ => Err(expected()),
-        }
-    }
-}
-
 /// Reads a map. `file` is the name that errors give.
 pub fn read_graphml(
     text: &str,
@@ -60,9 +33,10 @@ pub fn read_graphml(
     let Some(rule) = gateways else {
         return Err(ReadError::Gateways {
             file: file.to_owned(),
-            problem: "a map does not say where service comes from: name a gateway rule, one of \
-                      external; most-connected:N; nodes:ID,ID,..."
-                .to_owned(),
+            problem:
+                "a map does not say where service comes from: name the gateways or a rule for \
+                      them"
+                    .to_owned(),
         });
     };
     let mut errors = RecordErrors::of_file(file);
@@ -214,9 +188,9 @@ impl Map {
                     places.filter(|&place| self.nodes[place].external).collect();
                 if external.is_empty() {
                     return Err(
-                        "the map has no external nodes (Internal = 0); choose gateways by \
-                                most-connected:N or nodes:ID,ID,..."
-                            .to_owned(),
+                        "the map has no external nodes (Internal = 0): name the gateways, or take the \
+                                most connected nodes"
+                        .to_owned(),
                     );
                 }
                 Ok(external)

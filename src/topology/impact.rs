@@ -57,7 +57,7 @@ impl CutOff {
 
 /// What is computed of a network to answer who loses service, and nothing else.
 #[derive(Debug, Default)]
-pub(super) struct Impact {
+pub struct Impact {
     pub(super) kernel: Kernel,
     pub(super) ranks: Ranks,
     /// Parts whose loss must be searched for even alone: an element that needs all its parents
@@ -70,7 +70,7 @@ pub(super) struct Impact {
 
 impl Impact {
     /// The index, and the new number of each element of the definition.
-    pub(super) fn of(resolved: &Resolved) -> (Self, Vec<u32>) {
+    pub fn of(resolved: &Resolved) -> (Self, Vec<u32>) {
         let (mut kernel, number) = order(resolved);
         let ranks = Ranks::of(resolved, &number, &mut kernel);
         let mut impact = Self {
@@ -157,7 +157,7 @@ impl Impact {
     }
 
     /// The bytes that the index holds.
-    pub(super) fn resident_bytes(&self) -> usize {
+    pub fn resident_bytes(&self) -> usize {
         let flags = [&self.searched, &self.counted];
         let words = flags.map(|f| f.elements.0.capacity() + f.links.0.capacity());
         self.kernel.resident_bytes()

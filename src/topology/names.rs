@@ -13,21 +13,22 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Room for so many names of so many bytes in all.
-    pub(super) fn with_capacity(count: usize, bytes: usize) -> Self {
-        Self {
-            text: String::with_capacity(bytes),
-            ends: Vec::with_capacity(count),
+    /// Packs names into a buffer of just their size.
+    pub(super) fn pack<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let (count, bytes) = names.clone().fold((0, 0), |(count, bytes), name| {
+            (count + 1, bytes + name.len())
+        });
+        let mut text = String::with_capacity(bytes);
+        let mut ends = Vec::with_capacity(count);
+        for name in names {
+            text.push_str(name);
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "the definition was checked to hold less than 4 GiB of names"
+            )]
+            ends.push(text.len() as u32);
         }
-    }
-
-    pub(super) fn push(&mut self, name: &str) {
-        self.text.push_str(name);
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "the definition was checked to hold less than 4 GiB of names"
-        )]
-        self.ends.push(self.text.len() as u32);
+        Self { text, ends }
     }
 
     /// The name of that number.
@@ -44,6 +45,34 @@ impl Names {
 
     pub(super) fn resident_bytes(&self) -> usize {
         self.text.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+}
+
+/// Names of some numbers only.
+#[derive(Debug, Default)]
+pub(super) struct SparseNames {
+    /// Ascending.
+    numbers: Vec<u32>,
+    names: Names,
+}
+
+impl SparseNames {
+    /// Packs names that come in ascending order of their numbers.
+    pub(super) fn pack<'a>(names: impl Iterator<Item = (u32, &'a str)> + Clone) -> Self {
+        Self {
+            numbers: names.clone().map(|(no, _)| no).collect(),
+            names: Names::pack(names.map(|(_, name)| name)),
+        }
+    }
+
+    /// The name of a number, if it has one.
+    pub(super) fn get(&self, no: u32) -> Option<&str> {
+        let at = self.numbers.binary_search(&no).ok()?;
+        u32::try_from(at).ok().map(|at| self.names.get(at))
+    }
+
+    pub(super) fn resident_bytes(&self) -> usize {
+        self.numbers.capacity() * size_of::<u32>() + self.names.resident_bytes()
     }
 }
 

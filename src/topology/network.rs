@@ -5,7 +5,7 @@
 
 use super::impact::Impact;
 use super::kernel::Entry;
-use super::names::{NameIndex, Names};
+use super::names::{NameIndex, Names, SparseNames};
 use super::resolve::{NONE, Resolved, resolve};
 use super::{
     Attachment, ElementKind, ElementNo, GroupKind, GroupNo, LinkNo, NetworkDefinition,
@@ -15,12 +15,18 @@ use super::{
 /// An immutable version of the network with its subscribers.
 #[derive(Debug, Default)]
 pub struct Network {
-    /// Ids of elements, then links, then groups.
+    /// Ids of links, then groups.
     ids: Names,
+    /// Per element: length of its id if that is the end of the id of its only way in, else 0.
+    ///
+    /// Inventories name most links after the element they lead to: such an id is kept once.
+    shared_id: Vec<u8>,
+    own_ids: SparseNames,
+    /// Of elements, then links, then groups.
     id_index: NameIndex,
     kinds: Vec<ElementKind>,
-    /// Per element; empty where the name is the id.
-    names: Names,
+    /// Of elements whose name is not their id.
+    names: SparseNames,
     /// Per element: index in `sites`, or `NONE`.
     site_of: Vec<u32>,
     sites: Vec<Site>,
@@ -79,13 +85,26 @@ impl Network {
             order[new as usize] = old;
         }
         let in_order = || order.iter().map(|&old| &elements[old as usize]);
-        let ids = in_order().map(|element| element.id.as_str());
-        let ids = ids.chain(definition.links.iter().map(|link| link.id.as_str()));
+        let ids = definition.links.iter().map(|link| link.id.as_str());
         let ids = ids.chain(definition.groups.iter().map(|group| group.id.as_str()));
-        let names = in_order().map(|element| {
-            let name = element.name.as_str();
-            if name == element.id { "" } else { name }
-        });
+        let shared_id: Vec<u8> = (0..)
+            .zip(in_order())
+            .map(|(no, element)| match impact.kernel.entry(no) {
+                Entry::Tree { link }
+                    if definition.links[link as usize].id.ends_with(&element.id) =>
+                {
+                    u8::try_from(element.id.len()).unwrap_or(0)
+                }
+                _ => 0,
+            })
+            .collect();
+        let own_ids = (0..)
+            .zip(in_order())
+            .filter(|&(no, _)| shared_id[no as usize] == 0);
+        let own_ids = SparseNames::pack(own_ids.map(|(no, element)| (no, element.id.as_str())));
+        let names = (0..)
+            .zip(in_order())
+            .filter(|(_, element)| !element.name.is_empty() && element.name != element.id);
         let mut id_index = resolved.ids;
         id_index.renumber(number);
         let new_part = |part: &Part| match *part {
@@ -108,17 +127,19 @@ impl Network {
             }
         });
         Self {
-            ids: pack(ids),
+            ids: Names::pack(ids),
+            shared_id,
+            own_ids,
             id_index,
             kinds: in_order().map(|element| element.kind).collect(),
-            names: pack(names),
+            names: SparseNames::pack(names.map(|(no, element)| (no, element.name.as_str()))),
             site_of: order
                 .iter()
                 .map(|&old| resolved.sites[old as usize])
                 .collect(),
             sites: definition.sites.clone(),
             groups: groups.collect(),
-            accounts: pack(attachments.iter().map(|a| a.account.as_str())),
+            accounts: Names::pack(attachments.iter().map(|a| a.account.as_str())),
             account_index: resolved.accounts,
             impact,
         }
@@ -171,7 +192,7 @@ impl Network {
 
     /// The part of that id.
     pub fn part(&self, id: &str) -> Option<Part> {
-        let no = self.id_index.get(id, |no| self.ids.get(no))?;
+        let no = self.id_index.get(id, |no| self.id_of(no))?;
         let (elements, links) = (self.kinds.len(), self.link_count());
         let at = no as usize;
         #[allow(clippy::cast_possible_truncation, reason = "numbers have 32 bits")]
@@ -188,12 +209,33 @@ impl Network {
     /// The id of a part.
     pub fn part_id(&self, part: Part) -> &str {
         #[allow(clippy::cast_possible_truncation, reason = "numbers have 32 bits")]
-        let (elements, links) = (self.kinds.len() as u32, self.link_count() as u32);
-        self.ids.get(match part {
-            Part::Element(ElementNo(no)) => no,
-            Part::Link(LinkNo(no)) => elements + no,
-            Part::Group(GroupNo(no)) => elements + links + no,
-        })
+        let links = self.link_count() as u32;
+        match part {
+            Part::Element(ElementNo(no)) => self.element_id(no),
+            Part::Link(LinkNo(no)) => self.ids.get(no),
+            Part::Group(GroupNo(no)) => self.ids.get(links + no),
+        }
+    }
+
+    /// The id of a number of the index of ids.
+    fn id_of(&self, no: u32) -> &str {
+        #[allow(clippy::cast_possible_truncation, reason = "numbers have 32 bits")]
+        let elements = self.kinds.len() as u32;
+        match no.checked_sub(elements) {
+            Some(no) => self.ids.get(no),
+            None => self.element_id(no),
+        }
+    }
+
+    fn element_id(&self, no: u32) -> &str {
+        let length = usize::from(self.shared_id[no as usize]);
+        match self.impact.kernel.entry(no) {
+            Entry::Tree { link } if length > 0 => {
+                let id = self.ids.get(link);
+                &id[id.len() - length..]
+            }
+            _ => self.own_ids.get(no).unwrap_or_default(),
+        }
     }
 
     /// "element", "link" or "group".
@@ -227,10 +269,8 @@ impl Network {
 
     /// The name of an element, its id where it has none.
     pub fn name(&self, element: ElementNo) -> &str {
-        match self.names.get(element.0) {
-            "" => self.ids.get(element.0),
-            name => name,
-        }
+        let own = self.names.get(element.0);
+        own.unwrap_or_else(|| self.element_id(element.0))
     }
 
     /// Id and name of the site where an element stands.
@@ -420,6 +460,8 @@ impl Network {
         ResidentBytes {
             impact: self.impact.resident_bytes(),
             names: self.ids.resident_bytes()
+                + self.shared_id.capacity()
+                + self.own_ids.resident_bytes()
                 + self.names.resident_bytes()
                 + self.accounts.resident_bytes(),
             lookup: self.id_index.resident_bytes() + self.account_index.resident_bytes(),
@@ -449,14 +491,4 @@ impl ResidentBytes {
     pub fn total(&self) -> usize {
         self.impact + self.names + self.lookup + self.facts
     }
-}
-
-/// Names in a buffer of just their size.
-fn pack<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Names {
-    let (count, bytes) = names.clone().fold((0, 0), |(count, bytes), name| {
-        (count + 1, bytes + name.len())
-    });
-    let mut packed = Names::with_capacity(count, bytes);
-    names.for_each(|name| packed.push(name));
-    packed
 }

@@ -38,7 +38,7 @@ impl std::error::Error for NetworkError {}
 
 /// A checked definition in numbers: index in the list of the definition.
 #[derive(Debug, Default)]
-pub(super) struct Resolved {
+pub struct Resolved {
     /// Per element: index of its site, or `NONE`.
     pub(super) sites: Vec<u32>,
     /// Per element.
@@ -85,8 +85,9 @@ pub(super) struct ServiceLink {
 /// No number.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Checks a definition and its attachments, and numbers them in the order given.
-pub(super) fn resolve(
+/// Checks a definition and its attachments, and numbers them in the order given; up to
+/// [`MAX_ERRORS`] errors.
+pub fn resolve(
     definition: &NetworkDefinition,
     attachments: &[Attachment],
 ) -> Result<Resolved, Vec<NetworkError>> {

@@ -1,1 +1,212 @@
-//! (empty)
+//! `forewarn` as a client of the service, and a client that shares no code with us.
+
+use crate::operators::{NOW_MS, World, incident};
+use crate::support::Backend;
+use forewarn::incident::IncidentState;
+use forewarn::notice::{Decision, Stage};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use tokio::process::Command;
+
+/// The program with these arguments, as the holder of a role; nothing of our environment reaches it.
+async fn forewarn(server: &str, role: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forewarn"));
+    command
+        .args(args)
+        .env_clear()
+        .env("FOREWARN_SERVER", server)
+        .env("TZ", "Europe/Rome");
+    if !role.is_empty() {
+        command.env("FOREWARN_TOKEN", role);
+    }
+    command.output().await.unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What the program prints; it must succeed.
+async fn prints(world: &World, args: &[&str]) -> String {
+    let output = forewarn(&world.server, "operator", args).await;
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {errors}");
+    text(&output.stdout)
+}
+
+async fn records(world: &World, args: &[&str]) -> Vec<Value> {
+    let printed = prints(world, &[args, &["--json"]].concat()).await;
+    let lines = printed.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_operator_works_by_the_command_line() {
+    let world = World::start(Backend::Sqlite).await;
+    let suspected = incident(1, IncidentState::Suspected);
+    world.show(&[(suspected.clone(), "olt1")]).await;
+    let decision = Decision::HeldOut;
+    world.notice(&suspected, "A1", Stage::First, decision).await;
+    let decision = Decision::Send;
+    let sent = world.notice(&suspected, "A2", Stage::First, decision).await;
+    let sent = sent.to_string();
+
+    let listed = records(&world, &["incident", "list"]).await;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["id"], "INC-1");
+    assert_eq!(listed[0]["state"], "suspected");
+    assert_eq!(listed[0]["restored_ms"], Value::Null);
+    assert_eq!(listed[0]["notices"]["held_out"], 1);
+    let table = prints(&world, &["incident", "list", "--state", "suspected"]).await;
+    assert!(
+        table.contains("INC-1") && table.contains("10 (peak 12)"),
+        "{table}"
+    );
+    let none = prints(&world, &["incident", "list", "--state", "restored"]).await;
+    assert_eq!(none, "No incidents.\n");
+
+    let confirmed = records(&world, &["incident", "confirm", "1"]).await;
+    assert_eq!(confirmed[0]["state"], "confirmed");
+    // The server's clock stands still long ago, so that any time of ours lies in its future.
+    let eta = ["incident", "eta", "INC-1", "--in", "30m..90m"];
+    let set = records(&world, &eta).await;
+    let (from, to) = (&set[0]["estimate_from_ms"], &set[0]["estimate_to_ms"]);
+    assert!(from.as_i64().unwrap() > NOW_MS);
+    assert_eq!(to.as_i64().unwrap() - from.as_i64().unwrap(), 3_600_000);
+    let withdrawn = records(&world, &["incident", "eta", "1", "--withdraw"]).await;
+    assert_eq!(withdrawn[0]["estimate_to_ms"], Value::Null);
+    let cause = ["incident", "cause", "1", "fibre_cut", "--text", "digger"];
+    let set = prints(&world, &cause).await;
+    assert!(set.contains("fibre cut, OLT-1, digger"), "{set}");
+
+    let affected = records(&world, &["incident", "affected", "1"]).await;
+    let who: Vec<_> = affected.iter().map(|p| &p["account"]).collect();
+    assert_eq!(who, ["A1", "A2", "A3"]);
+    let notices = records(&world, &["notice", "list", "--state", "sent"]).await;
+    assert_eq!(notices[0]["id"], sent.as_str());
+    let shown = prints(&world, &["notice", "show", &sent]).await;
+    assert!(
+        shown.contains("About INC-1") && shown.contains("Dear A2"),
+        "{shown}"
+    );
+    let answer = prints(&world, &["care", "lookup", "A2"]).await;
+    assert!(
+        answer.contains("AFFECTED") && answer.contains("Say: "),
+        "{answer}"
+    );
+
+    let rejected = ["incident", "reject", "1", "--reason", "a test"];
+    assert_eq!(records(&world, &rejected).await[0]["state"], "rejected");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_said_with_what_to_do() {
+    let world = World::start(Backend::Sqlite).await;
+    let nobody = "http://127.0.0.1:1";
+    let list: &[&str] = &["incident", "list"];
+    for (server, role, args, code, says) in [
+        (nobody, "care", list, 1, "Start one with `forewarn serve`"),
+        (&world.server, "", list, 1, "forewarn token create"),
+        (
+            &world.server,
+            "care",
+            &["incident", "confirm", "1"],
+            1,
+            "this token is not allowed",
+        ),
+        (
+            &world.server,
+            "operator",
+            &["incident", "confirm", "7"],
+            1,
+            "there is no incident INC-7",
+        ),
+        (
+            &world.server,
+            "operator",
+            &["incident", "confirm", "fibre"],
+            2,
+            "INC-42",
+        ),
+        (
+            &world.server,
+            "operator",
+            &["incident", "eta", "1"],
+            2,
+            "--in",
+        ),
+        (
+            &world.server,
+            "operator",
+            &["notice", "show", "7"],
+            1,
+            "the id of a notice, a UUID",
+        ),
+    ] {
+        let output = forewarn(server, role, args).await;
+        let errors = text(&output.stderr);
+        assert!(errors.contains(says), "{args:?}: {errors}");
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+        assert!(output.stdout.is_empty());
+    }
+    world.stop().await;
+}
+
+/// Python with the packages of `tests/python/requirements.txt`; made once below `target/`.
+async fn python() -> PathBuf {
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python-venv");
+    let requirements = "tests/python/requirements.txt";
+    let wanted = std::fs::read_to_string(requirements).unwrap();
+    let (python, ready) = (venv.join("bin/python"), venv.join("ready"));
+    if std::fs::read_to_string(&ready).is_ok_and(|has| has == wanted) {
+        return python;
+    }
+    let venv = venv.to_str().unwrap();
+    run("python3", &["-m", "venv", "--clear", venv]).await;
+    let pip = ["-m", "pip", "install", "--quiet", "-r", requirements];
+    run(python.to_str().unwrap(), &pip).await;
+    std::fs::write(ready, wanted).unwrap();
+    python
+}
+
+async fn run(program: &str, args: &[&str]) {
+    let output = Command::new(program).args(args).output().await;
+    let output = output.unwrap_or_else(|error| {
+        panic!("this test needs Python 3 with venv, and PyPI: cannot run {program}: {error}")
+    });
+    assert!(
+        output.status.success(),
+        "this test needs Python 3 with venv, and PyPI: {program} {args:?} failed:\n{}",
+        text(&output.stderr)
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_knows_only_reflection_can_call_everything() {
+    let world = World::start(Backend::Sqlite).await;
+    let fault = incident(1, IncidentState::Suspected);
+    world.show(&[(fault, "olt1")]).await;
+    let address = world.server.strip_prefix("http://").unwrap();
+    let mut script = Command::new(python().await);
+    script.args(["tests/python/reflect_all.py", address, "admin"]);
+    script.args(["IncidentService", "NoticeService", "CareService"]);
+    let output = script.output().await.unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let called = text(&output.stdout);
+    let called: Vec<Value> = called
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(called.len(), 14);
+    let of = |method: &str| called.iter().find(|call| call["method"] == method).unwrap();
+    let affected = of("IncidentService/ListAffected");
+    assert_eq!(affected["answers"].as_array().unwrap().len(), 3);
+    let watched = of("IncidentService/WatchIncidents");
+    assert_eq!(watched["answers"][0]["incident"]["id"], "INC-1");
+    assert_eq!(of("IncidentService/ConfirmIncident")["code"], "OK");
+    world.stop().await;
+}

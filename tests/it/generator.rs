@@ -4,7 +4,8 @@ use forewarn::generate::{GenerateError, GenerateSettings, Generated, Ring, gener
 use forewarn::geography::distance_metres;
 use forewarn::subscriber::{ContactKind, Segment, read_subscribers};
 use forewarn::topology::{
-    Element, ElementKind, GroupKind, NetworkDefinition, Position, Redundancy, read_topology,
+    Attachment, Element, ElementKind, GroupKind, Network, NetworkDefinition, Position, Redundancy,
+    read_topology,
 };
 use forewarn::{subscriber, topology};
 use rstest::rstest;
@@ -153,6 +154,42 @@ fn every_second_olt_hangs_on_two_neighbouring_switches_of_its_ring() {
     }
     assert!(olts.len() > 40, "{}", olts.len());
     assert_eq!(dual_homed, olts.len() / 2);
+}
+
+#[test]
+fn both_ends_of_a_ring_lose_more_than_what_hangs_on_them() {
+    let generated = &small().1;
+    let attachments: Vec<Attachment> = generated
+        .subscribers
+        .iter()
+        .map(|subscriber| Attachment {
+            account: subscriber.account.clone(),
+            served_by: subscriber.served_by.clone(),
+            redundancy: subscriber.redundancy,
+        })
+        .collect();
+    let network = Network::build(&generated.definition, &attachments).unwrap();
+    let ring = &generated.rings[0];
+    let [first, .., last] = &ring.switches[..] else {
+        panic!("{ring:?}");
+    };
+    let (first, last) = (network.part(first).unwrap(), network.part(last).unwrap());
+    let alone = network.lost_alone(first).len() + network.lost_alone(last).len();
+    let together = network.lost(&[first, last]).len();
+    assert!(together > alone, "{together} against {alone}");
+    // All OLTs of the ring go dark, those in between as well.
+    let switches: HashSet<&str> = ring.switches.iter().map(String::as_str).collect();
+    let parents = parents(&generated.definition);
+    let behind = |ont: &String| {
+        let olt = format!("olt-{}", &ont["ont-".len().."ont-vt-0003".len()]);
+        switches.contains(parents[olt.as_str()][0])
+    };
+    let expected = generated
+        .subscribers
+        .iter()
+        .filter(|subscriber| subscriber.served_by.iter().all(behind))
+        .count();
+    assert_eq!(together, expected);
 }
 
 #[test]

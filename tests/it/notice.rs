@@ -1,1 +1,600 @@
-//! (empty)
+//! Who is told what: planning and the gate together, over random lives of two incidents.
+
+use crate::operators::incident;
+use forewarn::incident::{CauseKind, Estimate, Incident, IncidentNo, IncidentState};
+use forewarn::notice::gate::{Elsewhere, GateInput, Verdict, decide};
+use forewarn::notice::plan::{NoticePolicy, PlanInput, PlannedNotice, plan};
+use forewarn::notice::standing::{History, cover};
+use forewarn::notice::{
+    Addressee, Arm, Coverage, Decision, Facts, NoticeState, PriorNotice, Recipient, Stage,
+};
+use forewarn::subscriber::{ChannelKind, QuietHours, Segment};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const MINUTE: i64 = 60_000;
+const PEOPLE: usize = 4;
+/// This one is held out.
+const HELD_OUT: usize = 3;
+
+#[derive(Clone, Debug)]
+enum Event {
+    Grow(usize, usize),
+    Shrink(usize, usize),
+    Confirm(usize),
+    Restore(usize),
+    Reopen(usize),
+    Reject(usize),
+    Merge,
+    SetEstimate(usize, i64),
+    SetCause(usize),
+    Advance(i64),
+    /// Claims and gates what is due; it is then on its way.
+    Claim,
+    /// What is on its way arrives, or is to be tried again.
+    Settle(bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let which = 0..2_usize;
+    let person = 0..PEOPLE;
+    prop_oneof![
+        6 => (which.clone(), person.clone()).prop_map(|(i, p)| Event::Grow(i, p)),
+        3 => (which.clone(), person).prop_map(|(i, p)| Event::Shrink(i, p)),
+        4 => which.clone().prop_map(Event::Confirm),
+        3 => which.clone().prop_map(Event::Restore),
+        2 => which.clone().prop_map(Event::Reopen),
+        1 => which.clone().prop_map(Event::Reject),
+        1 => Just(Event::Merge),
+        2 => (which.clone(), 0..600_i64).prop_map(|(i, m)| Event::SetEstimate(i, m)),
+        1 => which.prop_map(Event::SetCause),
+        4 => (1..60_i64).prop_map(Event::Advance),
+        7 => Just(Event::Claim),
+        7 => prop::bool::weighted(0.7).prop_map(Event::Settle),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    planned: PlannedNotice,
+    state: NoticeState,
+    over: bool,
+    /// Why the gate cancelled it.
+    reason: &'static str,
+    attempt: u32,
+    available_at_ms: i64,
+    sent_at_ms: Option<i64>,
+    facts: Facts,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sent {
+    incident: IncidentNo,
+    account: String,
+    episode: u32,
+    stage: Stage,
+    stage_no: u32,
+}
+
+struct World {
+    now_ms: i64,
+    policy: NoticePolicy,
+    incidents: [Incident; 2],
+    lost: [BTreeSet<usize>; 2],
+    rows: Vec<Row>,
+    /// Place in `rows` and attempt.
+    on_their_way: Vec<(usize, u32, Facts)>,
+    sent: Vec<Sent>,
+}
+
+fn account(person: usize) -> String {
+    format!("A-{person}")
+}
+
+fn addressee(person: usize) -> Addressee {
+    Addressee {
+        account: account(person),
+        name: "Maria Rossi".to_owned(),
+        language: "it".to_owned(),
+        time_zone: "Europe/Rome".to_owned(),
+        address: "Via Esempio 1".to_owned(),
+        segment: Segment::Residential,
+        vulnerable: false,
+        consent: true,
+        quiet_hours: None,
+        opted_out: false,
+        emails: vec![("maria@example.net".to_owned(), false)],
+    }
+}
+
+fn recipient(person: usize) -> Recipient {
+    Recipient {
+        account: account(person),
+        language: "it".to_owned(),
+        time_zone: "Europe/Rome".to_owned(),
+        segment: Segment::Residential,
+        vulnerable: false,
+        consent: true,
+        quiet_hours: None,
+        channels: vec![ChannelKind::Email],
+        has_email: true,
+        opted_out: false,
+        suppressed: false,
+        sent_last_day: 0,
+        cluster: "PON-1".to_owned(),
+        arm: if person == HELD_OUT {
+            Arm::HeldOut
+        } else {
+            Arm::Told
+        },
+        covered_by: None,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let suspected = |no| incident(no, IncidentState::Suspected);
+        Self {
+            now_ms: 1_000_000,
+            policy: NoticePolicy::default(),
+            incidents: [suspected(1), suspected(2)],
+            lost: Default::default(),
+            rows: Vec::new(),
+            on_their_way: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn is_open(&self, no: IncidentNo) -> bool {
+        self.incidents
+            .iter()
+            .any(|i| i.no == no && i.state.is_open())
+    }
+
+    fn bare(&self, row: &Row) -> PriorNotice {
+        let told = row.state.is_told() || row.state == NoticeState::Pending;
+        PriorNotice {
+            id: row.planned.id,
+            account: row.planned.account.clone(),
+            episode: row.planned.episode,
+            stage: row.planned.stage,
+            stage_no: row.planned.stage_no,
+            state: row.state,
+            decision: row.planned.decision,
+            over: row.over,
+            attempt: row.attempt,
+            planned_at_ms: row.planned.planned_at_ms,
+            sent_at_ms: row.sent_at_ms,
+            facts: told.then_some(row.facts),
+            cover: None,
+            person: row.planned.person.clone(),
+        }
+    }
+
+    fn of(&self, no: IncidentNo, account: &str) -> Vec<PriorNotice> {
+        self.rows
+            .iter()
+            .filter(|r| r.planned.incident == no && r.planned.account == account)
+            .map(|r| self.bare(r))
+            .collect()
+    }
+
+    /// The notices of an incident as the store reads them.
+    fn prior(&self, no: IncidentNo) -> Vec<PriorNotice> {
+        self.rows
+            .iter()
+            .filter(|r| r.planned.incident == no)
+            .map(|r| {
+                let mut notice = self.bare(r);
+                notice.cover = r.planned.covered_by.map(|by| {
+                    cover(by, self.is_open(by), &self.of(by, &r.planned.account))
+                });
+                notice
+            })
+            .collect()
+    }
+
+    fn has_closing(&self, row: &Row, cancelled_too: bool) -> bool {
+        self.rows.iter().any(|c| {
+            c.planned.incident == row.planned.incident
+                && c.planned.account == row.planned.account
+                && c.planned.episode >= row.planned.episode
+                && c.planned.stage.closes()
+                && (c.state.is_told()
+                    || c.state == NoticeState::Pending
+                    || cancelled_too && c.state != NoticeState::Cancelled)
+        })
+    }
+
+    fn told_elsewhere(&self, no: IncidentNo, merged: &[IncidentNo], who: &str) -> Option<Coverage> {
+        let mut found: Option<Coverage> = None;
+        for row in &self.rows {
+            let p = &row.planned;
+            let told = row.state.is_told() || row.state == NoticeState::Pending;
+            let counts = p.stage == Stage::First
+                && p.account == who
+                && p.incident != no
+                && (told || p.decision == Decision::Covered)
+                && (self.is_open(p.incident) || merged.contains(&p.incident))
+                && !self.has_closing(row, false);
+            if !counts {
+                continue;
+            }
+            let origin = match row.state {
+                NoticeState::NotSent => p.covered_by.unwrap_or(p.incident),
+                _ => p.incident,
+            };
+            let settled = row.state != NoticeState::Pending;
+            if origin != no && found.is_none_or(|f| settled && !f.settled) {
+                found = Some(Coverage {
+                    incident: origin,
+                    settled,
+                });
+            }
+        }
+        found
+    }
+
+    fn elsewhere(&self, no: IncidentNo, who: &str) -> Elsewhere {
+        let known = |row: &Row| {
+            row.state == NoticeState::Cancelled && ["covered", "already_told"].contains(&row.reason)
+        };
+        let holds = |row: &&Row| {
+            let waits = row.state == NoticeState::NotSent && !row.over;
+            row.planned.stage == Stage::First
+                && row.planned.account == who
+                && row.planned.incident != no
+                && self.is_open(row.planned.incident)
+                && (row.state.is_told() || row.state == NoticeState::Pending || waits || known(row))
+                && !self.has_closing(row, true)
+        };
+        let found = self.rows.iter().filter(holds).map(|row| {
+            match row.state.is_told() || known(row) || row.planned.decision == Decision::Covered {
+                true => Elsewhere::TakesOver,
+                false => Elsewhere::Silent,
+            }
+        });
+        found.max().unwrap_or_default()
+    }
+
+    fn plan(&mut self, which: usize, merged: &[IncidentNo]) {
+        let incident = self.incidents[which].clone();
+        let recipients: Vec<Recipient> = self.lost[which]
+            .iter()
+            .map(|person| {
+                let mut recipient = recipient(*person);
+                recipient.covered_by = self.told_elsewhere(incident.no, merged, &recipient.account);
+                recipient
+            })
+            .collect();
+        let prior = self.prior(incident.no);
+        let made = plan(&PlanInput {
+            incident: &incident,
+            now_ms: self.now_ms,
+            policy: &self.policy,
+            recipients: &recipients,
+            prior: &prior,
+        });
+        for (id, _) in made.cancel {
+            let row = self.rows.iter_mut().find(|r| r.planned.id == id).unwrap();
+            match row.state {
+                NoticeState::Pending if row.attempt == 0 => {
+                    row.state = NoticeState::Cancelled;
+                    row.reason = "planned";
+                }
+                NoticeState::NotSent => row.over = true,
+                _ => {}
+            }
+        }
+        for planned in made.notices {
+            self.write(planned);
+        }
+        if incident.state == IncidentState::Confirmed && incident.merged_into.is_none() {
+            for person in &self.lost[which] {
+                let prior = self.of(incident.no, &account(*person));
+                let history = History::new(&prior);
+                assert!(
+                    history.last_of(incident.reopened, Stage::First).is_some(),
+                    "nothing decided about {person}"
+                );
+            }
+        }
+    }
+
+    fn write(&mut self, planned: PlannedNotice) {
+        let row = Row {
+            state: planned.state(),
+            over: false,
+            reason: "",
+            attempt: 0,
+            available_at_ms: planned.available_at_ms,
+            sent_at_ms: None,
+            facts: planned.facts,
+            planned,
+        };
+        match self.rows.iter_mut().find(|r| r.planned.id == row.planned.id) {
+            None => self.rows.push(row),
+            Some(old) => {
+                let replaced = matches!(old.state, NoticeState::NotSent | NoticeState::Cancelled);
+                assert!(replaced, "planned twice: {old:?}");
+                let attempt = old.attempt;
+                *old = Row { attempt, ..row };
+            }
+        }
+    }
+
+    fn claim(&mut self) {
+        for place in 0..self.rows.len() {
+            let row = &mut self.rows[place];
+            if row.state != NoticeState::Pending || row.available_at_ms > self.now_ms {
+                continue;
+            }
+            row.attempt += 1;
+            row.available_at_ms = self.now_ms + 600 * MINUTE;
+            let (id, attempt) = (row.planned.id, row.attempt);
+            let (no, who) = (row.planned.incident, row.planned.account.clone());
+            let useless_after_ms = row.planned.useless_after_ms;
+            let history: Vec<_> = self
+                .prior(no)
+                .into_iter()
+                .filter(|n| n.account == who)
+                .collect();
+            let person: usize = who[2..].parse().unwrap();
+            let which = usize::try_from(no.0 - 1).unwrap();
+            let verdict = decide(&GateInput {
+                notice: history.iter().find(|n| n.id == id).unwrap(),
+                useless_after_ms,
+                incident: Some(&self.incidents[which]),
+                history: &history,
+                person: Some(&addressee(person)),
+                elsewhere: self.elsewhere(no, &who),
+                now_ms: self.now_ms,
+                policy: &self.policy,
+            });
+            let row = &mut self.rows[place];
+            match verdict {
+                Verdict::Send => {
+                    let facts = Facts::of(&self.incidents[which]);
+                    self.on_their_way.push((place, attempt, facts));
+                    self.check_departure(place, which, person);
+                }
+                Verdict::Wait { until_ms, .. } => {
+                    assert!(until_ms > self.now_ms, "a wait must end later");
+                    row.attempt -= 1;
+                    row.available_at_ms = until_ms;
+                }
+                Verdict::Cancel(reason) => {
+                    row.state = NoticeState::Cancelled;
+                    row.reason = reason;
+                }
+            }
+        }
+    }
+
+    /// What must hold for a message at the moment it leaves.
+    fn check_departure(&self, place: usize, which: usize, person: usize) {
+        let notice = &self.rows[place].planned;
+        assert_ne!(person, HELD_OUT, "held out, and yet {:?}", notice.stage);
+        let told_first = |s: &&Sent| s.account == notice.account && s.stage == Stage::First;
+        match notice.stage {
+            Stage::First => {
+                assert!(self.lost[which].contains(&person), "told without being affected");
+                assert_eq!(self.incidents[which].state, IncidentState::Confirmed);
+            }
+            Stage::Update | Stage::Estimate => {
+                assert!(self.sent.iter().any(|s| told_first(&s)), "update before first");
+                assert_eq!(self.incidents[which].state, IncidentState::Confirmed);
+            }
+            Stage::Restored | Stage::Retraction => {
+                let firsts = self.sent.iter().filter(told_first).count();
+                let ends = self
+                    .sent
+                    .iter()
+                    .filter(|s| s.account == notice.account && s.stage.closes())
+                    .count();
+                assert!(firsts > ends, "said to be over more often than begun");
+            }
+        }
+    }
+
+    fn settle(&mut self, works: bool) {
+        for (place, attempt, facts) in std::mem::take(&mut self.on_their_way) {
+            let row = &mut self.rows[place];
+            assert_eq!(row.attempt, attempt);
+            if works {
+                row.state = NoticeState::Sent;
+                row.sent_at_ms = Some(self.now_ms);
+                row.facts = facts;
+                let p = &row.planned;
+                let sent = Sent {
+                    incident: p.incident,
+                    account: p.account.clone(),
+                    episode: p.episode,
+                    stage: p.stage,
+                    stage_no: p.stage_no,
+                };
+                assert!(!self.sent.contains(&sent), "sent twice: {sent:?}");
+                self.sent.push(sent);
+            } else if row.state == NoticeState::Pending {
+                row.available_at_ms = self.now_ms + MINUTE;
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        let mut changed = None;
+        let mut merged = Vec::new();
+        match *event {
+            Event::Grow(i, p) if self.incidents[i].state.is_open() => {
+                self.lost[i].insert(p);
+                changed = Some(i);
+            }
+            Event::Shrink(i, p) => {
+                self.lost[i].remove(&p);
+                changed = Some(i);
+            }
+            Event::Confirm(i) if self.incidents[i].state == IncidentState::Suspected => {
+                self.incidents[i].state = IncidentState::Confirmed;
+                changed = Some(i);
+            }
+            Event::Restore(i) if self.incidents[i].state == IncidentState::Confirmed => {
+                self.incidents[i].state = IncidentState::Restored;
+                self.lost[i].clear();
+                changed = Some(i);
+            }
+            Event::Reopen(i) if self.incidents[i].state == IncidentState::Restored => {
+                if self.incidents[i].merged_into.is_none() {
+                    self.incidents[i].state = IncidentState::Confirmed;
+                    self.incidents[i].reopened += 1;
+                    self.lost[i].extend([0, 1, HELD_OUT]);
+                    changed = Some(i);
+                }
+            }
+            Event::Reject(i) if self.incidents[i].state.is_open() => {
+                self.incidents[i].state = IncidentState::Rejected;
+                self.lost[i].clear();
+                changed = Some(i);
+            }
+            Event::Merge if self.incidents.iter().all(|i| i.state == IncidentState::Confirmed) => {
+                self.incidents[0].state = IncidentState::Restored;
+                self.incidents[0].merged_into = Some(IncidentNo(2));
+                let moved = std::mem::take(&mut self.lost[0]);
+                self.plan(0, &[]);
+                self.lost[1].extend(moved);
+                merged.push(IncidentNo(1));
+                changed = Some(1);
+            }
+            Event::SetEstimate(i, minutes) => {
+                let from_ms = self.now_ms + minutes * MINUTE;
+                self.incidents[i].estimate = Some(Estimate {
+                    from_ms,
+                    to_ms: from_ms + 60 * MINUTE,
+                });
+                changed = Some(i);
+            }
+            Event::SetCause(i) => {
+                self.incidents[i].cause.kind = CauseKind::FibreCut;
+                changed = Some(i);
+            }
+            Event::Advance(minutes) => self.now_ms += minutes * MINUTE,
+            Event::Claim => self.claim(),
+            Event::Settle(works) => self.settle(works),
+            _ => {}
+        }
+        if let Some(which) = changed {
+            self.incidents[which].affected = self.lost[which].len() as u64;
+            self.plan(which, &merged);
+        }
+    }
+
+    /// Lets everything that is under way come to an end.
+    fn drain(&mut self) {
+        for _ in 0..60 {
+            self.settle(true);
+            self.now_ms += MINUTE;
+            self.claim();
+        }
+        self.settle(true);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nobody_is_told_what_is_not_so(events in prop::collection::vec(event(), 1..45)) {
+        let mut world = World::new();
+        for event in &events {
+            world.apply(event);
+        }
+        world.drain();
+        let mut once = BTreeMap::new();
+        for sent in &world.sent {
+            if matches!(sent.stage, Stage::First | Stage::Restored | Stage::Retraction) {
+                let key = (sent.incident, &sent.account, sent.episode, sent.stage);
+                *once.entry(key).or_insert(0) += 1;
+            }
+        }
+        prop_assert!(once.values().all(|n| *n == 1), "{once:?}");
+        // Nobody is left believing that service is out.
+        for person in 0..PEOPLE {
+            let who = account(person);
+            let last = world.sent.iter().rfind(|s| s.account == who);
+            let held = world.elsewhere(IncidentNo(0), &who) != Elsewhere::No;
+            prop_assert!(
+                held || last.is_none_or(|s| s.stage.closes()),
+                "{who} heard last {last:?}"
+            );
+        }
+    }
+}
+
+fn planned(recipient: Recipient, policy: &NoticePolicy, now_ms: i64) -> PlannedNotice {
+    let incident = incident(1, IncidentState::Confirmed);
+    let made = plan(&PlanInput {
+        incident: &incident,
+        now_ms,
+        policy,
+        recipients: &[recipient],
+        prior: &[],
+    });
+    made.notices.into_iter().next().unwrap()
+}
+
+#[test]
+fn whoever_is_not_told_has_a_row_that_says_why() {
+    let policy = NoticePolicy::default();
+    let with = |change: fn(&mut Recipient)| {
+        let mut recipient = recipient(0);
+        change(&mut recipient);
+        let planned = planned(recipient, &policy, 0);
+        (planned.decision, planned.state())
+    };
+    let not_sent = |decision| (decision, NoticeState::NotSent);
+    assert_eq!(with(|_| {}), (Decision::Send, NoticeState::Pending));
+    assert_eq!(with(|r| r.arm = Arm::HeldOut), not_sent(Decision::HeldOut));
+    assert_eq!(with(|r| r.consent = false), not_sent(Decision::NoConsent));
+    assert_eq!(with(|r| r.opted_out = true), not_sent(Decision::OptedOut));
+    assert_eq!(with(|r| r.has_email = false), not_sent(Decision::NoContactPoint));
+    assert_eq!(with(|r| r.suppressed = true), not_sent(Decision::SuppressedAddress));
+    assert_eq!(with(|r| r.sent_last_day = 99), not_sent(Decision::CapReached));
+    let covered = |r: &mut Recipient| {
+        r.covered_by = Some(Coverage {
+            incident: IncidentNo(9),
+            settled: true,
+        });
+    };
+    assert_eq!(with(covered), not_sent(Decision::Covered));
+    let strict = NoticePolicy {
+        min_affected: 100,
+        ..NoticePolicy::default()
+    };
+    let few = planned(recipient(0), &strict, 0);
+    assert_eq!(few.decision, Decision::BelowThreshold);
+}
+
+#[test]
+fn quiet_hours_hold_back_until_they_end_where_the_person_lives() {
+    // 2026-03-28T22:30:00Z is 23:30 in Rome; that night the clocks go forward.
+    let now_ms = 1_774_737_000_000;
+    let policy = NoticePolicy::default();
+    let mut quiet = recipient(0);
+    quiet.quiet_hours = QuietHours::parse("22:00-07:00");
+    let held = planned(quiet.clone(), &policy, now_ms);
+    assert_eq!(held.decision, Decision::Send);
+    // 07:00 summer time is 05:00Z.
+    assert_eq!(held.available_at_ms, now_ms + (6 * 60 + 30) * MINUTE);
+    quiet.vulnerable = true;
+    assert_eq!(planned(quiet.clone(), &policy, now_ms).available_at_ms, now_ms);
+    quiet.vulnerable = false;
+    let severe = NoticePolicy {
+        quiet_override_affected: Some(10),
+        ..NoticePolicy::default()
+    };
+    assert_eq!(planned(quiet.clone(), &severe, now_ms).available_at_ms, now_ms);
+    let hasty = NoticePolicy {
+        first_useless_after_ms: 60 * MINUTE,
+        ..NoticePolicy::default()
+    };
+    assert_eq!(planned(quiet, &hasty, now_ms).decision, Decision::QuietHours);
+}

@@ -488,11 +488,12 @@ fn routes(
         clock: clock.clone(),
         message_id_domain: domain,
     };
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(forewarn::proto::DESCRIPTOR_SET)
-        .build_v1()
-        .unwrap();
-    Routes::new(reflection)
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(forewarn::proto::DESCRIPTOR_SET)
+    };
+    Routes::new(reflection().build_v1().unwrap())
+        .add_service(reflection().build_v1alpha().unwrap())
         .add_service(IncidentServiceServer::with_interceptor(incident, identify))
         .add_service(NoticeServiceServer::with_interceptor(notice, identify))
         .add_service(CareServiceServer::with_interceptor(care, identify))

@@ -230,7 +230,8 @@ fn network_of(choices: &Choices, needs_all: bool) -> (NetworkDefinition, Vec<Att
                 1 if supplies(first) && supplies(second) => Some(true),
                 _ => None,
             };
-            let link = link(format!("l{no}"), &first.id, &second.id);
+            // Some ids end with that of the element the link leads to, as they do in practice.
+            let link = link(format!("l{no}-{}", second.id), &first.id, &second.id);
             definition.links.push(Link { transit, ..link });
         }
     }

@@ -3,7 +3,7 @@
 //! Of an open incident they come from its present impact, of a closed one from its notices.
 
 use super::{IncidentApi, STREAM_AHEAD, invalid, store_failed};
-use crate::incident::{Incident, IncidentNo};
+use crate::incident::IncidentNo;
 use crate::proto::v1;
 use crate::store::{NoticeOutcome, StoreError};
 use crate::subscriber::Segment;
@@ -73,13 +73,13 @@ impl From<StoreError> for Ended {
 
 pub(super) fn start(
     api: &IncidentApi,
-    incident: Incident,
+    no: IncidentNo,
     filter: Filter,
 ) -> ReceiverStream<Result<v1::AffectedSubscriber, Status>> {
     let (sender, receiver) = mpsc::channel(STREAM_AHEAD);
     let lister = Lister {
         api: api.clone(),
-        no: incident.no,
+        no,
         filter,
         sender,
     };
@@ -117,23 +117,23 @@ impl Lister {
             .iter()
             .find(|shown| shown.incident.no == self.no && shown.incident.state.is_open());
         let Some(shown) = shown else {
-            return self.from_notices().await;
+            return self.list_noticed().await;
         };
         let version = live.subscribers_version;
         let lost: Vec<SubscriberNo> = live.network.subscribers(&shown.lost).collect();
         for chunk in lost.chunks(CHUNK) {
-            self.from_impact(version, chunk, "lost").await?;
+            self.list_impact(version, chunk, "lost").await?;
         }
         if self.filter.at_risk {
             let at_risk: Vec<SubscriberNo> = live.network.subscribers(&shown.at_risk).collect();
             for chunk in at_risk.chunks(CHUNK) {
-                self.from_impact(version, chunk, "at_risk").await?;
+                self.list_impact(version, chunk, "at_risk").await?;
             }
         }
         Ok(())
     }
 
-    async fn from_impact(
+    async fn list_impact(
         &self,
         version: i64,
         numbers: &[SubscriberNo],
@@ -160,7 +160,7 @@ impl Lister {
     }
 
     /// Everyone about whom something was decided.
-    async fn from_notices(&self) -> Result<(), Ended> {
+    async fn list_noticed(&self) -> Result<(), Ended> {
         let store = &self.api.store;
         let mut after = String::new();
         loop {

@@ -3,7 +3,8 @@
 use crate::alarm::SourceId;
 use crate::incident::{Incident, IncidentState, TimelineEntry};
 use crate::proto::v1;
-use std::collections::BTreeMap;
+use crate::store::StoredSource;
+use std::collections::{BTreeMap, HashMap};
 
 /// An incident without timeline, evidence and notices.
 pub(in crate::rpc) fn to_message(incident: &Incident) -> v1::Incident {
@@ -56,13 +57,20 @@ pub(super) fn timeline_message(entry: &TimelineEntry) -> v1::TimelineEntry {
 
 pub(super) fn evidence_messages(
     incident: &Incident,
-    sources: &BTreeMap<SourceId, String>,
+    sources: &[StoredSource],
 ) -> Vec<v1::Evidence> {
+    let names: HashMap<SourceId, &str> = sources
+        .iter()
+        .map(|source| (source.id, source.name.as_str()))
+        .collect();
     incident
         .evidence
         .iter()
         .map(|evidence| v1::Evidence {
-            source: sources.get(&evidence.source).cloned().unwrap_or_default(),
+            source: names
+                .get(&evidence.source)
+                .map(|name| (*name).to_owned())
+                .unwrap_or_default(),
             resource: evidence.key.resource.clone(),
             alarm_type: evidence.key.alarm_type.clone(),
             severity: evidence.severity.as_str().to_owned(),

@@ -9,7 +9,8 @@ mod watch;
 
 pub(in crate::rpc) use message::{state_message, to_message};
 
-use super::auth::{Role, require};
+use super::auth::{Admission, Role, require};
+use super::status;
 use crate::clock::Clock;
 use crate::incident::{
     CauseKind, CommandError, Estimate, Incident, IncidentNo, IncidentState, OperatorAction,
@@ -18,14 +19,13 @@ use crate::incident::{
 use crate::pipeline::live::{CommandSender, LiveReceiver, PendingCommand};
 use crate::proto::v1;
 use crate::proto::v1::incident_service_server::IncidentService;
-use crate::store::{IncidentFilter, Store, StoreError};
+use crate::store::{IncidentFilter, SourceStream, Store, StoreError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Code, Request, Response, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic::{Request, Response, Status};
 
 /// Time for a command to be taken, and again for it to be committed.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ impl IncidentService for IncidentApi {
         let size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)?;
         let before = match request.page_token.as_str() {
             "" => None,
-            token => Some(IncidentNo::parse(token).ok_or_else(|| bad_page_token())?),
+            token => Some(IncidentNo::parse(token).ok_or_else(bad_page_token)?),
         };
         let mut incidents = self
             .store
@@ -146,7 +146,8 @@ impl IncidentService for IncidentApi {
         let no = incident_no("id", &request.get_ref().id)?;
         let incident = self.find(no).await?;
         let timeline = self.store.timeline(no).await.map_err(store_failed)?;
-        let sources = self.store.source_names().await.map_err(store_failed)?;
+        let sources = self.store.sources(SourceStream::Alarm).await;
+        let sources = sources.map_err(store_failed)?;
         let mut counts = self
             .store
             .notice_counts(&[no])
@@ -165,7 +166,8 @@ impl IncidentService for IncidentApi {
         request: Request<v1::WatchIncidentsRequest>,
     ) -> Result<Response<Self::WatchIncidentsStream>, Status> {
         require(&request, &READERS).map_err(|status| *status)?;
-        Ok(Response::new(watch::start(self)))
+        let admission = request.extensions().get::<Admission>().cloned();
+        Ok(Response::new(watch::start(self, admission)))
     }
 
     async fn list_affected(
@@ -176,8 +178,8 @@ impl IncidentService for IncidentApi {
         let request = request.into_inner();
         let no = incident_no("incident_id", &request.incident_id)?;
         let filter = affected::Filter::parse(&request)?;
-        let incident = self.find(no).await?;
-        Ok(Response::new(affected::start(self, incident, filter)))
+        self.find(no).await?;
+        Ok(Response::new(affected::start(self, no, filter)))
     }
 
     async fn confirm_incident(
@@ -187,7 +189,7 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let note = text("note", request.note, 0)?;
+        let note = text("note", &request.note, 0)?;
         self.carry_out(caller.name, no, OperatorAction::Confirm { note })
             .await
     }
@@ -199,7 +201,7 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let reason = text("reason", request.reason, 1)?;
+        let reason = text("reason", &request.reason, 1)?;
         self.carry_out(caller.name, no, OperatorAction::Reject { reason })
             .await
     }
@@ -215,7 +217,7 @@ impl IncidentService for IncidentApi {
             let kinds = CauseKind::ALL.map(CauseKind::as_str).join(", ");
             invalid("kind", &request.kind, &format!("one of {kinds}"))
         })?;
-        let text = text("text", request.text, 0)?;
+        let text = text("text", &request.text, 0)?;
         self.carry_out(caller.name, no, OperatorAction::SetCause { kind, text })
             .await
     }
@@ -239,7 +241,7 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let text = text("text", request.text, 1)?;
+        let text = text("text", &request.text, 1)?;
         self.carry_out(caller.name, no, OperatorAction::AddNote { text })
             .await
     }
@@ -251,7 +253,7 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let reason = text("reason", request.reason, 0)?;
+        let reason = text("reason", &request.reason, 0)?;
         self.carry_out(caller.name, no, OperatorAction::Resolve { reason })
             .await
     }
@@ -311,7 +313,7 @@ fn estimate(request: &v1::SetEstimateRequest, now_ms: i64) -> Result<Option<Esti
     Ok(Some(Estimate { from_ms, to_ms }))
 }
 
-fn text(field: &str, text: String, least: usize) -> Result<String, Status> {
+fn text(field: &str, text: &str, least: usize) -> Result<String, Status> {
     let text = text.trim().to_owned();
     if text.len() < least || text.len() > LONGEST_TEXT {
         let expected = format!("a text of {least} to {LONGEST_TEXT} bytes");
@@ -361,26 +363,16 @@ pub(in crate::rpc) fn bad_page_token() -> Status {
 
 /// One field of a request that cannot be used.
 pub(in crate::rpc) fn invalid(field: &str, value: &str, expected: &str) -> Status {
-    let value: String = value.chars().take(80).collect();
-    let description = if value.is_empty() {
-        format!("expected {expected}")
-    } else {
-        format!("`{value}`: expected {expected}")
-    };
-    Status::with_error_details(
-        Code::InvalidArgument,
-        format!("{field}: {description}"),
-        ErrorDetails::with_bad_request_violation(field, description),
-    )
+    status::invalid(&[status::violation(field, value, expected)])
 }
 
 /// The store could not answer; what it said goes into the log, not to the caller.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the form that map_err asks for"
+)]
 pub(in crate::rpc) fn store_failed(error: StoreError) -> Status {
-    tracing::error!(error = &error as &dyn std::error::Error, "store failed");
-    match error {
-        StoreError::Corrupt { .. } => Status::internal("stored data cannot be read"),
-        _ => Status::unavailable("the database does not answer; try again"),
-    }
+    status::store(&error)
 }
 
 fn refused(error: &CommandError) -> Status {

@@ -7,6 +7,7 @@ use super::{IncidentApi, STREAM_AHEAD, store_failed, to_message};
 use crate::incident::{Incident, IncidentNo};
 use crate::pipeline::live::Live;
 use crate::proto::v1;
+use crate::rpc::auth::Admission;
 use crate::store::IncidentFilter;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -18,13 +19,19 @@ type Sender = mpsc::Sender<Result<v1::IncidentChange, Status>>;
 /// Incidents fetched in one go that came and went between two looks.
 const FETCH: usize = 1_000;
 
-pub(super) fn start(api: &IncidentApi) -> ReceiverStream<Result<v1::IncidentChange, Status>> {
+pub(super) fn start(
+    api: &IncidentApi,
+    admission: Option<Admission>,
+) -> ReceiverStream<Result<v1::IncidentChange, Status>> {
     let (sender, receiver) = mpsc::channel(STREAM_AHEAD);
     let api = api.clone();
     api.tasks.clone().spawn(async move {
         let failed = tokio::select! {
             outcome = feed(&api, &sender) => outcome.err(),
             () = sender.closed() => None,
+            () = revoked(admission) => {
+                Some(Status::unauthenticated("the token has been revoked"))
+            }
             () = api.shutdown.cancelled() => {
                 Some(Status::unavailable("the server is shutting down; watch again"))
             }
@@ -35,6 +42,13 @@ pub(super) fn start(api: &IncidentApi) -> ReceiverStream<Result<v1::IncidentChan
         }
     });
     ReceiverStream::new(receiver)
+}
+
+async fn revoked(admission: Option<Admission>) {
+    match admission {
+        Some(admission) => admission.revoked().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn feed(api: &IncidentApi, sender: &Sender) -> Result<(), Status> {

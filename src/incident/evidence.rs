@@ -1,0 +1,302 @@
+//! What the alarms behind a failure say: since when, how surely, and what kind of failure it is.
+
+use super::localise::Failure;
+use super::{CauseKind, CorrelatorSettings, EVIDENCE_KEPT, Evidence};
+use crate::alarm::{AlarmBook, AlarmNo, AlarmState, is_power, is_signal_loss};
+use crate::clock::Millis;
+use crate::topology::{ElementKind, GroupKind, Network, Part};
+
+/// The summary of the evidence for one failure, or for several that make one incident.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Summary {
+    /// Sorted by id.
+    pub(super) parts: Vec<Part>,
+    /// At most [`EVIDENCE_KEPT`], sorted.
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) evidence_count: u64,
+    pub(super) onset_ms: Millis,
+    pub(super) oldest_raise_ms: Millis,
+    pub(super) newest_raise_ms: Millis,
+    /// When the first of the alarms arrived, by our clock.
+    pub(super) first_received_ms: Millis,
+    pub(super) is_stale: bool,
+    /// When an alarm last had cleared so often that it counts as unstable.
+    pub(super) flapped_ms: Option<Millis>,
+    pub(super) kind: CauseKind,
+}
+
+/// Shares of the evidence.
+#[derive(Clone, Copy, Debug, Default)]
+struct Votes {
+    power: usize,
+    signal: usize,
+    all: usize,
+}
+
+/// Sums up the evidence; `None` without any.
+pub(super) fn summarise(
+    failure: &Failure,
+    book: &AlarmBook,
+    network: &Network,
+    settings: &CorrelatorSettings,
+) -> Option<Summary> {
+    let mut alarms: Vec<&AlarmState> = failure
+        .alarms
+        .iter()
+        .filter_map(|no| book.get(*no))
+        .collect();
+    if alarms.len() > EVIDENCE_KEPT {
+        alarms.select_nth_unstable_by(EVIDENCE_KEPT, |a, b| identity(a).cmp(&identity(b)));
+    }
+    let mut evidence: Vec<Evidence> = alarms
+        .iter()
+        .take(EVIDENCE_KEPT)
+        .map(|a| entry(a))
+        .collect();
+    evidence.sort_unstable();
+    let raises: Vec<Millis> = alarms.iter().map(|alarm| alarm.raised_ms()).collect();
+    let mut votes = Votes::default();
+    for alarm in &alarms {
+        votes.all += 1;
+        votes.power += usize::from(is_power(&alarm.key().alarm_type));
+        votes.signal += usize::from(is_signal_loss(&alarm.key().alarm_type));
+    }
+    Some(Summary {
+        parts: failure.parts.clone(),
+        evidence,
+        evidence_count: alarms.len() as u64,
+        onset_ms: onset(&alarms, &failure.own, book, settings)?,
+        oldest_raise_ms: raises.iter().copied().min()?,
+        newest_raise_ms: raises.iter().copied().max()?,
+        first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
+        is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
+        flapped_ms: flapped_ms(&alarms, &failure.own, book, settings),
+        kind: kind_of(&failure.parts, votes, network),
+    })
+}
+
+/// An alarm as evidence, as it stands now.
+pub(super) fn entry(alarm: &AlarmState) -> Evidence {
+    Evidence {
+        key: alarm.key().clone(),
+        source: alarm.source(),
+        severity: alarm.severity(),
+        raised_ms: alarm.raised_ms(),
+        cleared_ms: alarm.cleared_ms(),
+    }
+}
+
+fn identity(alarm: &AlarmState) -> impl Ord + '_ {
+    (alarm.key(), alarm.source())
+}
+
+/// When service went. The failed part itself is often reported late (silence is noticed after a
+/// minute), and what hangs on it may have been dark for days of its own: so the begin is that of
+/// the part's own run of alarms, or the lower quartile of all raises, whichever is earlier.
+fn onset(
+    alarms: &[&AlarmState],
+    own: &[AlarmNo],
+    book: &AlarmBook,
+    settings: &CorrelatorSettings,
+) -> Option<Millis> {
+    let mut starts: Vec<Millis> = alarms
+        .iter()
+        .map(|alarm| run_start(std::iter::once(*alarm), settings).unwrap_or(alarm.raised_ms()))
+        .collect();
+    let quartile = starts.len().checked_sub(1)? / 4;
+    let (_, lower, _) = starts.select_nth_unstable(quartile);
+    let own = run_start(own.iter().filter_map(|no| book.get(*no)), settings);
+    Some(own.map_or(*lower, |own| own.min(*lower)))
+}
+
+/// Begin of the activity that still lasts, over gaps too short for a restoration; `None` when no
+/// activity lasts.
+fn run_start<'a>(
+    alarms: impl Iterator<Item = &'a AlarmState>,
+    settings: &CorrelatorSettings,
+) -> Option<Millis> {
+    let (mut lasting, mut ended) = (None::<Millis>, Vec::new());
+    for alarm in alarms {
+        let mut last = None;
+        for interval in alarm.intervals() {
+            ended.extend(last.replace(interval));
+        }
+        let Some(last) = last else { continue };
+        if alarm.is_evidence() {
+            lasting = Some(lasting.map_or(last.start_ms, |l| l.min(last.start_ms)));
+        } else {
+            ended.push(last);
+        }
+    }
+    let mut start = lasting?;
+    ended.sort_unstable_by_key(|interval| std::cmp::Reverse(interval.end_ms));
+    for interval in ended {
+        let joins = interval
+            .end_ms
+            .is_none_or(|end| end + settings.restore_quiet_ms >= start);
+        if joins {
+            start = start.min(interval.start_ms);
+        }
+    }
+    Some(start)
+}
+
+fn flapped_ms(
+    alarms: &[&AlarmState],
+    own: &[AlarmNo],
+    book: &AlarmBook,
+    settings: &CorrelatorSettings,
+) -> Option<Millis> {
+    let count = usize::try_from(settings.flap_count.max(1)).unwrap_or(usize::MAX);
+    let own = own.iter().filter_map(|no| book.get(*no));
+    alarms
+        .iter()
+        .copied()
+        .chain(own)
+        .filter_map(|alarm| {
+            let ends: Vec<Millis> = alarm.intervals().filter_map(|i| i.end_ms).collect();
+            ends.windows(count)
+                .filter(|w| w[count - 1] - w[0] <= settings.flap_window_ms)
+                .map(|w| w[count - 1])
+                .next_back()
+        })
+        .max()
+}
+
+fn kind_of(parts: &[Part], votes: Votes, network: &Network) -> CauseKind {
+    if votes.power * 2 > votes.all {
+        return CauseKind::Power;
+    }
+    let no_signal = votes.signal * 2 > votes.all;
+    let Some(&part) = parts.first() else {
+        return CauseKind::Unknown;
+    };
+    match part {
+        Part::Link(_) if no_signal => CauseKind::FibreCut,
+        Part::Link(_) => CauseKind::Unknown,
+        Part::Group(group) => match network.group_kind(group) {
+            GroupKind::PowerFeed => CauseKind::Power,
+            GroupKind::Duct | GroupKind::Cable => CauseKind::FibreCut,
+            _ => CauseKind::Unknown,
+        },
+        Part::Element(element) if network.is_gateway(element) => CauseKind::Upstream,
+        Part::Element(element) => match network.kind(element) {
+            ElementKind::PowerFeed => CauseKind::Power,
+            ElementKind::Bng => CauseKind::Upstream,
+            ElementKind::Router | ElementKind::Switch | ElementKind::Olt | ElementKind::Cmts => {
+                CauseKind::Equipment
+            }
+            _ if no_signal => CauseKind::FibreCut,
+            _ => CauseKind::Unknown,
+        },
+    }
+}
+
+/// Puts failures of one incident together; the largest part of the evidence names the kind.
+pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option<Summary> {
+    summaries.sort_by_key(|s| std::cmp::Reverse(s.evidence_count));
+    let (first, rest) = summaries.split_first()?;
+    let mut sum = Summary::clone(first);
+    for other in rest {
+        sum.parts.extend(&other.parts);
+        sum.evidence.extend(other.evidence.iter().cloned());
+        sum.evidence_count += other.evidence_count;
+        sum.onset_ms = sum.onset_ms.min(other.onset_ms);
+        sum.oldest_raise_ms = sum.oldest_raise_ms.min(other.oldest_raise_ms);
+        sum.newest_raise_ms = sum.newest_raise_ms.max(other.newest_raise_ms);
+        sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
+        sum.is_stale |= other.is_stale;
+        sum.flapped_ms = sum.flapped_ms.max(other.flapped_ms);
+    }
+    sum.parts
+        .sort_unstable_by_key(|&part| network.part_id(part));
+    sum.parts.dedup();
+    sum.evidence.sort_unstable();
+    sum.evidence.truncate(EVIDENCE_KEPT);
+    Some(sum)
+}
+
+/// The cause in plain words, for operators.
+pub(super) fn describe(parts: &[Part], kind: CauseKind, lost: usize, network: &Network) -> String {
+    const NAMED: usize = 3;
+    let mut names: Vec<String> = parts
+        .iter()
+        .take(NAMED)
+        .map(|&p| name(p, network))
+        .collect();
+    if parts.len() > NAMED {
+        names.push(format!("{} more", parts.len() - NAMED));
+    }
+    let last = names.pop().unwrap_or_default();
+    let (subject, several) = if names.is_empty() {
+        (last, false)
+    } else {
+        (format!("{} and {last}", names.join(", ")), true)
+    };
+    let active = matches!(
+        parts.first(),
+        Some(Part::Element(e)) if matches!(
+            network.kind(*e),
+            ElementKind::Router | ElementKind::Switch | ElementKind::Bng | ElementKind::Olt
+                | ElementKind::Cmts | ElementKind::Cell | ElementKind::Ont
+        )
+    );
+    let predicate = match (kind, several) {
+        (CauseKind::Power, false) => "has no power",
+        (CauseKind::Power, true) => "have no power",
+        (CauseKind::FibreCut, false) => "has no signal",
+        (CauseKind::FibreCut, true) => "have no signal",
+        (_, false) if active => "does not answer",
+        (_, true) if active => "do not answer",
+        (_, false) => "is down",
+        (_, true) => "are down",
+    };
+    let mut letters = subject.chars();
+    let subject: String = letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default();
+    let behind = match lost {
+        0 => "nobody is without service".to_owned(),
+        1 => "1 subscriber behind it".to_owned(),
+        n if several => format!("{} subscribers behind them", thousands(n)),
+        n => format!("{} subscribers behind it", thousands(n)),
+    };
+    format!("{subject} {predicate}; {behind}")
+}
+
+fn name(part: Part, network: &Network) -> String {
+    let id = network.part_id(part);
+    match part {
+        Part::Link(_) => format!("link {id}"),
+        Part::Group(group) => format!(
+            "{} {id}",
+            network.group_kind(group).as_str().replace('_', " ")
+        ),
+        Part::Element(element) => {
+            let kind = match network.kind(element) {
+                ElementKind::Olt => "OLT",
+                ElementKind::Ont => "ONT",
+                ElementKind::Bng => "BNG",
+                ElementKind::Cmts => "CMTS",
+                ElementKind::PonPort => "PON port",
+                ElementKind::Other => "element",
+                kind => return format!("{} {id}", kind.as_str().replace('_', " ")),
+            };
+            format!("{kind} {id}")
+        }
+    }
+}
+
+/// 16384 as "16,384".
+pub(super) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
