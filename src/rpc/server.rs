@@ -1,6 +1,5 @@
 //! Listens, decrypts, authenticates, and hands each call to its service.
 
-use crate::config;
 use crate::proto;
 use crate::proto::v1::alarm_service_server::AlarmServiceServer;
 use crate::proto::v1::care_service_server::CareServiceServer;
@@ -50,22 +49,6 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Clients must show a certificate signed by one of these.
     pub client_ca: Option<PathBuf>,
-}
-
-impl From<&config::Rpc> for Settings {
-    fn from(rpc: &config::Rpc) -> Self {
-        let set = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
-        let tls = set(&rpc.tls_certificate).zip(set(&rpc.tls_key));
-        Self {
-            tls: tls.map(|(certificate, key)| TlsFiles {
-                certificate,
-                key,
-                client_ca: set(&rpc.client_ca),
-            }),
-            allow_plaintext_beyond_loopback: rpc.allow_plaintext_beyond_loopback,
-            max_message_bytes: rpc.max_message_mib * 1024 * 1024,
-        }
-    }
 }
 
 /// Why the server does not run.
