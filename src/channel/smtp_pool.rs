@@ -268,7 +268,8 @@ impl SmtpPool {
         if let Some(idle) = self.take_idle() {
             match self.converse(idle, envelope, mail).await {
                 // The server hung up while the connection rested: nothing has been said yet.
-                Err(failure) if failure.step == Step::Sender && failure.code.is_none_or(|c| c == 421) => {}
+                Err(failure)
+                    if failure.step == Step::Sender && failure.code.is_none_or(|c| c == 421) => {}
                 Err(failure) => return failure.outcome(),
                 Ok(()) => return SendOutcome::Accepted,
             }

@@ -29,9 +29,12 @@ impl Backoff {
     /// Wait after try number `attempt` (from 1): doubled each time, then moved by up to a fifth
     /// either way; never shorter than what the other side asked for.
     pub fn delay_ms(&self, id: Uuid, attempt: u32, asked_ms: Option<Millis>) -> Millis {
-        let doubled = self
-            .first_ms
-            .saturating_mul(1_i64.checked_shl(attempt.saturating_sub(1)).unwrap_or(i64::MAX).max(1));
+        let doubled = self.first_ms.saturating_mul(
+            1_i64
+                .checked_shl(attempt.saturating_sub(1))
+                .unwrap_or(i64::MAX)
+                .max(1),
+        );
         let wait_ms = doubled.clamp(0, self.longest_ms);
         let mut hash = Sha256::new();
         hash.update(id.as_bytes());
@@ -68,9 +71,6 @@ mod tests {
     #[test]
     fn the_other_side_can_ask_for_more_time() {
         let backoff = Backoff::default();
-        assert_eq!(
-            backoff.delay_ms(Uuid::nil(), 1, Some(9_000_000)),
-            9_000_000
-        );
+        assert_eq!(backoff.delay_ms(Uuid::nil(), 1, Some(9_000_000)), 9_000_000);
     }
 }

@@ -242,11 +242,7 @@ fn tone(stage: Stage) -> Tone {
 }
 
 /// The estimate as a range in words, and as a sentence. The range is widened to full five minutes.
-fn estimate(
-    clock: &LocalClock<'_>,
-    words: &Words,
-    estimate: Option<Estimate>,
-) -> (String, String) {
+fn estimate(clock: &LocalClock<'_>, words: &Words, estimate: Option<Estimate>) -> (String, String) {
     const STEP_MS: Millis = 5 * 60_000;
     let forms = &words.estimate;
     let Some(estimate) = estimate else {
@@ -268,7 +264,11 @@ fn estimate(
     } else {
         &forms.range
     };
-    let day = if from_ms <= clock.now_ms { &to_day } else { &from_day };
+    let day = if from_ms <= clock.now_ms {
+        &to_day
+    } else {
+        &from_day
+    };
     let range = form
         .replace("{from}", &from)
         .replace("{to}", &to)
@@ -305,7 +305,7 @@ impl<'a> LocalClock<'a> {
         let at = self.local(at_ms);
         let (hour, minute) = (at.hour(), at.minute());
         let time = match self.words.clock {
-            ClockFace::TwentyFour => format!("{hour}:{minute:02}"),
+            ClockFace::TwentyFour => format!("{hour:02}:{minute:02}"),
             ClockFace::Twelve => {
                 let half = if hour < 12 { "am" } else { "pm" };
                 let hour = if hour % 12 == 0 { 12 } else { hour % 12 };
@@ -337,7 +337,10 @@ impl<'a> LocalClock<'a> {
 
     fn at(&self, at_ms: Millis) -> String {
         let (time, day) = self.time_and_day(at_ms);
-        self.words.at.replace("{time}", &time).replace("{day}", &day)
+        self.words
+            .at
+            .replace("{time}", &time)
+            .replace("{day}", &day)
     }
 
     fn span(&self, from_ms: Millis, to_ms: Millis) -> String {

@@ -243,7 +243,9 @@ impl<'a> Planner<'a> {
         let not_told = history
             .iter()
             .filter(|n| n.stage == Stage::First && n.state == NoticeState::NotSent && !n.over);
-        self.plan.cancel.extend(not_told.map(|n| (n.id, "restored")));
+        self.plan
+            .cancel
+            .extend(not_told.map(|n| (n.id, "restored")));
     }
 
     /// Says that it is over to who was told, or may just be hearing it.
@@ -356,7 +358,8 @@ impl<'a> Planner<'a> {
         if waiting || recipient.arm == Arm::HeldOut {
             return;
         }
-        let since_ms = told_at_ms.unwrap_or(self.input.now_ms - self.input.policy.update_interval_ms);
+        let since_ms =
+            told_at_ms.unwrap_or(self.input.now_ms - self.input.policy.update_interval_ms);
         let available_at_ms = self
             .input
             .now_ms
@@ -470,10 +473,7 @@ fn is_unsent(notice: &PriorNotice) -> bool {
 
 /// Its row may be decided anew.
 fn never_left(notice: &PriorNotice) -> bool {
-    matches!(
-        notice.state,
-        NoticeState::NotSent | NoticeState::Cancelled
-    )
+    matches!(notice.state, NoticeState::NotSent | NoticeState::Cancelled)
 }
 
 fn next_number(history: &History<'_>, episode: u32, stage: Stage) -> u32 {

@@ -28,7 +28,12 @@ pub fn quiet_until(now_ms: Millis, zone: &TimeZone, quiet: QuietHours) -> Option
     if ends_tomorrow {
         day = day.checked_add(1.day()).ok()?;
     }
-    let end = civil::time(i8::try_from(to / 60).ok()?, i8::try_from(to % 60).ok()?, 0, 0);
+    let end = civil::time(
+        i8::try_from(to / 60).ok()?,
+        i8::try_from(to % 60).ok()?,
+        0,
+        0,
+    );
     let end = zone.to_zoned(day.to_datetime(end)).ok()?;
     // A repeated hour can put the first reading of the end before now.
     Some(end.timestamp().as_millisecond()).filter(|end_ms| *end_ms > now_ms)

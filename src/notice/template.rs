@@ -171,7 +171,10 @@ impl Templates {
         for source in LANGUAGES {
             templates.add_language(&source)?;
         }
-        if !templates.languages.contains_key(&*templates.default_language) {
+        if !templates
+            .languages
+            .contains_key(&*templates.default_language)
+        {
             return Err(TemplateError::NoDefault(default_language.to_owned()));
         }
         Ok(templates)

@@ -224,11 +224,14 @@ impl Dispatcher {
 
     /// Composes and hands over, so many at a time.
     async fn send(&self, letters: VecDeque<Letter>, now_ms: Millis) -> Vec<Settlement> {
-        let workers = self.outlet.options.concurrency.clamp(1, letters.len().max(1));
+        let workers = self
+            .outlet
+            .options
+            .concurrency
+            .clamp(1, letters.len().max(1));
         let begun = Instant::now();
-        let lease = Duration::from_millis(
-            u64::try_from(self.outlet.options.lease_ms).unwrap_or(0) / 2,
-        );
+        let lease =
+            Duration::from_millis(u64::try_from(self.outlet.options.lease_ms).unwrap_or(0) / 2);
         let queue = Arc::new(Mutex::new(letters));
         let mut tasks = JoinSet::new();
         for _ in 0..workers {

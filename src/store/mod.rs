@@ -19,8 +19,8 @@ mod telemetry;
 mod token;
 mod topology;
 
-pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use checkpoint::Checkpoint;
+pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use incident::{IncidentFilter, NoticeOutcome};
 pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
 pub use outbox::{Claimed, Histories, Outcome, Settlement};

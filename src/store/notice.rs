@@ -7,8 +7,7 @@ use crate::incident::IncidentNo;
 use crate::notice::plan::Plan;
 use crate::notice::standing::cover;
 use crate::notice::{
-    Arm, Coverage, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice,
-    Recipient, Stage,
+    Arm, Coverage, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice, Recipient, Stage,
 };
 use crate::subscriber::{ChannelKind, QuietHours, Segment};
 use crate::topology::SubscriberNo;
@@ -665,10 +664,7 @@ impl Store {
     }
 
     /// One notice with its attempts.
-    pub async fn notice(
-        &self,
-        id: NoticeId,
-    ) -> Result<Option<(NoticeRecord, Vec<AttemptRecord>)>> {
+    pub async fn notice(&self, id: NoticeId) -> Result<Option<(NoticeRecord, Vec<AttemptRecord>)>> {
         const ATTEMPTS: &str = "SELECT attempt, at_ms, outcome, detail FROM notice_attempt \
              WHERE notice_id = $1 ORDER BY attempt";
         let row: Option<RecordRow> = on_read!(self, pool => {
@@ -694,11 +690,7 @@ impl Store {
     }
 
     /// The latest notices of a person, newest first.
-    pub async fn notices_of_account(
-        &self,
-        account: &str,
-        limit: u32,
-    ) -> Result<Vec<NoticeRecord>> {
+    pub async fn notices_of_account(&self, account: &str, limit: u32) -> Result<Vec<NoticeRecord>> {
         let rows: Vec<RecordRow> = on_read!(self, pool => {
             let mut query = QueryBuilder::new("SELECT ");
             query.push(RECORD_COLUMNS).push(" FROM notice WHERE account = ").push_bind(account)

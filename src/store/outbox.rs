@@ -4,15 +4,17 @@
 //! is written as sent even when it was cancelled meanwhile.
 
 use super::notice::{
-    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, facts_text,
-    read_quiet_hours, read_segment, read_stage,
+    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, facts_text, read_quiet_hours,
+    read_segment, read_stage,
 };
 use super::{Result, Store, Tx, on_read, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
 use crate::notice::gate::Elsewhere;
 use crate::notice::standing::cover;
-use crate::notice::{Addressee, Decision, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage};
+use crate::notice::{
+    Addressee, Decision, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage,
+};
 use sqlx::QueryBuilder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -384,7 +386,10 @@ impl Store {
             let key = (incident, notice.account.clone());
             let history = histories.entry(key.clone()).or_default();
             if let Some(by) = by {
-                covered.entry(by).or_default().insert(notice.account.clone());
+                covered
+                    .entry(by)
+                    .or_default()
+                    .insert(notice.account.clone());
                 places.push((key, history.len(), by));
             }
             history.push(notice);
@@ -401,7 +406,9 @@ impl Store {
         }
         let open = self.open_among(covered.keys().copied()).await?;
         for (key, place, by) in places {
-            let known = told.get(&(by, key.1.clone())).map_or(&[][..], Vec::as_slice);
+            let known = told
+                .get(&(by, key.1.clone()))
+                .map_or(&[][..], Vec::as_slice);
             let found = cover(by, open.contains(&by), known);
             if let Some(notice) = histories.get_mut(&key).and_then(|h| h.get_mut(place)) {
                 notice.cover = Some(found);
@@ -500,7 +507,10 @@ impl Store {
     }
 
     /// The people of these accounts in the current version of the subscribers, by account.
-    pub async fn addressees(&self, accounts: &[String]) -> Result<BTreeMap<String, Arc<Addressee>>> {
+    pub async fn addressees(
+        &self,
+        accounts: &[String],
+    ) -> Result<BTreeMap<String, Arc<Addressee>>> {
         let mut people = BTreeMap::new();
         for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
             let rows: Vec<AddresseeRow> = on_read!(self, pool => {

@@ -100,12 +100,7 @@ async fn unsubscribe(
         Ok(()) => web.page(StatusCode::OK, words, words.done, false),
         Err(error) => {
             tracing::error!(%error, "an opt-out could not be written");
-            web.page(
-                StatusCode::SERVICE_UNAVAILABLE,
-                words,
-                words.failed,
-                true,
-            )
+            web.page(StatusCode::SERVICE_UNAVAILABLE, words, words.failed, true)
         }
     }
 }
