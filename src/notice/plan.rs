@@ -268,7 +268,13 @@ impl<'a> Planner<'a> {
             return;
         }
         // A closing notice that went out while its outcome is open is left to the gate.
-        self.add(account, stage, 0, Decision::Send, person, self.input.now_ms);
+        self.add(
+            account,
+            (stage, 0),
+            Decision::Send,
+            person,
+            self.input.now_ms,
+        );
     }
 
     fn affected(&mut self, recipient: &'a Recipient, history: &History<'_>) {
@@ -309,7 +315,13 @@ impl<'a> Planner<'a> {
         }
         let person = person_key(recipient);
         let account = &recipient.account;
-        self.add(account, Stage::First, 0, decision, person, available_at_ms);
+        self.add(
+            account,
+            (Stage::First, 0),
+            decision,
+            person,
+            available_at_ms,
+        );
         let covered_by = inherited
             .map(|cover| cover.incident)
             .or(recipient.covered_by.map(|coverage| coverage.incident));
@@ -337,8 +349,7 @@ impl<'a> Planner<'a> {
             let account = &recipient.account;
             self.add(
                 account,
-                Stage::Update,
-                number,
+                (Stage::Update, number),
                 Decision::CapReached,
                 person,
                 now_ms,
@@ -381,8 +392,7 @@ impl<'a> Planner<'a> {
         let person = person_key(recipient);
         self.add(
             &recipient.account,
-            stage,
-            number,
+            (stage, number),
             decision,
             person,
             available_at_ms,
@@ -439,8 +449,7 @@ impl<'a> Planner<'a> {
     fn add(
         &mut self,
         account: &str,
-        stage: Stage,
-        stage_no: u32,
+        (stage, stage_no): (Stage, u32),
         decision: Decision,
         person: PersonKey,
         available_at_ms: Millis,

@@ -132,6 +132,7 @@ impl PriorRow {
     }
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "columns of a row")]
 #[derive(Debug, sqlx::FromRow)]
 struct RecipientRow {
     account: String,
