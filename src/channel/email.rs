@@ -28,7 +28,7 @@ pub struct EmailChannel {
 
 #[derive(Debug)]
 enum Transport {
-    Smtp(SmtpPool),
+    Smtp(Box<SmtpPool>),
     File(AsyncFileTransport<Tokio1Executor>),
 }
 
@@ -37,7 +37,7 @@ impl EmailChannel {
     pub fn smtp(from: &str, options: SmtpOptions) -> Result<Self, EmailError> {
         Ok(Self {
             from: sender(from)?,
-            transport: Transport::Smtp(SmtpPool::new(options)?),
+            transport: Transport::Smtp(Box::new(SmtpPool::new(options)?)),
         })
     }
 

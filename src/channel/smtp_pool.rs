@@ -104,7 +104,7 @@ impl SmtpOptions {
             hello_name: "localhost".to_owned(),
             connections: 20,
             step_timeout: Duration::from_secs(20),
-            data_timeout: Duration::from_secs(60),
+            data_timeout: Duration::from_mins(1),
         })
     }
 }
@@ -391,9 +391,10 @@ impl SmtpPool {
         let eight_bit = connection
             .server_info()
             .supports_feature(Extension::EightBitMime);
-        let parameters = match eight_bit && !mail.is_ascii() {
-            true => vec![MailParameter::Body(MailBodyParameter::EightBitMime)],
-            false => Vec::new(),
+        let parameters = if eight_bit && !mail.is_ascii() {
+            vec![MailParameter::Body(MailBodyParameter::EightBitMime)]
+        } else {
+            Vec::new()
         };
         let from: Option<Address> = envelope.from().cloned();
         let hello = connection.command(Mail::new(from, parameters));

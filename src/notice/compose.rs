@@ -305,7 +305,7 @@ impl<'a> LocalClock<'a> {
         let at = self.local(at_ms);
         let (hour, minute) = (at.hour(), at.minute());
         let time = match self.words.clock {
-            ClockFace::TwentyFour => format!("{hour}:{minute:02}"),
+            ClockFace::TwentyFour => format!("{hour:02}:{minute:02}"),
             ClockFace::Twelve => {
                 let half = if hour < 12 { "am" } else { "pm" };
                 let hour = if hour % 12 == 0 { 12 } else { hour % 12 };

@@ -180,10 +180,8 @@ fn update(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> 
 
 fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> Verdict {
     let retraction = input.notice.stage == Stage::Retraction;
-    if incident.merged_into.is_some() {
-        return Verdict::Cancel("merged");
-    }
-    if retraction != (incident.state == IncidentState::Rejected) {
+    let rejected = incident.state == IncidentState::Rejected && incident.merged_into.is_none();
+    if retraction != rejected {
         return Verdict::Cancel("superseded");
     }
     if input.notice.episode != incident.reopened {

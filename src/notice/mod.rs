@@ -223,6 +223,10 @@ impl Arm {
 }
 
 /// What planning must know of a person who is without service.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about a person"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     pub account: String,

@@ -93,7 +93,7 @@ pub struct PlanInput<'a> {
     pub incident: &'a Incident,
     pub now_ms: Millis,
     pub policy: &'a NoticePolicy,
-    /// Everyone who is without service now.
+    /// Everyone who is without service now (of a merged incident: by the survivor).
     pub recipients: &'a [Recipient],
     /// Every notice of this incident so far.
     pub prior: &'a [PriorNotice],
@@ -146,6 +146,9 @@ pub fn concerns_people(before: Option<&Incident>, after: &Incident, lost_changed
         return false;
     }
     let Some(before) = before else { return true };
+    if before.merged_into.is_some() {
+        return false;
+    }
     lost_changed
         || before.state != after.state
         || before.reopened != after.reopened
@@ -155,10 +158,11 @@ pub fn concerns_people(before: Option<&Incident>, after: &Incident, lost_changed
 
 /// Decides what each person is told about an incident as it is now.
 ///
-/// Merging: the incident that was taken over is planned first (with `merged_into` set): it says
-/// nothing more and takes its unsent notices back. The survivor is planned after it, with
-/// recipients whose `covered_by` names the taken-over incident; they get a row `covered` there and
-/// then the survivor's later stages.
+/// Merging: the incident that was taken over is planned first, this one last time, with `merged_into` set and with
+/// those as recipients whom the survivor leaves without service: it says nothing more to them and
+/// takes its unsent notices back; to others whom it told it says that service is back. The survivor
+/// is planned after it, with recipients whose `covered_by` names the taken-over incident; they get
+/// a row `covered` there and then the survivor's later stages.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut people: BTreeMap<&str, Person<'_>> = BTreeMap::new();
     for notice in input.prior {
@@ -199,7 +203,10 @@ impl<'a> Planner<'a> {
     fn person(&mut self, account: &str, lost: Option<&'a Recipient>, history: &History<'_>) {
         let incident = self.input.incident;
         if incident.merged_into.is_some() {
-            self.take_back(history, |_| true, "merged");
+            self.take_back(history, |n| !n.stage.closes(), "merged");
+            if lost.is_none() {
+                self.close(account, history, Stage::Restored);
+            }
             return;
         }
         match (incident.state, lost) {
@@ -261,7 +268,13 @@ impl<'a> Planner<'a> {
             return;
         }
         // A closing notice that went out while its outcome is open is left to the gate.
-        self.add(account, stage, 0, Decision::Send, person, self.input.now_ms);
+        self.add(
+            account,
+            (stage, 0),
+            Decision::Send,
+            person,
+            self.input.now_ms,
+        );
     }
 
     fn affected(&mut self, recipient: &'a Recipient, history: &History<'_>) {
@@ -287,35 +300,35 @@ impl<'a> Planner<'a> {
         history: &History<'_>,
         earlier: Option<&PriorNotice>,
     ) {
-        let standing = history.standing();
-        if earlier.is_some() && matches!(standing, Standing::Elsewhere | Standing::Told) {
-            return;
-        }
-        let (decision, available_at_ms) = match standing {
-            Standing::Told => (Decision::AlreadyTold, self.input.now_ms),
+        let in_force = earlier.filter(|n| n.state == NoticeState::NotSent && !n.over);
+        let inherited = earlier.and_then(|n| n.cover).filter(|cover| cover.told);
+        let (decision, available_at_ms) = match (history.standing(), inherited) {
+            (Standing::Told | Standing::Elsewhere, _) if in_force.is_some() => return,
+            (Standing::Told | Standing::Elsewhere, Some(_)) => {
+                (Decision::Covered, self.input.now_ms)
+            }
+            (Standing::Told, None) => (Decision::AlreadyTold, self.input.now_ms),
             _ => self.decide(recipient),
         };
-        let same = earlier.is_some_and(|n| {
-            n.state == NoticeState::NotSent
-                && !n.over
-                && n.decision == decision
-        });
-        if same {
+        if in_force.is_some_and(|n| n.decision == decision) {
             return;
         }
         let person = person_key(recipient);
+        let account = &recipient.account;
         self.add(
-            &recipient.account,
-            Stage::First,
-            0,
+            account,
+            (Stage::First, 0),
             decision,
             person,
             available_at_ms,
         );
+        let covered_by = inherited
+            .map(|cover| cover.incident)
+            .or(recipient.covered_by.map(|coverage| coverage.incident));
         if matches!(decision, Decision::Covered | Decision::Send)
             && let Some(planned) = self.plan.notices.last_mut()
         {
-            planned.covered_by = recipient.covered_by.map(|c| c.incident);
+            planned.covered_by = covered_by;
         }
     }
 
@@ -336,8 +349,7 @@ impl<'a> Planner<'a> {
             let account = &recipient.account;
             self.add(
                 account,
-                Stage::Update,
-                number,
+                (Stage::Update, number),
                 Decision::CapReached,
                 person,
                 now_ms,
@@ -380,8 +392,7 @@ impl<'a> Planner<'a> {
         let person = person_key(recipient);
         self.add(
             &recipient.account,
-            stage,
-            number,
+            (stage, number),
             decision,
             person,
             available_at_ms,
@@ -438,8 +449,7 @@ impl<'a> Planner<'a> {
     fn add(
         &mut self,
         account: &str,
-        stage: Stage,
-        stage_no: u32,
+        (stage, stage_no): (Stage, u32),
         decision: Decision,
         person: PersonKey,
         available_at_ms: Millis,

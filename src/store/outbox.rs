@@ -4,15 +4,17 @@
 //! is written as sent even when it was cancelled meanwhile.
 
 use super::notice::{
-    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, facts_text,
-    read_quiet_hours, read_segment, read_stage,
+    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, facts_text, read_quiet_hours,
+    read_segment, read_stage,
 };
 use super::{Result, Store, Tx, on_read, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
 use crate::notice::gate::Elsewhere;
 use crate::notice::standing::cover;
-use crate::notice::{Addressee, Decision, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage};
+use crate::notice::{
+    Addressee, Decision, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage,
+};
 use sqlx::QueryBuilder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -469,7 +471,7 @@ impl Store {
         accounts: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Elsewhere>> {
         let accounts: Vec<&String> = accounts.iter().collect();
-        let mut lost = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
             let rows: Vec<(String, String, String)> = on_read!(self, pool => {
                 let mut query = QueryBuilder::new(
@@ -490,18 +492,19 @@ impl Store {
                 query.push(")");
                 query.build_query_as().fetch_all(pool).await?
             });
-            for (account, state, decision) in rows {
-                let speaks = matches!(state.as_str(), "sent" | "delivered" | "cancelled")
+            for (account, state_name, decision) in rows {
+                let speaks = matches!(state_name.as_str(), "sent" | "delivered" | "cancelled")
                     || decision == Decision::Covered.as_str();
-                let found = match speaks {
-                    true => Elsewhere::TakesOver,
-                    false => Elsewhere::Silent,
+                let elsewhere = if speaks {
+                    Elsewhere::TakesOver
+                } else {
+                    Elsewhere::Silent
                 };
-                let kept = lost.entry(account).or_insert(found);
-                *kept = found.max(*kept);
+                let kept = found.entry(account).or_insert(elsewhere);
+                *kept = elsewhere.max(*kept);
             }
         }
-        Ok(lost)
+        Ok(found)
     }
 
     /// The people of these accounts in the current version of the subscribers, by account.

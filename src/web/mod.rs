@@ -133,12 +133,13 @@ impl Web {
 
     fn page(&self, status: StatusCode, words: &Words, sentence: &str, button: bool) -> Response {
         let brand = escape(&self.brand);
-        let form = match button {
-            true => format!(
+        let form = if button {
+            format!(
                 "<form method=\"post\"><button type=\"submit\">{}</button></form>",
                 words.button
-            ),
-            false => String::new(),
+            )
+        } else {
+            String::new()
         };
         let page = format!(
             "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\">\
