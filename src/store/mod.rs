@@ -26,8 +26,6 @@ pub use checkpoint::Checkpoint;
 pub use complaint::{ComplaintFilter, ComplaintsTaken, KeptComplaint};
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use effect::EffectScope;
-pub use checkpoint::Checkpoint;
-pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use incident::{IncidentFilter, NoticeOutcome};
 pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
 pub use outbox::{Claimed, Histories, Outcome, Settlement};
