@@ -20,7 +20,7 @@ use crate::pipeline::intake::{Intake, IntakeLimits};
 use crate::pipeline::live::LiveReceiver;
 use crate::pipeline::meter::SampleLog;
 use crate::pipeline::planner::Planner;
-use crate::rpc::server::{self, Services};
+use crate::rpc::server::{self, Services, TlsFiles};
 use crate::rpc::{
     alarm, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
 };
@@ -29,6 +29,7 @@ use crate::supervisor::{Stopped, Supervisor};
 use crate::web::{self, Web};
 use anyhow::Context as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -81,7 +82,7 @@ impl App {
         let (rpc_address, web_address) = (rpc.local_addr()?, web_listener.local_addr()?);
         let mut supervisor = Supervisor::default();
         let started = start_parts(config, &store, &clock, &mut supervisor).await?;
-        let settings = server::Settings::from(&config.rpc);
+        let settings = rpc_settings(config);
         let shutdown = supervisor.shutdown();
         supervisor.spawn("rpc", async move {
             let served = server::serve(rpc, &settings, started.services, shutdown).await;
@@ -255,12 +256,13 @@ async fn start_dispatcher(
         links: links.clone(),
         policy: notice_policy(config),
         options: DispatchOptions {
+            batch: config.email.batch,
+            lease_ms: seconds(config.email.lease_s),
             concurrency: config.email.connections,
             backoff: Backoff {
                 max_attempts: config.email.max_attempts,
                 ..Backoff::default()
             },
-            ..DispatchOptions::default()
         },
     };
     let dispatcher = Dispatcher::new(store.clone(), outlet);
@@ -359,6 +361,20 @@ fn correlator_settings(config: &Config) -> CorrelatorSettings {
         child_share: correlation.child_share,
         single_premise_incidents: correlation.single_premise_incidents,
         ..CorrelatorSettings::default()
+    }
+}
+
+fn rpc_settings(config: &Config) -> server::Settings {
+    let set = |path: &Path| (!path.as_os_str().is_empty()).then(|| path.to_owned());
+    let (certificate, key) = (set(&config.rpc.tls_certificate), set(&config.rpc.tls_key));
+    server::Settings {
+        tls: certificate.zip(key).map(|(certificate, key)| TlsFiles {
+            certificate,
+            key,
+            client_ca: set(&config.rpc.client_ca),
+        }),
+        allow_plaintext_beyond_loopback: config.rpc.allow_plaintext_beyond_loopback,
+        max_message_bytes: config.rpc.max_message_mib << 20,
     }
 }
 

@@ -121,6 +121,8 @@ pub struct Email {
     pub connections: usize,
     pub timeout_s: u32,
     pub max_attempts: u32,
+    pub batch: u32,
+    pub lease_s: u32,
 }
 
 /// Where e-mail goes.

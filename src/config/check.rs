@@ -178,6 +178,20 @@ const FORMS: &[(&str, Form)] = &[
         },
     ),
     (
+        "email.batch",
+        Form::Whole {
+            least: 1,
+            most: 10_000,
+        },
+    ),
+    (
+        "email.lease_s",
+        Form::Whole {
+            least: 3,
+            most: 86_400,
+        },
+    ),
+    (
         "effect.window_s",
         Form::Whole {
             least: 60,
@@ -309,6 +323,11 @@ pub(super) fn relations(config: &Config) -> Vec<Problem> {
         set(&rpc.tls_key) || !has_certificate,
         "rpc.tls_key",
         "a PEM file, since rpc.tls_certificate is set",
+    );
+    check(
+        config.email.lease_s >= 3 * config.email.timeout_s,
+        "email.lease_s",
+        "at least three times email.timeout_s",
     );
     check(
         has_certificate || !set(&rpc.client_ca),

@@ -29,6 +29,8 @@ pub struct Kept {
 }
 
 const STEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Rounds between two attempts to find incidents for complaints that have none.
+const REMATCH_EVERY: u64 = 30;
 /// Rows of one transaction: small, so that alarms need not wait for it.
 const CHUNK: u32 = 5_000;
 
@@ -50,10 +52,19 @@ impl Housekeeper {
     pub async fn run(self, clock: Clock, shutdown: CancellationToken) {
         let mut ticks = tokio::time::interval(STEP_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut rounds: u64 = 0;
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.step(clock.now_ms()).await {
+            let now_ms = clock.now_ms();
+            if let Err(error) = self.step(now_ms).await {
                 tracing::warn!(%error, "housekeeping failed");
             }
+            // People complain before an incident is known: look again now and then.
+            if rounds.is_multiple_of(REMATCH_EVERY)
+                && let Err(error) = self.store.rematch_complaints(now_ms).await
+            {
+                tracing::warn!(%error, "complaints could not be matched again");
+            }
+            rounds += 1;
         }
     }
 }

@@ -26,7 +26,6 @@ pub use csv::write_csv;
 pub use fields::{LONGEST_ID, PositionFields, TopologyFields, TopologyParser};
 pub(crate) use fields::{parse_position, parse_redundancy, redundancy_name};
 pub use graphml::{GatewayRule, read_graphml};
-pub use impact::{AloneRuns, CutOff};
 pub use impact::{AloneRuns, CutOff, Impact};
 pub use import::{locate_errors, read_topology};
 pub use jsonl::write_jsonl;
