@@ -65,6 +65,10 @@ pub(super) struct Tracked {
     network_changed: bool,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
+    /// What was taken over last; taking over the same again changes nothing.
+    taken: Option<Arc<Summary>>,
+    /// It may differ from what was shown.
+    is_touched: bool,
     timeline: Vec<TimelineEntry>,
 }
 
@@ -87,6 +91,8 @@ impl Tracked {
             shown_impact,
             network_changed: false,
             calm_ms: None,
+            taken: None,
+            is_touched: true,
             timeline: Vec::new(),
             incident,
         }
@@ -95,7 +101,7 @@ impl Tracked {
     /// A new incident for a failure; `parent` when it is split from another.
     pub(super) fn open(
         no: IncidentNo,
-        summary: &Summary,
+        summary: &Arc<Summary>,
         impact: &Impact,
         parent: Option<&Incident>,
         at: Circumstances<'_>,
@@ -136,6 +142,8 @@ impl Tracked {
             shown_impact: Impact::default(),
             network_changed: false,
             calm_ms: None,
+            taken: None,
+            is_touched: true,
             timeline: Vec::new(),
         };
         tracked.take(summary, impact, at);
@@ -157,7 +165,14 @@ impl Tracked {
     }
 
     /// Takes over what was found, and its impact.
-    fn take(&mut self, summary: &Summary, impact: &Impact, at: Circumstances<'_>) {
+    fn take(&mut self, summary: &Arc<Summary>, impact: &Impact, at: Circumstances<'_>) {
+        let is_known = self.taken.as_ref().is_some_and(|t| Arc::ptr_eq(t, summary));
+        let same_onset = self.incident.onset_ms == summary.onset_ms;
+        if is_known && same_onset && Arc::ptr_eq(&self.impact.lost, &impact.lost) {
+            return;
+        }
+        self.taken = Some(Arc::clone(summary));
+        self.is_touched = true;
         if self.parts != summary.parts {
             self.incident.life.failures_changed_ms = at.now_ms;
             self.parts.clone_from(&summary.parts);
@@ -193,7 +208,7 @@ impl Tracked {
     /// A step with active evidence.
     pub(super) fn continue_with(
         &mut self,
-        summary: &Summary,
+        summary: &Arc<Summary>,
         impact: &Impact,
         at: Circumstances<'_>,
     ) {
@@ -237,6 +252,8 @@ impl Tracked {
 
     /// A step without active evidence.
     pub(super) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
+        self.taken = None;
+        self.is_touched = true;
         let incident = &mut self.incident;
         for evidence in &mut incident.evidence {
             let alarm = at
@@ -280,6 +297,7 @@ impl Tracked {
     }
 
     fn end(&mut self, state: IncidentState, at_ms: Millis) {
+        self.taken = None;
         let incident = &mut self.incident;
         incident.state = state;
         incident.restored_ms = (state == IncidentState::Restored).then_some(at_ms);
@@ -365,6 +383,8 @@ impl Tracked {
             at_risk: Arc::new(translate(&self.shown_impact.at_risk, old, new)),
         };
         self.network_changed = true;
+        self.taken = None;
+        self.is_touched = true;
         if is_open {
             self.count_impact();
         }
@@ -372,6 +392,9 @@ impl Tracked {
 
     /// The change since the one before, if there is any.
     pub(super) fn publish(&mut self, now_ms: Millis) -> Option<IncidentChange> {
+        if !std::mem::take(&mut self.is_touched) && self.timeline.is_empty() {
+            return None;
+        }
         let impact = if self.incident.state.is_open() {
             self.impact.clone()
         } else {
@@ -442,6 +465,7 @@ impl Tracked {
                 state,
             });
         }
+        self.is_touched = true;
         let (what, reason) = self.carry_out(&command.action, network, now_ms);
         self.timeline.push(TimelineEntry {
             at_ms: now_ms,
@@ -495,6 +519,12 @@ impl Tracked {
             }
             OperatorAction::AddNote { text } => (TimelineKind::Note, text.clone()),
         }
+    }
+
+    /// The alarms for which it held its cause back are gone.
+    pub(super) fn let_go(&mut self) {
+        self.incident.life.held_back = None;
+        self.is_touched = true;
     }
 
     /// The alarms that are active now must not open an incident of this cause again.

@@ -384,6 +384,7 @@ pub enum CommandError {
     },
 }
 
+mod candidates;
 mod correlator;
 mod evidence;
 mod life;
