@@ -178,7 +178,7 @@ impl World {
         self.rows
             .iter()
             .filter(|r| r.planned.incident == no && r.planned.account == account)
-            .map(|r| Self::bare(r))
+            .map(Self::bare)
             .collect()
     }
 
