@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const MILLION: u32 = 1 << 20;
 
-pub fn run() -> Vec<Figure> {
+pub(crate) fn run() -> Vec<Figure> {
     let mut figures = Vec::new();
     for (subscribers, size) in [(MILLION, "1M"), (10 * MILLION, "10M")] {
         let bench = Bench {

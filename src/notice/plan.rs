@@ -295,11 +295,8 @@ impl<'a> Planner<'a> {
             Standing::Told => (Decision::AlreadyTold, self.input.now_ms),
             _ => self.decide(recipient),
         };
-        let same = earlier.is_some_and(|n| {
-            n.state == NoticeState::NotSent
-                && !n.over
-                && n.decision == decision
-        });
+        let same = earlier
+            .is_some_and(|n| n.state == NoticeState::NotSent && !n.over && n.decision == decision);
         if same {
             return;
         }

@@ -7,8 +7,7 @@ use crate::incident::IncidentNo;
 use crate::notice::plan::Plan;
 use crate::notice::standing::cover;
 use crate::notice::{
-    Arm, Coverage, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice,
-    Recipient, Stage,
+    Arm, Coverage, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice, Recipient, Stage,
 };
 use crate::subscriber::{ChannelKind, QuietHours, Segment};
 use crate::topology::SubscriberNo;

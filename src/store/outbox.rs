@@ -4,15 +4,17 @@
 //! is written as sent even when it was cancelled meanwhile.
 
 use super::notice::{
-    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, facts_text,
-    read_quiet_hours, read_segment, read_stage,
+    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, facts_text, read_quiet_hours,
+    read_segment, read_stage,
 };
 use super::{Result, Store, Tx, on_read, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
 use crate::notice::gate::Elsewhere;
 use crate::notice::standing::cover;
-use crate::notice::{Addressee, Decision, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage};
+use crate::notice::{
+    Addressee, Decision, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage,
+};
 use sqlx::QueryBuilder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -44,25 +44,21 @@ impl Ranks {
         let mut start = 0;
         for (subscriber, &end) in (0..).zip(&resolved.serving_end) {
             let serving = &resolved.serving[start as usize..end as usize];
-            homes.push(match serving {
-                [element] => number[*element as usize],
-                _ => {
-                    let needs_all = resolved.subscriber_needs_all[subscriber as usize];
-                    several.push((subscriber, needs_all));
-                    ranks.serve(serving.iter().map(|&e| number[e as usize]));
-                    let from = ranks.serving.len() - serving.len();
-                    home(kernel, &ranks.serving[from..], needs_all)
-                }
+            homes.push(if let [element] = serving {
+                number[*element as usize]
+            } else {
+                let needs_all = resolved.subscriber_needs_all[subscriber as usize];
+                several.push((subscriber, needs_all));
+                let from = ranks.serving.len();
+                let renumbered = serving.iter().map(|&e| number[e as usize]);
+                ranks.serving.extend(renumbered);
+                home(kernel, &ranks.serving[from..], needs_all)
             });
             start = end;
         }
         ranks.place(&homes, kernel);
         ranks.enter(&several, resolved, kernel);
         ranks
-    }
-
-    fn serve(&mut self, elements: impl Iterator<Item = u32>) {
-        self.serving.extend(elements);
     }
 
     /// Counting sort of the subscribers by their homes; those at home nowhere come first.

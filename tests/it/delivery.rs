@@ -57,11 +57,21 @@ fn subscriber(number: usize) -> Subscriber {
 
 async fn with_people(backend: Backend, people: &[Subscriber]) -> TestStore {
     let t = store(backend).await;
-    let network = t.store.begin_version(DatasetKind::Topology, 1).await.unwrap();
+    let network = t
+        .store
+        .begin_version(DatasetKind::Topology, 1)
+        .await
+        .unwrap();
     assert!(t.store.publish_version(&network, 1).await.unwrap());
-    let ticket = t.store.begin_version(DatasetKind::Subscribers, 1).await.unwrap();
+    let ticket = t
+        .store
+        .begin_version(DatasetKind::Subscribers, 1)
+        .await
+        .unwrap();
     let mut tx = t.store.begin().await.unwrap();
-    tx.insert_subscribers(ticket.version, 0, people).await.unwrap();
+    tx.insert_subscribers(ticket.version, 0, people)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert!(t.store.publish_version(&ticket, 1).await.unwrap());
     t
@@ -82,7 +92,10 @@ async fn change(store: &Store, incident: &Incident, lost: &[u32], now_ms: i64) -
     let mut recipients = tx.recipients(1, &numbers, now_ms).await.unwrap();
     let accounts: Vec<String> = recipients.iter().map(|r| r.account.clone()).collect();
     let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
-    let elsewhere = tx.told_elsewhere(incident.no, &[], &accounts).await.unwrap();
+    let elsewhere = tx
+        .told_elsewhere(incident.no, &[], &accounts)
+        .await
+        .unwrap();
     for recipient in &mut recipients {
         recipient.covered_by = elsewhere.get(&recipient.account).copied();
     }
@@ -136,7 +149,10 @@ async fn records(store: &Store) -> Vec<NoticeRecord> {
         after: None,
         size: 1_000,
     };
-    let (mut all, _) = store.list_notices(&NoticeFilter::default(), page).await.unwrap();
+    let (mut all, _) = store
+        .list_notices(&NoticeFilter::default(), page)
+        .await
+        .unwrap();
     all.sort_by(|a, b| (&a.account, a.incident, a.stage).cmp(&(&b.account, b.incident, b.stage)));
     all
 }
@@ -183,7 +199,10 @@ async fn a_fault_is_told_updated_and_closed_in_one_thread(
         to_ms: NOW_MS + 150 * MINUTE,
     });
     change(&t.store, &incident, &[0, 1], NOW_MS + MINUTE).await;
-    assert_eq!(worker.step(NOW_MS + 2 * MINUTE).await.unwrap(), Progress::default());
+    assert_eq!(
+        worker.step(NOW_MS + 2 * MINUTE).await.unwrap(),
+        Progress::default()
+    );
     assert_eq!(worker.step(NOW_MS + 31 * MINUTE).await.unwrap().sent, 2);
     incident.state = IncidentState::Restored;
     incident.restored_ms = Some(NOW_MS + 60 * MINUTE);
@@ -191,7 +210,10 @@ async fn a_fault_is_told_updated_and_closed_in_one_thread(
     assert_eq!(worker.step(NOW_MS + 60 * MINUTE).await.unwrap().sent, 2);
 
     let mails = capture.mails();
-    let mut mine: Vec<_> = mails.iter().filter(|m| m.to == ["Person0@example.net"]).collect();
+    let mut mine: Vec<_> = mails
+        .iter()
+        .filter(|m| m.to == ["Person0@example.net"])
+        .collect();
     assert_eq!(mine.len(), 3);
     let parsed: Vec<_> = mine
         .drain(..)
@@ -205,13 +227,19 @@ async fn a_fault_is_told_updated_and_closed_in_one_thread(
         assert_eq!(later.references().as_text(), Some(root.as_str()));
     }
     let first = &parsed[0];
-    assert_eq!(first.header_raw("Auto-Submitted").unwrap().trim(), "auto-generated");
+    assert_eq!(
+        first.header_raw("Auto-Submitted").unwrap().trim(),
+        "auto-generated"
+    );
     let unsubscribe = first.header_raw("List-Unsubscribe").unwrap();
     assert_eq!(unsubscribe.trim(), format!("<{}>", links().url("A-0")));
     let one_click = first.header_raw("List-Unsubscribe-Post").unwrap();
     assert_eq!(one_click.trim(), "List-Unsubscribe=One-Click");
     assert_eq!(first.date().unwrap().to_timestamp() * 1_000, NOW_MS);
-    assert_eq!(first.subject(), Some("Internet non funziona da te? Ci stiamo già lavorando"));
+    assert_eq!(
+        first.subject(),
+        Some("Internet non funziona da te? Ci stiamo già lavorando")
+    );
     assert_eq!(first.content_type().unwrap().subtype(), Some("alternative"));
     let text = first.body_text(0).unwrap();
     assert!(text.contains("Buongiorno Niccolò D’Amè,"), "{text}");
@@ -220,7 +248,10 @@ async fn a_fault_is_told_updated_and_closed_in_one_thread(
     let html = first.body_html(0).unwrap();
     assert!(html.contains("Via Libertà 0 &lt;b&gt;, Roma"), "{html}");
     let estimate = parsed[1].body_text(0).unwrap();
-    assert!(estimate.contains("tra le 15:30 e le 16:30 di oggi"), "{estimate}");
+    assert!(
+        estimate.contains("tra le 15:30 e le 16:30 di oggi"),
+        "{estimate}"
+    );
 
     let kept = records(&t.store).await;
     assert_eq!(kept.len(), 6);
@@ -257,13 +288,20 @@ async fn a_temporary_refusal_is_tried_again_under_the_same_message_id(
     assert_eq!(mails.len(), 1);
     let parsed = MessageParser::default().parse(&mails[0].data).unwrap();
     let id = made.notices[0].id;
-    assert_eq!(parsed.message_id(), Some(format!("{id}@mail.example.net").as_str()));
+    assert_eq!(
+        parsed.message_id(),
+        Some(format!("{id}@mail.example.net").as_str())
+    );
     let (record, attempts) = t.store.notice(id).await.unwrap().unwrap();
     assert_eq!(record.state, NoticeState::Sent);
     let outcomes: Vec<_> = attempts.iter().map(|a| a.outcome.as_str()).collect();
     assert_eq!(outcomes, ["retry", "sent"]);
     if answer != "hangup" {
-        assert!(attempts[0].detail.contains(&answer[..3]), "{}", attempts[0].detail);
+        assert!(
+            attempts[0].detail.contains(&answer[..3]),
+            "{}",
+            attempts[0].detail
+        );
     }
 }
 
@@ -326,8 +364,16 @@ async fn after_the_last_try_a_notice_is_a_dead_letter_that_can_be_driven_again(
     works.store(1, Ordering::SeqCst);
     let now_ms = NOW_MS + 180_000;
     let mut tx = t.store.begin().await.unwrap();
-    assert!(tx.redrive_notice(id, now_ms, now_ms + MINUTE).await.unwrap());
-    assert!(!tx.redrive_notice(id, now_ms, now_ms + MINUTE).await.unwrap());
+    assert!(
+        tx.redrive_notice(id, now_ms, now_ms + MINUTE)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !tx.redrive_notice(id, now_ms, now_ms + MINUTE)
+            .await
+            .unwrap()
+    );
     tx.commit().await.unwrap();
     assert_eq!(worker.step(now_ms).await.unwrap().sent, 1);
 }
@@ -438,7 +484,10 @@ async fn the_history_is_read_page_by_page_without_loss(
         assert_eq!(after, Some(cursor));
     }
     assert_eq!(seen.len(), 2_500);
-    assert_eq!(t.store.notices_of_account("A-7", 10).await.unwrap().len(), 1);
+    assert_eq!(
+        t.store.notices_of_account("A-7", 10).await.unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -517,7 +566,12 @@ async fn mail_can_be_written_as_files() {
     let file = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap();
     let mail = std::fs::read(file.path()).unwrap();
     let parsed = MessageParser::default().parse(&mail).unwrap();
-    assert!(parsed.subject().unwrap().starts_with("Internet non funziona"));
+    assert!(
+        parsed
+            .subject()
+            .unwrap()
+            .starts_with("Internet non funziona")
+    );
 }
 
 #[test]
@@ -527,8 +581,17 @@ fn the_address_of_a_mail_server_is_read_or_refused() {
     assert_eq!((options.port, options.tls), (465, SmtpTls::Implicit));
     let options = SmtpOptions::parse("smtp://[::1]:2525?tls=none").unwrap();
     assert_eq!((options.host.as_str(), options.port), ("::1", 2525));
-    assert_eq!(SmtpOptions::parse("smtp://relay").unwrap().tls, SmtpTls::StartTls);
-    for wrong in ["", "smtp://", "http://x", "smtp://x?tls=maybe", "smtp://x:port"] {
+    assert_eq!(
+        SmtpOptions::parse("smtp://relay").unwrap().tls,
+        SmtpTls::StartTls
+    );
+    for wrong in [
+        "",
+        "smtp://",
+        "http://x",
+        "smtp://x?tls=maybe",
+        "smtp://x:port",
+    ] {
         assert!(SmtpOptions::parse(wrong).is_none(), "{wrong}");
     }
 }
@@ -536,7 +599,9 @@ fn the_address_of_a_mail_server_is_read_or_refused() {
 /// One request over a plain connection: the status line and the rest.
 async fn request(port: u16, request: &str) -> (u16, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

@@ -186,9 +186,10 @@ impl World {
             .filter(|r| r.planned.incident == no)
             .map(|r| {
                 let mut notice = self.bare(r);
-                notice.cover = r.planned.covered_by.map(|by| {
-                    cover(by, self.is_open(by), &self.of(by, &r.planned.account))
-                });
+                notice.cover = r
+                    .planned
+                    .covered_by
+                    .map(|by| cover(by, self.is_open(by), &self.of(by, &r.planned.account)));
                 notice
             })
             .collect()
@@ -312,7 +313,11 @@ impl World {
             facts: planned.facts,
             planned,
         };
-        match self.rows.iter_mut().find(|r| r.planned.id == row.planned.id) {
+        match self
+            .rows
+            .iter_mut()
+            .find(|r| r.planned.id == row.planned.id)
+        {
             None => self.rows.push(row),
             Some(old) => {
                 let replaced = matches!(old.state, NoticeState::NotSent | NoticeState::Cancelled);
@@ -378,11 +383,17 @@ impl World {
         let told_first = |s: &&Sent| s.account == notice.account && s.stage == Stage::First;
         match notice.stage {
             Stage::First => {
-                assert!(self.lost[which].contains(&person), "told without being affected");
+                assert!(
+                    self.lost[which].contains(&person),
+                    "told without being affected"
+                );
                 assert_eq!(self.incidents[which].state, IncidentState::Confirmed);
             }
             Stage::Update | Stage::Estimate => {
-                assert!(self.sent.iter().any(|s| told_first(&s)), "update before first");
+                assert!(
+                    self.sent.iter().any(|s| told_first(&s)),
+                    "update before first"
+                );
                 assert_eq!(self.incidents[which].state, IncidentState::Confirmed);
             }
             Stage::Restored | Stage::Retraction => {
@@ -455,7 +466,12 @@ impl World {
                 self.lost[i].clear();
                 changed = Some(i);
             }
-            Event::Merge if self.incidents.iter().all(|i| i.state == IncidentState::Confirmed) => {
+            Event::Merge
+                if self
+                    .incidents
+                    .iter()
+                    .all(|i| i.state == IncidentState::Confirmed) =>
+            {
                 self.incidents[0].state = IncidentState::Restored;
                 self.incidents[0].merged_into = Some(IncidentNo(2));
                 let moved = std::mem::take(&mut self.lost[0]);
@@ -555,9 +571,18 @@ fn whoever_is_not_told_has_a_row_that_says_why() {
     assert_eq!(with(|r| r.arm = Arm::HeldOut), not_sent(Decision::HeldOut));
     assert_eq!(with(|r| r.consent = false), not_sent(Decision::NoConsent));
     assert_eq!(with(|r| r.opted_out = true), not_sent(Decision::OptedOut));
-    assert_eq!(with(|r| r.has_email = false), not_sent(Decision::NoContactPoint));
-    assert_eq!(with(|r| r.suppressed = true), not_sent(Decision::SuppressedAddress));
-    assert_eq!(with(|r| r.sent_last_day = 99), not_sent(Decision::CapReached));
+    assert_eq!(
+        with(|r| r.has_email = false),
+        not_sent(Decision::NoContactPoint)
+    );
+    assert_eq!(
+        with(|r| r.suppressed = true),
+        not_sent(Decision::SuppressedAddress)
+    );
+    assert_eq!(
+        with(|r| r.sent_last_day = 99),
+        not_sent(Decision::CapReached)
+    );
     let covered = |r: &mut Recipient| {
         r.covered_by = Some(Coverage {
             incident: IncidentNo(9),
@@ -585,16 +610,25 @@ fn quiet_hours_hold_back_until_they_end_where_the_person_lives() {
     // 07:00 summer time is 05:00Z.
     assert_eq!(held.available_at_ms, now_ms + (6 * 60 + 30) * MINUTE);
     quiet.vulnerable = true;
-    assert_eq!(planned(quiet.clone(), &policy, now_ms).available_at_ms, now_ms);
+    assert_eq!(
+        planned(quiet.clone(), &policy, now_ms).available_at_ms,
+        now_ms
+    );
     quiet.vulnerable = false;
     let severe = NoticePolicy {
         quiet_override_affected: Some(10),
         ..NoticePolicy::default()
     };
-    assert_eq!(planned(quiet.clone(), &severe, now_ms).available_at_ms, now_ms);
+    assert_eq!(
+        planned(quiet.clone(), &severe, now_ms).available_at_ms,
+        now_ms
+    );
     let hasty = NoticePolicy {
         first_useless_after_ms: 60 * MINUTE,
         ..NoticePolicy::default()
     };
-    assert_eq!(planned(quiet, &hasty, now_ms).decision, Decision::QuietHours);
+    assert_eq!(
+        planned(quiet, &hasty, now_ms).decision,
+        Decision::QuietHours
+    );
 }
