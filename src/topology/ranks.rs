@@ -159,10 +159,16 @@ impl Ranks {
         touched: &mut Vec<u32>,
     ) -> Vec<(u32, u32)> {
         let first_rank = |element: u32| kernel.nodes[element as usize].first_rank;
+        if *cut == [(0, kernel.reached)] {
+            // Nothing has service, so nobody has, wherever served from.
+            return Vec::from_iter(Some((0, first_rank(kernel.reached))).filter(|r| r.0 < r.1));
+        }
         let mut runs: Vec<_> = cut
             .iter()
             .map(|&(start, end)| (first_rank(start), first_rank(end)))
+            .filter(|run| run.0 < run.1)
             .collect();
+        let whole = runs.len();
         touched.clear();
         for &(start, end) in cut {
             touched.extend(self.references_from(start, end).iter().map(|&(_, of)| of));
@@ -174,7 +180,9 @@ impl Ranks {
                 runs.push((of.rank, of.rank + 1));
             }
         }
-        normalise(&mut runs);
+        if runs.len() > whole || runs.windows(2).any(|pair| pair[0].1 == pair[1].0) {
+            normalise(&mut runs);
+        }
         runs
     }
 
