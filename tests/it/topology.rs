@@ -324,5 +324,5 @@ proptest! {
 /// Number of random networks; more by `PROPTEST_CASES`.
 fn cases() -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(300)
+    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(100)
 }
