@@ -87,6 +87,7 @@ impl Impact {
         impact.flag_searched();
         impact.flag_counted();
         impact.count();
+        impact.mark();
         (impact, number)
     }
 
@@ -108,13 +109,13 @@ impl Impact {
                 if !arc.support {
                     continue;
                 }
-                self.searched.links.set(arc.link, kernel.links.len());
+                self.searched.links.set(arc.link, kernel.link_count());
                 let mut at = arc.from;
                 loop {
                     self.searched.elements.set(at, kernel.nodes.len());
                     match kernel.entry(at) {
                         Entry::Tree { link } => {
-                            self.searched.links.set(link, kernel.links.len());
+                            self.searched.links.set(link, kernel.link_count());
                             at = kernel.across(link, at);
                         }
                         Entry::Head(above) => {
@@ -140,7 +141,7 @@ impl Impact {
                 while at != common {
                     self.counted.elements.set(at, kernel.nodes.len());
                     if let Entry::Tree { link } = kernel.entry(at) {
-                        self.counted.links.set(link, kernel.links.len());
+                        self.counted.links.set(link, kernel.link_count());
                     }
                     match kernel.idom(at) {
                         Some(above) => at = above,
@@ -167,12 +168,16 @@ impl Impact {
         }
     }
 
-    /// The run of ranks from the first of an element to the last of what it dominates.
-    #[inline]
-    fn run_of(&self, element: u32) -> (u32, u32) {
-        let nodes = &self.kernel.nodes;
-        let node = nodes[element as usize];
-        (node.first_rank, nodes[node.end as usize].first_rank)
+    /// Marks in the kernel what these flags say.
+    fn mark(&mut self) {
+        for flags in [&self.searched, &self.counted] {
+            for element in flags.elements.iter() {
+                self.kernel.mark_element(element);
+            }
+            for link in flags.links.iter() {
+                self.kernel.mark_link(link);
+            }
+        }
     }
 
     pub(super) fn is_searched(&self, element: ElementNo) -> bool {
@@ -234,12 +239,12 @@ impl Bits {
         last.map_or(0, |(below, word)| below + word.count_ones())
     }
 
-    /// How many numbers of the set are below this one, which is in it.
-    #[inline]
-    fn place(&self, index: u32) -> u32 {
+    /// How many numbers of the set are below this one, if it is in the set.
+    fn place(&self, index: u32) -> Option<u32> {
         let at = index as usize / 64;
-        let before = self.words[at] & ((1 << (index % 64)) - 1);
-        self.below[at] + before.count_ones()
+        let before = self.words.get(at)? & ((1 << (index % 64)) - 1);
+        self.get(index)
+            .then(|| self.below[at] + before.count_ones())
     }
 
     fn iter(&self) -> impl Iterator<Item = u32> + '_ {
@@ -301,33 +306,38 @@ impl Network {
     /// on the part, or it is a group.
     #[inline]
     pub fn lost_alone_runs(&self, part: Part) -> AloneRuns<'_> {
+        let run = match part {
+            Part::Element(ElementNo(no)) => self.impact.kernel.run_of(no),
+            Part::Link(LinkNo(no)) => self.impact.kernel.run_behind(no),
+            Part::Group(_) => None,
+        };
+        match run {
+            Some(run) => AloneRuns::One([run]),
+            None => self.more_than_a_run(part),
+        }
+    }
+
+    fn more_than_a_run(&self, part: Part) -> AloneRuns<'_> {
         let Impact {
-            kernel,
             searched,
             counted,
             counted_runs,
             ..
         } = &self.impact;
-        let alone = |element: Option<u32>| {
-            AloneRuns::One([element.map_or((0, 0), |e| self.impact.run_of(e))])
+        let (is_searched, place) = match part {
+            Part::Element(ElementNo(no)) => (searched.elements.get(no), counted.elements.place(no)),
+            Part::Link(LinkNo(no)) => (
+                searched.links.get(no),
+                counted
+                    .links
+                    .place(no)
+                    .map(|place| counted.elements.len() + place),
+            ),
+            Part::Group(_) => (true, None),
         };
-        match part {
-            Part::Element(ElementNo(no)) if !searched.elements.get(no) => {
-                if counted.elements.get(no) {
-                    AloneRuns::More(counted_runs.get(counted.elements.place(no)))
-                } else {
-                    alone(Some(no))
-                }
-            }
-            Part::Link(LinkNo(no)) if !searched.links.get(no) => {
-                if counted.links.get(no) {
-                    let after = counted.elements.len();
-                    AloneRuns::More(counted_runs.get(after + counted.links.place(no)))
-                } else {
-                    alone(kernel.behind(no))
-                }
-            }
-            part => AloneRuns::Found(self.lost(&[part])),
+        match place {
+            Some(place) if !is_searched => AloneRuns::More(counted_runs.get(place)),
+            _ => AloneRuns::Found(self.lost(&[part])),
         }
     }
 
