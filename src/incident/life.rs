@@ -65,6 +65,8 @@ pub(super) struct Tracked {
     network_changed: bool,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
+    /// Since when all that is left are alarms that its cause explains, while part of that is gone.
+    clearing_since_ms: Option<Millis>,
     /// What was taken over last; taking over the same again changes nothing.
     taken: Option<Arc<Summary>>,
     /// It may differ from what was shown.
@@ -91,6 +93,7 @@ impl Tracked {
             shown_impact,
             network_changed: false,
             calm_ms: None,
+            clearing_since_ms: None,
             taken: None,
             is_touched: true,
             timeline: Vec::new(),
@@ -142,6 +145,7 @@ impl Tracked {
             shown_impact: Impact::default(),
             network_changed: false,
             calm_ms: None,
+            clearing_since_ms: None,
             taken: None,
             is_touched: true,
             timeline: Vec::new(),
@@ -205,6 +209,35 @@ impl Tracked {
         self.incident.affected_peak = self.incident.affected_peak.max(self.incident.affected);
     }
 
+    /// Whether the failure is only what is left of the present cause while its alarms clear, in
+    /// whatever order they do: parts that the cause has cut off are causes themselves only when
+    /// they outlast it.
+    fn is_clearing(&mut self, summary: &Summary, at: Circumstances<'_>) -> bool {
+        let is_gone = |part: &Part| !summary.parts.contains(part);
+        let left = summary.parts.iter().filter(|p| !self.parts.contains(p));
+        let mut left = left.peekable();
+        let is_clearing = self.incident.state == IncidentState::Confirmed
+            && left.peek().is_some()
+            && self.parts.iter().any(is_gone)
+            && {
+                let cut_off = at.network.cut_off(&self.parts);
+                left.all(|&part| match part {
+                    Part::Element(element) => cut_off.is_cut_off(element),
+                    Part::Link(link) => {
+                        let (a, b) = at.network.link_ends(link);
+                        cut_off.is_cut_off(a) || cut_off.is_cut_off(b)
+                    }
+                    Part::Group(_) => false,
+                })
+            };
+        if !is_clearing {
+            self.clearing_since_ms = None;
+            return false;
+        }
+        let since = *self.clearing_since_ms.get_or_insert(at.now_ms);
+        at.now_ms < since + at.settings.restore_quiet_ms
+    }
+
     /// A step with active evidence.
     pub(super) fn continue_with(
         &mut self,
@@ -212,6 +245,10 @@ impl Tracked {
         impact: &Impact,
         at: Circumstances<'_>,
     ) {
+        if self.is_clearing(summary, at) {
+            self.set_stale(summary.is_stale, at.now_ms);
+            return;
+        }
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
         self.take(summary, impact, at);
         let now_affected = self.impact.lost.len();
@@ -253,6 +290,7 @@ impl Tracked {
     /// A step without active evidence.
     pub(super) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
         self.taken = None;
+        self.clearing_since_ms = None;
         self.is_touched = true;
         let incident = &mut self.incident;
         for evidence in &mut incident.evidence {
@@ -443,7 +481,11 @@ impl Tracked {
             .then_some(incident.detected_ms + settings.hold_down_ms);
         let split = (self.failures > 1)
             .then_some(incident.life.failures_changed_ms + settings.hold_down_ms);
-        confirm.into_iter().chain(split).chain(self.calm_ms).min()
+        let cleared = self
+            .clearing_since_ms
+            .map(|since| since + settings.restore_quiet_ms);
+        let deadlines = [confirm, split, cleared, self.calm_ms];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Carries out an operator's command.

@@ -127,9 +127,16 @@ fn faults(network: &Network) -> Vec<String> {
     let of_kind = |kind| elements().filter(move |e| network.kind(*e) == kind);
     let lost = |e| network.lost_alone(Part::Element(e)).len();
     let olts: Vec<_> = of_kind(ElementKind::Olt).filter(|e| lost(*e) > 0).take(2).collect();
-    let pons = of_kind(ElementKind::PonPort)
-        .filter(|pon| lost(*pon) > 0)
-        .filter(|pon| !olts.iter().any(|olt| network.dominates(*olt, *pon)))
+    // One PON of each of four other OLTs: several of one OLT would point at the OLT itself.
+    let others = of_kind(ElementKind::Olt).filter(|e| !olts.contains(e));
+    let pons = others
+        .filter_map(|olt| {
+            let mut ports: Vec<_> = network
+                .children(olt)
+                .filter(|port| lost(*port) > 0)
+                .collect();
+            ports.pop().filter(|_| ports.len() > 1)
+        })
         .take(4);
     let chosen: Vec<_> = olts.iter().copied().chain(pons).collect();
     chosen
