@@ -246,6 +246,10 @@ impl Tracked {
         at: Circumstances<'_>,
     ) {
         if self.is_clearing(summary, at) {
+            self.taken = None;
+            self.is_touched = true;
+            self.incident.evidence.clone_from(&summary.evidence);
+            self.incident.evidence_count = summary.evidence_count;
             self.set_stale(summary.is_stale, at.now_ms);
             return;
         }
