@@ -10,8 +10,8 @@ use crate::proto::v1::effect_service_client::EffectServiceClient;
 use crate::proto::v1::incident_service_client::IncidentServiceClient;
 use crate::proto::v1::notice_service_client::NoticeServiceClient;
 use crate::proto::v1::{
-    EffectReport, GetNoticeRequest, Incident, IncidentState, ListIncidentsRequest, ListNoticesRequest, Notice,
-    RejectIncidentRequest, ReportRequest, SetEstimateRequest,
+    EffectReport, GetNoticeRequest, Incident, IncidentState, ListIncidentsRequest,
+    ListNoticesRequest, Notice, RejectIncidentRequest, ReportRequest, SetEstimateRequest,
 };
 use anyhow::{Context as _, bail};
 use std::collections::{BTreeMap, BTreeSet};
