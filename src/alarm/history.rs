@@ -58,6 +58,10 @@ impl History {
             return;
         }
         if let Err(place) = self.marks.binary_search(&mark) {
+            if self.marks.is_empty() {
+                // Most alarms of a storm are reported once.
+                self.marks.reserve_exact(1);
+            }
             self.marks.insert(place, mark);
             self.fold();
         }
@@ -199,7 +203,9 @@ mod tests {
             }
             let fill = |marks: &[Mark]| {
                 let mut history = History::default();
-                marks.iter().for_each(|m| history.insert(*m));
+                for mark in marks {
+                    history.insert(*mark);
+                }
                 history
             };
             prop_assert_eq!(fill(&sorted), fill(&shuffled));

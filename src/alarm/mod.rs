@@ -123,6 +123,10 @@ pub struct LogEntry {
 
 /// What an entry of the log says.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all records are events; a box would cost each an allocation"
+)]
 pub enum LogRecord {
     Event(AlarmEvent),
     /// The source begins to list everything that is active.

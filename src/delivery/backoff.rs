@@ -29,12 +29,8 @@ impl Backoff {
     /// Wait after try number `attempt` (from 1): doubled each time, then moved by up to a fifth
     /// either way; never shorter than what the other side asked for.
     pub fn delay_ms(&self, id: Uuid, attempt: u32, asked_ms: Option<Millis>) -> Millis {
-        let doubled = self.first_ms.saturating_mul(
-            1_i64
-                .checked_shl(attempt.saturating_sub(1))
-                .unwrap_or(i64::MAX)
-                .max(1),
-        );
+        let doublings = attempt.saturating_sub(1).min(40);
+        let doubled = self.first_ms.saturating_mul(1_i64 << doublings);
         let wait_ms = doubled.clamp(0, self.longest_ms);
         let mut hash = Sha256::new();
         hash.update(id.as_bytes());

@@ -289,7 +289,7 @@ fn bare_id(id: &str) -> &str {
 }
 
 /// The header's value.
-pub(super) fn message_id(mail: &CapturedMail) -> Option<String> {
+fn message_id(mail: &CapturedMail) -> Option<String> {
     let text = String::from_utf8_lossy(&mail.data);
     let head = text.split("\r\n\r\n").next()?;
     let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ");
@@ -398,12 +398,21 @@ fn effect_figures(report: &EffectReport) -> EffectFigures {
 }
 
 /// Shows the outcome.
-pub(super) fn tell(stage: &Stage, faults: &Faults, ledger: &Ledger, findings: &Findings) {
+pub(super) fn tell(
+    stage: &Stage,
+    faults: &Faults,
+    ledger: &Ledger,
+    findings: &Findings,
+    example: Option<&Notice>,
+) {
     stage.say(&outcome_table(findings));
-    if let Some((notice, mail)) = one_message(ledger) {
+    if let Some(notice) = example {
         stage.say(&format!(
-            "One message in full ({}, {}):\n\n{mail}",
-            notice.incident_id, notice.account
+            "One message in full ({}, account {}):\n\n  Subject: {}\n\n{}\n",
+            notice.incident_id,
+            notice.account,
+            notice.subject,
+            indented(&notice.text)
         ));
     }
     if let Some(effect) = &findings.figures.effect {
@@ -426,17 +435,32 @@ pub(super) fn tell(stage: &Stage, faults: &Faults, ledger: &Ledger, findings: &F
         .get("olt")
         .map_or("INC-1", |i| i.id.as_str());
     stage.say(&format!(
-        "Look around in another terminal:\n\n  export FOREWARN_SERVER={} FOREWARN_TOKEN={}\n  \
+        "Look around in another terminal:\n\n  export PATH=\"{}:$PATH\"\n  \
+         export FOREWARN_SERVER={} FOREWARN_TOKEN={}\n  \
          forewarn incident list\n  forewarn incident show {olt}\n  forewarn notice list --incident {olt}\n  \
          forewarn care lookup {}\n  forewarn report effect\n",
+        program_directory(),
         stage.server,
         stage.token,
         account.map_or("A0000001", |a| a.as_str())
     ));
 }
 
+/// Where the running program lies.
+fn program_directory() -> String {
+    let program = std::env::current_exe().ok();
+    let directory = program.as_deref().and_then(std::path::Path::parent);
+    directory.map_or_else(|| ".".to_owned(), |d| d.display().to_string())
+}
+
+fn indented(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("  {line}")).collect();
+    lines.join("\n")
+}
+
 fn outcome_table(findings: &Findings) -> String {
     let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
         "incident",
         "fault",
@@ -465,15 +489,8 @@ fn outcome_table(findings: &Findings) -> String {
     table.to_string()
 }
 
-/// A first notice as its recipient reads it: the text part is in the history, word for word.
-fn one_message(ledger: &Ledger) -> Option<(&Notice, String)> {
+/// A first notice that somebody who reads Italian got.
+pub(super) fn example(ledger: &Ledger) -> Option<&Notice> {
     let notices = ledger.notices.get("ring")?;
-    let notice = of_stage(notices, "first").find(|n| n.state == "sent" && n.language == "it")?;
-    let mail = ledger
-        .mails
-        .iter()
-        .find(|m| message_id(m).is_some_and(|id| bare_id(&id) == bare_id(&notice.message_id)))?;
-    let text = String::from_utf8_lossy(&mail.data);
-    let until = text.find("<!DOCTYPE").or_else(|| text.find("<html"));
-    Some((notice, text[..until.unwrap_or(text.len())].to_owned()))
+    of_stage(notices, "first").find(|n| n.state == "sent" && n.language == "it")
 }

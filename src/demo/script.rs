@@ -10,8 +10,8 @@ use crate::proto::v1::effect_service_client::EffectServiceClient;
 use crate::proto::v1::incident_service_client::IncidentServiceClient;
 use crate::proto::v1::notice_service_client::NoticeServiceClient;
 use crate::proto::v1::{
-    EffectReport, Incident, IncidentState, ListIncidentsRequest, ListNoticesRequest, Notice,
-    RejectIncidentRequest, ReportRequest, SetEstimateRequest,
+    EffectReport, GetNoticeRequest, Incident, IncidentState, ListIncidentsRequest,
+    ListNoticesRequest, Notice, RejectIncidentRequest, ReportRequest, SetEstimateRequest,
 };
 use anyhow::{Context as _, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +41,11 @@ pub(super) async fn play(stage: &Stage, args: &DemoArgs) -> anyhow::Result<()> {
     if args.json {
         stage.print(&serde_json::to_string_pretty(&findings.figures)?);
     } else {
-        check::tell(stage, &faults, &ledger, &findings);
+        let example = match check::example(&ledger) {
+            Some(notice) => Some(notice_in_full(stage, &notice.id).await?),
+            None => None,
+        };
+        check::tell(stage, &faults, &ledger, &findings, example.as_ref());
     }
     if !findings.mismatches.is_empty() {
         bail!(
@@ -307,6 +311,15 @@ async fn collect(stage: &Stage, faults: &Faults, incidents: &Incidents) -> anyho
     ledger.mails = stage.mails.mails();
     ledger.effect = Some(effect(stage).await?);
     Ok(ledger)
+}
+
+/// A notice with its text, as the history keeps it.
+async fn notice_in_full(stage: &Stage, id: &str) -> anyhow::Result<Notice> {
+    let answer = NoticeServiceClient::new(stage.connection.clone())
+        .get_notice(GetNoticeRequest { id: id.to_owned() })
+        .await
+        .context("reading a notice")?;
+    Ok(answer.into_inner())
 }
 
 async fn effect(stage: &Stage) -> anyhow::Result<EffectReport> {

@@ -15,7 +15,8 @@ use crate::subscriber::QuietHours;
 use crate::supervisor::Stopped;
 use anyhow::Context as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -69,7 +70,8 @@ impl Stage {
         );
         let shutdown = CancellationToken::new();
         let smtp = TcpListener::bind("127.0.0.1:0").await?;
-        let config = config(&directory, smtp.local_addr()?)?;
+        let web = TcpListener::bind("127.0.0.1:0").await?;
+        let config = config(&directory, smtp.local_addr()?, web.local_addr()?)?;
         let (mails, mail_server) = Capture::new(smtp, CaptureOptions::default(), shutdown.clone());
         let mut mail_server_task = JoinSet::new();
         mail_server_task.spawn(mail_server);
@@ -89,7 +91,7 @@ impl Stage {
                 Ok(listener) => listener,
                 Err(_) => TcpListener::bind("127.0.0.1:0").await?,
             }),
-            web: Some(TcpListener::bind("127.0.0.1:0").await?),
+            web: Some(web),
         };
         let running = App::start(&config, listeners, clock.clone()).await?;
         let server = format!("http://{}", running.rpc_address);
@@ -199,15 +201,17 @@ fn people_and_network(args: &DemoArgs, now_ms: i64) -> anyhow::Result<(World, Ve
     Ok((World::new(definition, subscribers), rings))
 }
 
-fn config(directory: &std::path::Path, smtp: std::net::SocketAddr) -> anyhow::Result<Config> {
+fn config(directory: &Path, smtp: SocketAddr, web: SocketAddr) -> anyhow::Result<Config> {
     let database = format!("sqlite:{}", directory.join("forewarn.db").display());
     let url = format!("smtp://{smtp}");
+    let public_url = format!("http://{web}");
     let settings = [
         ("FOREWARN_DATABASE__URL", database.as_str()),
         ("FOREWARN_CORRELATION__HOLD_DOWN_S", HOLD_DOWN_S),
         ("FOREWARN_CORRELATION__RESTORE_QUIET_S", RESTORE_QUIET_S),
         ("FOREWARN_CORRELATION__UNSTABLE_QUIET_S", "600"),
         ("FOREWARN_NOTICE__HOLDOUT_PERCENT", HOLDOUT_PERCENT),
+        ("FOREWARN_WEB__PUBLIC_URL", public_url.as_str()),
         ("FOREWARN_EMAIL__TRANSPORT", "smtp"),
         ("FOREWARN_EMAIL__URL", url.as_str()),
         ("FOREWARN_EMAIL__TLS", "none"),

@@ -5,10 +5,11 @@
 //! - What alarms mean ([`super::localise`]) is decided apart from what becomes of incidents
 //!   ([`super::life`]); [`super::matching`] stands between.
 
+use super::candidates::Candidates;
 use super::evidence::{combine, summarise};
 use super::life::{Circumstances, Impact, Tracked};
-use super::localise::Localiser;
-use super::matching::{Found, Matching, can_reopen};
+use super::localise::{Failure, localise};
+use super::matching::{Found, Matching, can_reopen, recurring};
 use super::{
     CommandError, CorrelatorSettings, Incident, IncidentChange, IncidentNo, OperatorCommand,
 };
@@ -24,7 +25,7 @@ pub struct Correlator {
     settings: CorrelatorSettings,
     network: Arc<Network>,
     book: AlarmBook,
-    localiser: Localiser,
+    candidates: Candidates,
     /// Alarms that changed since the latest settle, each once.
     dirty: Vec<AlarmNo>,
     is_dirty: Vec<bool>,
@@ -33,7 +34,6 @@ pub struct Correlator {
     /// An operator acted, or time must be looked at anyhow.
     must_settle: bool,
     found: Vec<Found>,
-    impacts: HashMap<Vec<Part>, Impact>,
     tracked: BTreeMap<IncidentNo, Tracked>,
     /// When the first of the failures that belong to no incident will have gathered.
     gathered_ms: Option<Millis>,
@@ -69,7 +69,7 @@ impl Correlator {
             .map(|incident| (incident.no, Tracked::restore(incident, &network)))
             .collect();
         let mut correlator = Self {
-            localiser: Localiser::new(&network),
+            candidates: Candidates::new(&network),
             settings,
             network,
             dirty: Vec::new(),
@@ -77,7 +77,6 @@ impl Correlator {
             must_localise: true,
             must_settle: true,
             found: Vec::new(),
-            impacts: HashMap::new(),
             tracked,
             gathered_ms: None,
             last_incident_no,
@@ -94,7 +93,9 @@ impl Correlator {
             Applied::Alarm(no) => self.mark(no),
             Applied::Source(source) => {
                 let alarms: Vec<AlarmNo> = self.book.of_source(source).collect();
-                alarms.into_iter().for_each(|no| self.mark(no));
+                for no in alarms {
+                    self.mark(no);
+                }
                 self.must_localise = true;
             }
         }
@@ -112,7 +113,9 @@ impl Correlator {
 
     fn mark_all(&mut self) {
         let alarms: Vec<AlarmNo> = self.book.iter().map(|(no, _)| no).collect();
-        alarms.into_iter().for_each(|no| self.mark(no));
+        for no in alarms {
+            self.mark(no);
+        }
     }
 
     /// Carries out what an operator asks; the change comes out of the next [`Self::settle`].
@@ -136,9 +139,8 @@ impl Correlator {
         for tracked in self.tracked.values_mut() {
             tracked.move_to(&self.network, &network);
         }
-        self.localiser = Localiser::new(&network);
+        self.candidates = Candidates::new(&network);
         self.network = network;
-        self.impacts.clear();
         self.found.clear();
         self.must_localise = true;
         self.mark_all();
@@ -170,36 +172,38 @@ impl Correlator {
     fn take_over_alarms(&mut self) {
         for no in self.book.forget_expired() {
             self.must_localise |= self
-                .localiser
+                .candidates
                 .update(no, None, &self.network, &self.settings);
         }
         for no in std::mem::take(&mut self.dirty) {
             self.is_dirty[no.0 as usize] = false;
             let alarm = self.book.get(no);
             self.must_localise |= self
-                .localiser
+                .candidates
                 .update(no, alarm, &self.network, &self.settings);
         }
     }
 
     fn localise(&mut self) {
-        let failures = self
-            .localiser
-            .failures(&self.network, &self.book, &self.settings);
-        let mut impacts = std::mem::take(&mut self.impacts);
-        self.found = failures
-            .iter()
-            .filter_map(|failure| {
-                let summary = summarise(failure, &self.book, &self.network, &self.settings)?;
-                let impact = impacts.remove(&summary.parts);
-                let impact = impact.unwrap_or_else(|| Impact::of(&summary.parts, &self.network));
-                Some(Found { summary, impact })
-            })
+        let failures = localise(&self.candidates, &self.network, &self.book);
+        self.candidates.start_anew();
+        let known: HashMap<Vec<Part>, Found> = std::mem::take(&mut self.found)
+            .into_iter()
+            .map(|found| (found.summary.parts.clone(), found))
             .collect();
-        for found in &self.found {
-            self.impacts
-                .insert(found.summary.parts.clone(), found.impact.clone());
-        }
+        let find = |failure: &Failure| {
+            let known = known.get(&failure.parts);
+            if let Some(known) = known.filter(|k| !failure.is_fresh && k.covers(failure)) {
+                return Some(known.clone());
+            }
+            let summary = summarise(failure, &self.book, &self.network, &self.settings)?;
+            let impact = known.map_or_else(
+                || Impact::of(&summary.parts, &self.network),
+                |known| known.impact.clone(),
+            );
+            Some(Found::new(failure, summary, impact))
+        };
+        self.found = failures.iter().filter_map(find).collect();
     }
 
     /// Gives each failure to its incident, opens and ends incidents, and lets time work on them.
@@ -215,7 +219,7 @@ impl Correlator {
         for tracked in self.tracked.values_mut() {
             let no = Some(tracked.incident.no);
             if !held.contains(&no) && tracked.incident.life.held_back.is_some() {
-                tracked.incident.life.held_back = None;
+                tracked.let_go();
             }
         }
         self.merge(&assigned, now_ms);
@@ -309,8 +313,7 @@ impl Correlator {
             if assigned[at].is_some() || held[at].is_some() || now_ms < gathered_ms {
                 continue;
             }
-            let matching = Matching::new(&self.tracked, &self.found);
-            let no = matching.recurring(&self.found[at], &restored);
+            let no = recurring(&self.tracked, &self.found[at], &restored);
             assigned[at] = match no.and_then(|no| self.tracked.get_mut(&no)) {
                 Some(tracked) => {
                     if !tracked.incident.state.is_open() {
@@ -326,7 +329,9 @@ impl Correlator {
     fn open_one(&mut self, at: usize, parent: Option<&Incident>, now_ms: Millis) -> IncidentNo {
         self.last_incident_no += 1;
         let no = IncidentNo(self.last_incident_no);
-        let Found { summary, impact } = &self.found[at];
+        let Found {
+            summary, impact, ..
+        } = &self.found[at];
         let tracked = Tracked::open(no, summary, impact, parent, self.at(now_ms));
         self.tracked.insert(no, tracked);
         no
@@ -365,7 +370,7 @@ impl Correlator {
                 [] => tracked.wait_in_quiet(at),
                 [one] => tracked.continue_with(&one.summary, &one.impact, at),
                 several => {
-                    let summaries = several.iter().map(|found| &found.summary).collect();
+                    let summaries = several.iter().map(|found| &*found.summary).collect();
                     let Some(summary) = combine(summaries, &self.network) else {
                         continue;
                     };
@@ -374,7 +379,7 @@ impl Correlator {
                     } else {
                         Impact::of(&summary.parts, &self.network)
                     };
-                    tracked.continue_with(&summary, &impact, at);
+                    tracked.continue_with(&Arc::new(summary), &impact, at);
                 }
             }
         }
@@ -427,12 +432,12 @@ impl Correlator {
 
     /// Active alarms whose resource the network does not know, as of the latest settle.
     pub fn unmapped(&self) -> impl Iterator<Item = &AlarmState> {
-        let places = self.localiser.unmapped().iter();
+        let places = self.candidates.unmapped().iter();
         places.filter_map(|no| self.book.get(*no))
     }
 
     /// How many [`Self::unmapped`] yields.
     pub fn unmapped_count(&self) -> usize {
-        self.localiser.unmapped().len()
+        self.candidates.unmapped().len()
     }
 }

@@ -227,11 +227,11 @@ pub(super) fn describe(parts: &[Part], kind: CauseKind, lost: usize, network: &N
     if parts.len() > NAMED {
         names.push(format!("{} more", parts.len() - NAMED));
     }
-    let last = names.pop().unwrap_or_default();
+    let final_name = names.pop().unwrap_or_default();
     let (subject, several) = if names.is_empty() {
-        (last, false)
+        (final_name, false)
     } else {
-        (format!("{} and {last}", names.join(", ")), true)
+        (format!("{} and {final_name}", names.join(", ")), true)
     };
     let active = matches!(
         parts.first(),

@@ -65,6 +65,10 @@ pub(super) struct Tracked {
     network_changed: bool,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
+    /// What was taken over last; taking over the same again changes nothing.
+    taken: Option<Arc<Summary>>,
+    /// It may differ from what was shown.
+    is_touched: bool,
     timeline: Vec<TimelineEntry>,
 }
 
@@ -87,6 +91,8 @@ impl Tracked {
             shown_impact,
             network_changed: false,
             calm_ms: None,
+            taken: None,
+            is_touched: true,
             timeline: Vec::new(),
             incident,
         }
@@ -95,7 +101,7 @@ impl Tracked {
     /// A new incident for a failure; `parent` when it is split from another.
     pub(super) fn open(
         no: IncidentNo,
-        summary: &Summary,
+        summary: &Arc<Summary>,
         impact: &Impact,
         parent: Option<&Incident>,
         at: Circumstances<'_>,
@@ -136,6 +142,8 @@ impl Tracked {
             shown_impact: Impact::default(),
             network_changed: false,
             calm_ms: None,
+            taken: None,
+            is_touched: true,
             timeline: Vec::new(),
         };
         tracked.take(summary, impact, at);
@@ -157,7 +165,14 @@ impl Tracked {
     }
 
     /// Takes over what was found, and its impact.
-    fn take(&mut self, summary: &Summary, impact: &Impact, at: Circumstances<'_>) {
+    fn take(&mut self, summary: &Arc<Summary>, impact: &Impact, at: Circumstances<'_>) {
+        let is_known = self.taken.as_ref().is_some_and(|t| Arc::ptr_eq(t, summary));
+        let same_onset = self.incident.onset_ms == summary.onset_ms;
+        if is_known && same_onset && Arc::ptr_eq(&self.impact.lost, &impact.lost) {
+            return;
+        }
+        self.taken = Some(Arc::clone(summary));
+        self.is_touched = true;
         if self.parts != summary.parts {
             self.incident.life.failures_changed_ms = at.now_ms;
             self.parts.clone_from(&summary.parts);
@@ -190,13 +205,60 @@ impl Tracked {
         self.incident.affected_peak = self.incident.affected_peak.max(self.incident.affected);
     }
 
+    /// Whether the failure is only what is left of the present cause while its alarms clear, in
+    /// whatever order they do: parts that the cause has cut off are causes themselves only when
+    /// they outlast it.
+    fn is_clearing(&mut self, summary: &Summary, at: Circumstances<'_>) -> bool {
+        let is_gone = |part: &Part| !summary.parts.contains(part);
+        let left = summary.parts.iter().filter(|p| !self.parts.contains(p));
+        let mut left = left.peekable();
+        let is_clearing = self.incident.state == IncidentState::Confirmed
+            && left.peek().is_some()
+            && self.parts.iter().any(is_gone)
+            && {
+                let cut_off = at.network.cut_off(&self.parts);
+                left.all(|&part| match part {
+                    Part::Element(element) => cut_off.is_cut_off(element),
+                    Part::Link(link) => {
+                        let (a, b) = at.network.link_ends(link);
+                        cut_off.is_cut_off(a) || cut_off.is_cut_off(b)
+                    }
+                    Part::Group(_) => false,
+                })
+            };
+        if !is_clearing {
+            self.incident.life.clearing_since_ms = None;
+            return false;
+        }
+        let since = *self
+            .incident
+            .life
+            .clearing_since_ms
+            .get_or_insert(at.now_ms);
+        let is_waiting = at.now_ms < since + at.settings.restore_quiet_ms;
+        if !is_waiting {
+            self.incident.life.clearing_since_ms = None;
+        }
+        is_waiting
+    }
+
     /// A step with active evidence.
     pub(super) fn continue_with(
         &mut self,
-        summary: &Summary,
+        summary: &Arc<Summary>,
         impact: &Impact,
         at: Circumstances<'_>,
     ) {
+        if self.is_clearing(summary, at) {
+            self.taken = None;
+            self.is_touched = true;
+            self.incident.evidence.clone_from(&summary.evidence);
+            self.incident.evidence_count = summary.evidence_count;
+            self.incident.life.quiet_since_ms = None;
+            self.incident.life.last_clear_ms = None;
+            self.judge_trust(summary, at);
+            return;
+        }
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
         self.take(summary, impact, at);
         let now_affected = self.impact.lost.len();
@@ -219,12 +281,7 @@ impl Tracked {
             );
             self.note(what, reason, at.now_ms);
         }
-        self.set_stale(summary.is_stale, at.now_ms);
-        self.calm_ms = summary
-            .flapped_ms
-            .map(|since| since + at.settings.unstable_quiet_ms)
-            .filter(|calm_ms| at.now_ms < *calm_ms);
-        self.set_unstable(self.calm_ms.is_some(), at.now_ms);
+        self.judge_trust(summary, at);
         let due = self.incident.detected_ms + at.settings.hold_down_ms;
         if self.incident.state == IncidentState::Suspected && at.now_ms >= due {
             self.incident.state = IncidentState::Confirmed;
@@ -235,8 +292,21 @@ impl Tracked {
         }
     }
 
+    /// Whether its evidence is heard of, and whether it comes and goes.
+    fn judge_trust(&mut self, summary: &Summary, at: Circumstances<'_>) {
+        self.set_stale(summary.is_stale, at.now_ms);
+        self.calm_ms = summary
+            .flapped_ms
+            .map(|since| since + at.settings.unstable_quiet_ms)
+            .filter(|calm_ms| at.now_ms < *calm_ms);
+        self.set_unstable(self.calm_ms.is_some(), at.now_ms);
+    }
+
     /// A step without active evidence.
     pub(super) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
+        self.taken = None;
+        self.incident.life.clearing_since_ms = None;
+        self.is_touched = true;
         let incident = &mut self.incident;
         for evidence in &mut incident.evidence {
             let alarm = at
@@ -280,6 +350,7 @@ impl Tracked {
     }
 
     fn end(&mut self, state: IncidentState, at_ms: Millis) {
+        self.taken = None;
         let incident = &mut self.incident;
         incident.state = state;
         incident.restored_ms = (state == IncidentState::Restored).then_some(at_ms);
@@ -365,6 +436,8 @@ impl Tracked {
             at_risk: Arc::new(translate(&self.shown_impact.at_risk, old, new)),
         };
         self.network_changed = true;
+        self.taken = None;
+        self.is_touched = true;
         if is_open {
             self.count_impact();
         }
@@ -372,6 +445,9 @@ impl Tracked {
 
     /// The change since the one before, if there is any.
     pub(super) fn publish(&mut self, now_ms: Millis) -> Option<IncidentChange> {
+        if !std::mem::take(&mut self.is_touched) && self.timeline.is_empty() {
+            return None;
+        }
         let impact = if self.incident.state.is_open() {
             self.impact.clone()
         } else {
@@ -418,9 +494,14 @@ impl Tracked {
         }
         let confirm = (incident.state == IncidentState::Suspected)
             .then_some(incident.detected_ms + settings.hold_down_ms);
-        let split = (self.failures > 1)
+        let split = (self.failures > 1 && self.incident.life.clearing_since_ms.is_none())
             .then_some(incident.life.failures_changed_ms + settings.hold_down_ms);
-        confirm.into_iter().chain(split).chain(self.calm_ms).min()
+        let cleared = incident
+            .life
+            .clearing_since_ms
+            .map(|since| since + settings.restore_quiet_ms);
+        let deadlines = [confirm, split, cleared, self.calm_ms];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Carries out an operator's command.
@@ -442,6 +523,7 @@ impl Tracked {
                 state,
             });
         }
+        self.is_touched = true;
         let (what, reason) = self.carry_out(&command.action, network, now_ms);
         self.timeline.push(TimelineEntry {
             at_ms: now_ms,
@@ -495,6 +577,12 @@ impl Tracked {
             }
             OperatorAction::AddNote { text } => (TimelineKind::Note, text.clone()),
         }
+    }
+
+    /// The alarms for which it held its cause back are gone.
+    pub(super) fn let_go(&mut self) {
+        self.incident.life.held_back = None;
+        self.is_touched = true;
     }
 
     /// The alarms that are active now must not open an incident of this cause again.

@@ -5,12 +5,11 @@
 //!   everything is dark, and the shared-risk groups all of whose members are candidates. Failures
 //!   are the candidates that the others do not cut off.
 //! - A single premise is no candidate by itself, but counts for the element above it.
-//! - An alarm costs work along its way up the tree; the rest of the work depends on the number of
-//!   candidates.
+//! - Each alarm at a part that is cut off belongs to exactly one failure.
 
-use super::CorrelatorSettings;
-use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
-use crate::topology::{CutOff, ElementKind, ElementNo, GroupNo, Network, Part, SubscriberSet};
+use super::candidates::{Candidates, NumberMap, sole_parent};
+use crate::alarm::{AlarmBook, AlarmNo};
+use crate::topology::{CutOff, ElementNo, GroupNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Parts that failed, and the loss alarms that they explain.
@@ -22,221 +21,32 @@ pub(super) struct Failure {
     pub(super) alarms: Vec<AlarmNo>,
     /// Alarms of the failed parts themselves, also those that ended lately.
     pub(super) own: Vec<AlarmNo>,
+    /// Some of these alarms changed since the localisation before.
+    pub(super) is_fresh: bool,
 }
 
-/// Loss alarms by place, and what they imply further up.
-#[derive(Debug, Default)]
-pub(super) struct Localiser {
-    /// By place in the book.
-    seen: Vec<Seen>,
-    /// Mapped loss alarms, also those that ended lately.
-    by_part: HashMap<Part, Vec<AlarmNo>>,
-    /// Number of alarms that count as evidence, where there is any.
-    evidence: BTreeMap<Part, u32>,
-    /// Number of such alarms on the links into an element.
-    evidence_on_way_in: HashMap<ElementNo, u32>,
-    dark: HashSet<ElementNo>,
-    dark_children: HashMap<ElementNo, u32>,
-    inferred: BTreeSet<ElementNo>,
-    observable: HashMap<ElementNo, u32>,
-    groups_of: HashMap<Part, Vec<GroupNo>>,
-    unmapped: BTreeSet<AlarmNo>,
-}
-
-/// What the localiser has taken over of an alarm.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    part: Option<Part>,
-    is_evidence: bool,
-}
-
-impl Localiser {
-    /// A localiser for a network, without alarms.
-    pub(super) fn new(network: &Network) -> Self {
-        let mut groups_of: HashMap<Part, Vec<GroupNo>> = HashMap::new();
-        for group in (0..).map(GroupNo).take(network.group_count()) {
-            for &member in network.group_members(group) {
-                groups_of.entry(member).or_default().push(group);
-                if let Part::Link(link) = member {
-                    let below = Part::Element(network.link_ends(link).1);
-                    groups_of.entry(below).or_default().push(group);
-                }
-            }
-        }
-        Self {
-            groups_of,
-            ..Self::default()
-        }
-    }
-
-    /// Active alarms whose resource the network does not know.
-    pub(super) fn unmapped(&self) -> &BTreeSet<AlarmNo> {
-        &self.unmapped
-    }
-
-    /// Takes over the present state of an alarm, `None` when it is forgotten. Tells whether the
-    /// failures may be others now.
-    pub(super) fn update(
-        &mut self,
-        no: AlarmNo,
-        alarm: Option<&AlarmState>,
-        network: &Network,
-        settings: &CorrelatorSettings,
-    ) -> bool {
-        let part = alarm.and_then(|a| network.part(&a.key().resource));
-        if part.is_none() && alarm.is_some_and(AlarmState::is_active) {
-            self.unmapped.insert(no);
-        } else {
-            self.unmapped.remove(&no);
-        }
-        let is_loss = alarm.is_some_and(|a| a.effect() == ServiceEffect::Loss);
-        let new = Seen {
-            part: part.filter(|_| is_loss),
-            is_evidence: part.is_some() && is_loss && alarm.is_some_and(AlarmState::is_evidence),
-        };
-        let at = no.0 as usize;
-        if self.seen.len() <= at {
-            self.seen.resize(at + 1, Seen::default());
-        }
-        let old = std::mem::replace(&mut self.seen[at], new);
-        if old.part != new.part {
-            if let Some(part) = old.part {
-                self.remove_alarm(part, no);
-            }
-            if let Some(part) = new.part {
-                self.by_part.entry(part).or_default().push(no);
-            }
-        }
-        let change = |seen: Seen| seen.part.filter(|_| seen.is_evidence);
-        let matters = old.part.is_some() || new.part.is_some();
-        if change(old) == change(new) {
-            return matters;
-        }
-        if let Some(part) = change(old) {
-            self.count(part, false, network);
-            self.propagate(part, network, settings);
-        }
-        if let Some(part) = change(new) {
-            self.count(part, true, network);
-            self.propagate(part, network, settings);
-        }
-        matters
-    }
-
-    fn remove_alarm(&mut self, part: Part, no: AlarmNo) {
-        if let Some(alarms) = self.by_part.get_mut(&part) {
-            alarms.retain(|a| *a != no);
-            if alarms.is_empty() {
-                self.by_part.remove(&part);
-            }
-        }
-    }
-
-    fn count(&mut self, part: Part, up: bool, network: &Network) {
-        step(&mut self.evidence, part, up);
-        if let Part::Link(link) = part {
-            step_hashed(&mut self.evidence_on_way_in, network.link_ends(link).1, up);
-        }
-    }
-
-    /// Carries a change at a part up the tree, as far as it matters.
-    fn propagate(&mut self, part: Part, network: &Network, settings: &CorrelatorSettings) {
-        let mut next = match part {
-            Part::Element(element) => Some(element),
-            Part::Link(link) => Some(network.link_ends(link).1),
-            Part::Group(_) => None,
-        };
-        while let Some(element) = next.take() {
-            let Some(parent) = sole_parent(network, element) else {
-                return;
-            };
-            if !has_subscribers(network, element) {
-                return;
-            }
-            let is_dark = self.is_dark(network, element);
-            let flipped = if is_dark {
-                self.dark.insert(element)
-            } else {
-                self.dark.remove(&element)
-            };
-            if flipped {
-                step_hashed(&mut self.dark_children, parent, is_dark);
-            }
-            let changed = if self.infer(network, parent, element, settings) {
-                self.inferred.insert(parent)
-            } else {
-                self.inferred.remove(&parent)
-            };
-            next = changed.then_some(parent);
-        }
-    }
-
-    fn is_dark(&self, network: &Network, element: ElementNo) -> bool {
-        self.evidence.contains_key(&Part::Element(element))
-            || self.inferred.contains(&element)
-            || self.way_in_is_alarmed(network, element)
-    }
-
-    /// Whether the only link into an element has a loss alarm.
-    fn way_in_is_alarmed(&self, network: &Network, element: ElementNo) -> bool {
-        self.evidence_on_way_in.contains_key(&element) && network.parents(element).count() == 1
-    }
-
-    /// Whether an element must have failed, because nearly all that hangs on it alone is dark.
-    /// Over a single dark child only passive plant is inferred: the two cannot be told apart, and
-    /// the alarms do not speak against the higher one.
-    fn infer(
-        &mut self,
-        network: &Network,
-        element: ElementNo,
-        child: ElementNo,
-        settings: &CorrelatorSettings,
-    ) -> bool {
-        let dark = self.dark_children.get(&element).copied().unwrap_or(0);
-        if dark == 0 {
-            return false;
-        }
-        let observable = *self
-            .observable
-            .entry(element)
-            .or_insert_with(|| observable_children(network, element));
-        if observable == 1 {
-            return is_passive(network.kind(element))
-                && self.inferred.contains(&child)
-                && !self.evidence.contains_key(&Part::Element(child));
-        }
-        dark >= settings.min_children.max(1)
-            && f64::from(dark) >= settings.child_share * f64::from(observable)
-    }
-
-    /// The failures behind the present alarms, in the order of their parts' ids.
-    pub(super) fn failures(
-        &self,
-        network: &Network,
-        book: &AlarmBook,
-        settings: &CorrelatorSettings,
-    ) -> Vec<Failure> {
-        let mut search = Search::new(self, network, book, settings);
-        search.take_groups();
-        search.drop_symptoms();
-        let sets = search.independent_sets();
-        search.assign(&sets)
-    }
-
-    /// The failure-like evidence at a part: whether an alarm there tells of its own hardware.
-    fn has_own_fault(&self, book: &AlarmBook, part: Part) -> bool {
-        self.by_part.get(&part).is_some_and(|alarms| {
-            alarms
-                .iter()
-                .filter_map(|no| book.get(*no))
-                .any(|alarm| alarm.is_evidence() && is_own_fault(&alarm.key().alarm_type))
-        })
-    }
+/// The failures behind the present alarms, in the order of their parts' ids.
+pub(super) fn localise(
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> Vec<Failure> {
+    let mut search = Search {
+        all: candidates,
+        network,
+        book,
+        candidates: candidates.upper(network),
+        symptoms: BTreeMap::new(),
+    };
+    search.take_groups();
+    search.drop_symptoms();
+    let sets = search.independent_sets();
+    search.assign(&sets)
 }
 
 /// One run of the localisation.
 struct Search<'a> {
-    localiser: &'a Localiser,
+    all: &'a Candidates,
     network: &'a Network,
     book: &'a AlarmBook,
     candidates: BTreeSet<Part>,
@@ -244,42 +54,16 @@ struct Search<'a> {
     symptoms: BTreeMap<Part, Part>,
 }
 
-impl<'a> Search<'a> {
-    fn new(
-        localiser: &'a Localiser,
-        network: &'a Network,
-        book: &'a AlarmBook,
-        settings: &CorrelatorSettings,
-    ) -> Self {
-        let alarmed = localiser
-            .evidence
-            .keys()
-            .copied()
-            .filter(|&part| settings.single_premise_incidents || !is_premise(network, part));
-        let inferred = localiser.inferred.iter().map(|&e| Part::Element(e));
-        Self {
-            localiser,
-            network,
-            book,
-            candidates: alarmed.chain(inferred).collect(),
-            symptoms: BTreeMap::new(),
-        }
-    }
-
+impl Search<'_> {
     /// Puts a group in the place of its members, larger groups first.
     fn take_groups(&mut self) {
-        let mut groups: BTreeSet<GroupNo> = BTreeSet::new();
-        for &part in &self.candidates {
-            groups.extend(self.localiser.groups_of.get(&part).into_iter().flatten());
-            if let Part::Group(group) = part {
-                groups.insert(group);
-            }
-        }
-        let mut groups: Vec<GroupNo> = groups
+        let mut groups: Vec<GroupNo> = self
+            .all
+            .groups()
             .into_iter()
             .filter(|&group| {
                 let members = self.network.group_members(group);
-                self.candidates.contains(&Part::Group(group))
+                self.all.contains(Part::Group(group))
                     || (members.len() >= 2 && members.iter().all(|&member| self.is_down(member)))
             })
             .collect();
@@ -318,14 +102,14 @@ impl<'a> Search<'a> {
 
     /// A link without an alarm is down as well when all that it alone leads to is.
     fn is_down(&self, member: Part) -> bool {
-        if self.candidates.contains(&member) {
+        if self.all.contains(member) {
             return true;
         }
         let Part::Link(link) = member else {
             return false;
         };
         let below = self.network.link_ends(link).1;
-        self.candidates.contains(&Part::Element(below)) && self.network.parents(below).count() == 1
+        self.all.contains(Part::Element(below)) && self.network.parents(below).count() == 1
     }
 
     /// Elements above that were only inferred, or that only miss the signal, are explained by the
@@ -341,7 +125,7 @@ impl<'a> Search<'a> {
                 let own = self.network.lost_alone(part);
                 !own.is_empty()
                     && is_within(&own, &lost)
-                    && !self.localiser.has_own_fault(self.book, part)
+                    && !self.all.has_own_fault(self.book, part)
             })
             .collect();
         for part in explained {
@@ -372,7 +156,7 @@ impl<'a> Search<'a> {
                 && ways_in >= 2
                 && links.iter().filter(|&&l| self.leads_to(l, element)).count() == ways_in;
             let says_so =
-                self.candidates.contains(&part) && self.localiser.has_own_fault(self.book, part);
+                self.candidates.contains(&part) && self.all.has_own_fault(self.book, part);
             if all_down || says_so {
                 self.candidates.insert(part);
                 for link in links {
@@ -398,8 +182,9 @@ impl<'a> Search<'a> {
         let (mut outermost, cut) = self.touching();
         // Groups that overlap can hide each other: whatever is left unexplained stands.
         let mut explained = self.network.cut_off(&outermost);
+        let known: HashSet<Part> = outermost.iter().copied().collect();
         let mut rest: Vec<Part> = self.candidates.iter().copied().collect();
-        rest.retain(|part| !outermost.contains(part) && self.has_service(*part, &explained));
+        rest.retain(|part| !known.contains(part) && self.has_service(*part, &explained));
         rest.sort_unstable_by_key(|&part| self.network.part_id(part));
         for part in rest {
             if self.has_service(part, &explained) {
@@ -536,17 +321,18 @@ impl<'a> Search<'a> {
                 ..Failure::default()
             })
             .collect();
-        for (&part, alarms) in &self.localiser.by_part {
+        for (no, seen) in self.all.seen() {
+            let Some(part) = seen.part else { continue };
             let Some(failure) = owners.of(part).and_then(|owner| failures.get_mut(owner)) else {
                 continue;
             };
-            if owners.failed.contains_key(&part) {
-                failure.own.extend(alarms);
+            failure.is_fresh |= seen.is_fresh;
+            if seen.is_evidence {
+                failure.alarms.push(no);
             }
-            let is_evidence = |no: &AlarmNo| self.localiser.seen[no.0 as usize].is_evidence;
-            failure
-                .alarms
-                .extend(alarms.iter().copied().filter(is_evidence));
+            if owners.failed.contains_key(&part) {
+                failure.own.push(no);
+            }
         }
         failures
     }
@@ -556,10 +342,11 @@ impl<'a> Search<'a> {
 struct Owners<'a> {
     search: &'a Search<'a>,
     cut: &'a CutOff,
-    failed: HashMap<Part, usize>,
+    failed: NumberMap<Part, usize>,
     /// Elements right behind a failed link.
-    behind: HashMap<ElementNo, usize>,
-    known: HashMap<ElementNo, Option<usize>>,
+    behind: NumberMap<ElementNo, usize>,
+    /// Of elements that others hang on.
+    known: NumberMap<ElementNo, Option<usize>>,
 }
 
 impl<'a> Owners<'a> {
@@ -567,9 +354,9 @@ impl<'a> Owners<'a> {
         let mut owners = Self {
             search,
             cut,
-            failed: HashMap::new(),
-            behind: HashMap::new(),
-            known: HashMap::new(),
+            failed: NumberMap::default(),
+            behind: NumberMap::default(),
+            known: NumberMap::default(),
         };
         for (no, set) in sets.iter().enumerate() {
             for &part in set {
@@ -612,17 +399,24 @@ impl<'a> Owners<'a> {
     }
 
     fn of_element(&mut self, element: ElementNo) -> Option<usize> {
+        if !self.cut.is_cut_off(element) {
+            return self.ends_at(element);
+        }
         if let Some(owner) = self.known.get(&element) {
             return *owner;
         }
-        self.known.insert(element, None);
+        let is_leaf = self.search.network.children(element).next().is_none();
+        if !is_leaf {
+            self.known.insert(element, None);
+        }
         let owner = match sole_parent(self.search.network, element) {
             _ if self.ends_at(element).is_some() => self.ends_at(element),
-            _ if !self.cut.is_cut_off(element) => None,
             Some(parent) => self.of_element(parent),
             None => self.nearest_above(element),
         };
-        self.known.insert(element, owner);
+        if !is_leaf {
+            self.known.insert(element, owner);
+        }
         owner
     }
 
@@ -653,77 +447,6 @@ impl<'a> Owners<'a> {
         }
         found
     }
-}
-
-fn step(counts: &mut BTreeMap<Part, u32>, key: Part, up: bool) {
-    let count = counts.entry(key).or_default();
-    *count = if up {
-        *count + 1
-    } else {
-        count.saturating_sub(1)
-    };
-    if *count == 0 {
-        counts.remove(&key);
-    }
-}
-
-fn step_hashed(counts: &mut HashMap<ElementNo, u32>, key: ElementNo, up: bool) {
-    let count = counts.entry(key).or_default();
-    *count = if up {
-        *count + 1
-    } else {
-        count.saturating_sub(1)
-    };
-    if *count == 0 {
-        counts.remove(&key);
-    }
-}
-
-/// The element on which another hangs alone, if there is one.
-fn sole_parent(network: &Network, element: ElementNo) -> Option<ElementNo> {
-    let mut parents = network.parents(element);
-    let first = parents.next()?;
-    parents.all(|other| other == first).then_some(first)
-}
-
-fn has_subscribers(network: &Network, element: ElementNo) -> bool {
-    !network
-        .lost_alone_runs(Part::Element(element))
-        .as_slice()
-        .is_empty()
-}
-
-/// How many elements with subscribers hang on an element alone.
-fn observable_children(network: &Network, element: ElementNo) -> u32 {
-    let children: BTreeSet<ElementNo> = network
-        .children(element)
-        .filter(|&child| sole_parent(network, child) == Some(element))
-        .filter(|&child| has_subscribers(network, child))
-        .collect();
-    u32::try_from(children.len()).unwrap_or(u32::MAX)
-}
-
-fn is_passive(kind: ElementKind) -> bool {
-    matches!(
-        kind,
-        ElementKind::Splitter
-            | ElementKind::PonPort
-            | ElementKind::FibreNode
-            | ElementKind::Duct
-            | ElementKind::Cabinet
-    )
-}
-
-/// Whether a part serves one premise only: an ONT, or the drop to it, with at most one subscriber.
-fn is_premise(network: &Network, part: Part) -> bool {
-    let element = match part {
-        Part::Element(element) => element,
-        Part::Link(link) => network.link_ends(link).1,
-        Part::Group(_) => return false,
-    };
-    let runs = network.lost_alone_runs(part);
-    let subscribers: u32 = runs.as_slice().iter().map(|(from, to)| to - from).sum();
-    network.kind(element) == ElementKind::Ont && subscribers <= 1
 }
 
 /// Whether each of the one is in the other.

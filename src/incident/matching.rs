@@ -8,16 +8,36 @@
 
 use super::evidence::Summary;
 use super::life::{Impact, Tracked};
-use super::localise::is_within;
+use super::localise::{Failure, is_within};
 use super::{Incident, IncidentNo, IncidentState};
+use crate::alarm::AlarmNo;
 use crate::topology::Part;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A failure that was found, with its impact.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) summary: Summary,
+    pub(super) summary: Arc<Summary>,
     pub(super) impact: Impact,
+    alarms: Arc<[AlarmNo]>,
+    own: Arc<[AlarmNo]>,
+}
+
+impl Found {
+    pub(super) fn new(failure: &Failure, summary: Summary, impact: Impact) -> Self {
+        Self {
+            summary: Arc::new(summary),
+            impact,
+            alarms: failure.alarms.as_slice().into(),
+            own: failure.own.as_slice().into(),
+        }
+    }
+
+    /// Whether it was found from the same alarms.
+    pub(super) fn covers(&self, failure: &Failure) -> bool {
+        *self.alarms == *failure.alarms && *self.own == *failure.own
+    }
 }
 
 /// The incidents and the failures of one instant.
@@ -70,20 +90,6 @@ impl<'a> Matching<'a> {
         shares_part(tracked, found) || self.took_over(tracked, found)
     }
 
-    /// The restored incident that recurs with a failure: the latest with a part in common, or with
-    /// exactly the same people behind it.
-    pub(super) fn recurring(&self, found: &Found, can_reopen: &[IncidentNo]) -> Option<IncidentNo> {
-        can_reopen
-            .iter()
-            .filter_map(|no| self.tracked.get(no))
-            .filter(|t| {
-                let same_people = t.impact.lost == found.impact.lost;
-                shares_part(t, found) || (same_people && !found.impact.lost.is_empty())
-            })
-            .max_by_key(|t| (t.incident.restored_ms, t.incident.no))
-            .map(|t| t.incident.no)
-    }
-
     /// Whether the cause of the incident is gone, at least in part, and the failure has people or
     /// alarms of it.
     fn took_over(&self, tracked: &Tracked, found: &Found) -> bool {
@@ -95,6 +101,24 @@ impl<'a> Matching<'a> {
                 .is_empty()
                 || shares_evidence(&tracked.incident, &found.summary))
     }
+}
+
+/// The restored incident that recurs with a failure: the latest with a part in common, or with
+/// exactly the same people behind it.
+pub(super) fn recurring(
+    tracked: &BTreeMap<IncidentNo, Tracked>,
+    found: &Found,
+    can_reopen: &[IncidentNo],
+) -> Option<IncidentNo> {
+    can_reopen
+        .iter()
+        .filter_map(|no| tracked.get(no))
+        .filter(|t| {
+            let same_people = t.impact.lost == found.impact.lost;
+            shares_part(t, found) || (same_people && !found.impact.lost.is_empty())
+        })
+        .max_by_key(|t| (t.incident.restored_ms, t.incident.no))
+        .map(|t| t.incident.no)
 }
 
 fn shares_part(tracked: &Tracked, found: &Found) -> bool {

@@ -51,6 +51,9 @@ pub enum Elsewhere {
     TakesOver,
 }
 
+/// Why a restored is cancelled when another incident will say when service is back.
+pub const HANDED_OVER: &str = "still_affected";
+
 /// How long a notice waits before it looks again whether another incident is over.
 pub const ELSEWHERE_WAIT_MS: Millis = 60_000;
 
@@ -197,7 +200,7 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
         Standing::Told => match input.elsewhere {
             Elsewhere::No => Verdict::Send,
             _ if retraction => Verdict::Send,
-            Elsewhere::TakesOver => Verdict::Cancel("still_affected"),
+            Elsewhere::TakesOver => Verdict::Cancel(HANDED_OVER),
             Elsewhere::Silent => Verdict::Wait {
                 until_ms: input.now_ms + ELSEWHERE_WAIT_MS,
                 reason: "still_affected",

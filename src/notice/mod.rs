@@ -293,6 +293,8 @@ pub struct PriorNotice {
     pub decision: Decision,
     /// Of a row that was not sent: the person has service again.
     pub over: bool,
+    /// Of a restored that was cancelled: another incident has the say now.
+    pub handed_over: bool,
     /// Claims of the outbox so far: a pending notice with one may be on its way right now.
     pub attempt: u32,
     pub planned_at_ms: Millis,

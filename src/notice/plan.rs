@@ -107,6 +107,8 @@ pub struct Plan {
     /// Pending notices that have lost their point, with the reason; and rows of people who were
     /// not told and have service again, which keep their state.
     pub cancel: Vec<(NoticeId, &'static str)>,
+    /// First notices of which it turned out that another incident told the person too.
+    pub link: Vec<(NoticeId, IncidentNo)>,
 }
 
 /// A decision about one person and one stage.
@@ -280,13 +282,21 @@ impl<'a> Planner<'a> {
     fn affected(&mut self, recipient: &'a Recipient, history: &History<'_>) {
         let episode = self.input.incident.reopened;
         self.take_back(history, |n| n.stage.closes(), "lost_again");
-        let kept = History::new(
-            history
-                .iter()
-                .filter(|n| !(is_unsent(n) && n.stage.closes())),
-        );
+        // This incident has the say again.
+        let handed_over = history.iter().filter(|n| n.handed_over);
+        let taken_back = handed_over.map(|n| (n.id, "lost_again"));
+        self.plan.cancel.extend(taken_back);
+        let open = |n: &&PriorNotice| !(is_unsent(n) && n.stage.closes() || n.handed_over);
+        let kept = History::new(history.iter().filter(open));
         match kept.last_of(episode, Stage::First) {
-            Some(first) if !never_left(first) => self.relapse(recipient, &kept),
+            Some(first) if !never_left(first) => {
+                // It may yet fail; what a merged incident has said counts then.
+                let linked = first.cover.is_some() || first.state.is_told();
+                if let Some(coverage) = recipient.covered_by.filter(|_| !linked) {
+                    self.plan.link.push((first.id, coverage.incident));
+                }
+                self.relapse(recipient, &kept);
+            }
             earlier => self.first(recipient, &kept, earlier),
         }
         if matches!(kept.standing(), Standing::Told | Standing::MaybeTold) {
@@ -322,7 +332,10 @@ impl<'a> Planner<'a> {
             person,
             available_at_ms,
         );
-        let covered_by = inherited
+        // A link to what is still on its way must not be lost when the row is decided anew.
+        let covered_by = earlier
+            .and_then(|n| n.cover)
+            .filter(|cover| cover.told || cover.pending)
             .map(|cover| cover.incident)
             .or(recipient.covered_by.map(|coverage| coverage.incident));
         if matches!(decision, Decision::Covered | Decision::Send)

@@ -100,7 +100,11 @@ fn standing<'a>(notices: impl Iterator<Item = &'a PriorNotice>) -> Standing {
                 }
                 _ => standing,
             },
-            (Stage::Restored | Stage::Retraction, state) if state.is_told() => Standing::NotTold,
+            (Stage::Restored | Stage::Retraction, state)
+                if state.is_told() || notice.handed_over =>
+            {
+                Standing::NotTold
+            }
             (Stage::Restored | Stage::Retraction, NoticeState::Pending) => match standing {
                 Standing::NotTold => Standing::NotTold,
                 _ => Standing::MaybeClosed,
@@ -113,11 +117,15 @@ fn standing<'a>(notices: impl Iterator<Item = &'a PriorNotice>) -> Standing {
 
 /// What another incident means to a person to whom it sent these notices.
 pub fn cover(incident: IncidentNo, open: bool, notices: &[PriorNotice]) -> Cover {
-    let history = History::new(notices);
+    let handed_over = History::new(notices).iter().fold(false, |before, n| {
+        n.handed_over || before && !(n.stage == Stage::First && n.state.is_told())
+    });
+    // What was handed over is still to be said, by the incident that asks here.
+    let history = History::new(notices.iter().filter(|n| !n.handed_over));
     let standing = history.standing();
     Cover {
         incident,
-        open,
+        open: open && !handed_over,
         told: standing == Standing::Told,
         pending: matches!(standing, Standing::MaybeTold | Standing::MaybeClosed),
         facts: history.last_facts().map(|(_, facts)| facts),

@@ -4,6 +4,7 @@ use super::outbox::read_episode;
 use super::{Result, Store, StoreError, Tx, on_read, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
+use crate::notice::gate::HANDED_OVER;
 use crate::notice::plan::Plan;
 use crate::notice::standing::cover;
 use crate::notice::{
@@ -103,6 +104,7 @@ impl PriorRow {
             state,
             decision: read_decision(&self.decision)?,
             over: state == NoticeState::NotSent && !self.state_reason.is_empty(),
+            handed_over: state == NoticeState::Cancelled && self.state_reason == HANDED_OVER,
             attempt: read_episode(self.attempt)?,
             planned_at_ms: self.planned_at_ms,
             sent_at_ms: self.sent_at_ms,
@@ -339,7 +341,9 @@ impl Tx {
                      AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
                      AND c.account = n.account AND c.episode >= n.episode \
                      AND c.stage IN ('restored', 'retraction') \
-                     AND c.state IN ('pending', 'sent', 'delivered')) AND n.incident_no <> ");
+                     AND (c.state IN ('pending', 'sent', 'delivered') \
+                     OR c.state = 'cancelled' AND c.state_reason = 'still_affected')) \
+                     AND n.incident_no <> ");
                 query.push_bind(incident.0).push(" AND (i.open");
                 if !merged.is_empty() {
                     query.push(" OR n.incident_no IN (");
@@ -394,6 +398,13 @@ impl Tx {
         for (reason, ids) in by_reason {
             self.cancel_unsent(&ids, reason).await?;
         }
+        let mut links: BTreeMap<IncidentNo, Vec<NoticeId>> = BTreeMap::new();
+        for (id, by) in &plan.link {
+            links.entry(*by).or_default().push(*id);
+        }
+        for (by, ids) in links {
+            self.link_cover(&ids, by).await?;
+        }
         for chunk in plan.notices.chunks(ROWS_PER_STATEMENT) {
             let mut rows = Vec::with_capacity(chunk.len());
             for notice in chunk {
@@ -435,6 +446,22 @@ impl Tx {
         Ok(())
     }
 
+    async fn link_cover(&mut self, ids: &[NoticeId], by: IncidentNo) -> Result<()> {
+        for chunk in ids.chunks(ROWS_PER_STATEMENT) {
+            on_tx!(self, conn => {
+                let mut query = QueryBuilder::new("UPDATE notice SET covered_by = ");
+                query.push_bind(by.0).push(" WHERE notice_id IN (");
+                let mut list = query.separated(", ");
+                for id in chunk {
+                    list.push_bind(id.0);
+                }
+                query.push(")");
+                query.build().execute(conn).await?;
+            });
+        }
+        Ok(())
+    }
+
     /// Cancels pending notices that were never claimed, and notes the reason on those that were
     /// not to be sent.
     async fn cancel_unsent(&mut self, ids: &[NoticeId], reason: &str) -> Result<()> {
@@ -444,7 +471,7 @@ impl Tx {
                     "UPDATE notice SET state = CASE state WHEN 'pending' THEN 'cancelled' \
                      ELSE state END, state_reason = ");
                 query.push_bind(reason).push(
-                    " WHERE (state = 'not_sent' OR state = 'pending' AND attempt = 0) \
+                    " WHERE (state IN ('not_sent', 'cancelled') OR state = 'pending' AND attempt = 0) \
                      AND notice_id IN (");
                 let mut list = query.separated(", ");
                 for id in chunk {

@@ -482,7 +482,8 @@ impl Store {
                      OR n.state = 'cancelled' AND n.state_reason IN ('covered', 'already_told')) \
                      AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
                      AND c.account = n.account AND c.episode >= n.episode \
-                     AND c.stage IN ('restored', 'retraction') AND c.state <> 'cancelled') \
+                     AND c.stage IN ('restored', 'retraction') AND (c.state <> 'cancelled' \
+                     OR c.state_reason = 'still_affected')) \
                      AND n.incident_no <> ");
                 query.push_bind(incident.0).push(" AND n.account IN (");
                 let mut list = query.separated(", ");

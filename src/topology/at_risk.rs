@@ -99,11 +99,7 @@ fn dependencies(kernel: &Kernel, scratch: &Scratch) -> Vec<Option<Dependencies>>
                     on.sort_unstable();
                     Some(on)
                 });
-                let known = if head.needs_all {
-                    join(ways_in, true)
-                } else {
-                    join(ways_in.filter(Option::is_some), false)
-                };
+                let known = join(ways_in, head.needs_all);
                 known.map(|mut on| {
                     let at = on.partition_point(|&other| other < head.element);
                     on.insert(at, head.element);

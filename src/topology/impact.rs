@@ -11,19 +11,23 @@ use super::{ElementNo, LinkNo, Network, Part, SubscriberSet};
 
 /// The runs that one part takes with it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AloneRuns {
-    /// The usual case, without allocation; an empty run where nobody is lost.
+pub enum AloneRuns<'a> {
+    /// The usual case; an empty run where nobody is lost.
     One([(u32, u32); 1]),
-    Many(SubscriberSet),
+    /// Somebody besides, who needs this part and others.
+    More(&'a [(u32, u32)]),
+    /// Searched for.
+    Found(SubscriberSet),
 }
 
-impl AloneRuns {
+impl AloneRuns<'_> {
     /// The half-open runs of ranks: sorted, disjoint, none empty.
     pub fn as_slice(&self) -> &[(u32, u32)] {
         match self {
             Self::One(run) if run[0].0 == run[0].1 => &[],
             Self::One(run) => run,
-            Self::Many(set) => set.runs(),
+            Self::More(runs) => runs,
+            Self::Found(set) => set.runs(),
         }
     }
 
@@ -66,6 +70,8 @@ pub struct Impact {
     /// Parts whose loss alone takes subscribers outside its run, because they need all of several
     /// serving elements.
     counted: Flags,
+    /// The runs of each of these, elements first.
+    counted_runs: RunLists,
 }
 
 impl Impact {
@@ -80,6 +86,8 @@ impl Impact {
         };
         impact.flag_searched();
         impact.flag_counted();
+        impact.count();
+        impact.mark();
         (impact, number)
     }
 
@@ -101,13 +109,13 @@ impl Impact {
                 if !arc.support {
                     continue;
                 }
-                self.searched.links.set(arc.link, kernel.links.len());
+                self.searched.links.set(arc.link, kernel.link_count());
                 let mut at = arc.from;
                 loop {
                     self.searched.elements.set(at, kernel.nodes.len());
                     match kernel.entry(at) {
                         Entry::Tree { link } => {
-                            self.searched.links.set(link, kernel.links.len());
+                            self.searched.links.set(link, kernel.link_count());
                             at = kernel.across(link, at);
                         }
                         Entry::Head(above) => {
@@ -133,7 +141,7 @@ impl Impact {
                 while at != common {
                     self.counted.elements.set(at, kernel.nodes.len());
                     if let Entry::Tree { link } = kernel.entry(at) {
-                        self.counted.links.set(link, kernel.links.len());
+                        self.counted.links.set(link, kernel.link_count());
                     }
                     match kernel.idom(at) {
                         Some(above) => at = above,
@@ -144,12 +152,32 @@ impl Impact {
         }
     }
 
-    /// The run of ranks from the first of an element to the last of what it dominates.
-    #[inline]
-    fn run_of(&self, element: u32) -> (u32, u32) {
-        let nodes = &self.kernel.nodes;
-        let node = nodes[element as usize];
-        (node.first_rank, nodes[node.end as usize].first_rank)
+    /// Keeps what each counted part takes with it alone.
+    fn count(&mut self) {
+        self.counted.elements.finish();
+        self.counted.links.finish();
+        let (kernel, ranks) = (&self.kernel, &self.ranks);
+        let elements = self.counted.elements.iter();
+        let behind = self.counted.links.iter();
+        let behind = behind.filter_map(|link| kernel.behind(link));
+        let mut touched = Vec::new();
+        for element in elements.chain(behind) {
+            let cut = [(element, kernel.end(element))];
+            let runs = ranks.lost_with(&cut, kernel, &mut touched);
+            self.counted_runs.push(&runs);
+        }
+    }
+
+    /// Marks in the kernel what these flags say.
+    fn mark(&mut self) {
+        for flags in [&self.searched, &self.counted] {
+            for element in flags.elements.iter() {
+                self.kernel.mark_element(element);
+            }
+            for link in flags.links.iter() {
+                self.kernel.mark_link(link);
+            }
+        }
     }
 
     pub(super) fn is_searched(&self, element: ElementNo) -> bool {
@@ -159,10 +187,11 @@ impl Impact {
     /// The bytes that the index holds.
     pub fn resident_bytes(&self) -> usize {
         let flags = [&self.searched, &self.counted];
-        let words = flags.map(|f| f.elements.0.capacity() + f.links.0.capacity());
+        let flags = flags.map(|f| f.elements.resident_bytes() + f.links.resident_bytes());
         self.kernel.resident_bytes()
             + self.ranks.resident_bytes()
-            + words.iter().sum::<usize>() * size_of::<u64>()
+            + flags.iter().sum::<usize>()
+            + self.counted_runs.resident_bytes()
     }
 }
 
@@ -173,21 +202,93 @@ struct Flags {
     links: Bits,
 }
 
+/// A set of numbers that knows how many are below one of them.
 #[derive(Debug, Default)]
-struct Bits(Vec<u64>);
+struct Bits {
+    words: Vec<u64>,
+    /// Per word: how many bits are set in those before it.
+    below: Vec<u32>,
+}
 
 impl Bits {
     fn set(&mut self, index: u32, count: usize) {
-        if self.0.is_empty() {
-            self.0 = vec![0; count.div_ceil(64)];
+        if self.words.is_empty() {
+            self.words = vec![0; count.div_ceil(64)];
         }
-        self.0[index as usize / 64] |= 1 << (index % 64);
+        self.words[index as usize / 64] |= 1 << (index % 64);
     }
 
     #[inline]
     fn get(&self, index: u32) -> bool {
-        let word = self.0.get(index as usize / 64);
+        let word = self.words.get(index as usize / 64);
         word.is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Counts what is set, for [`Self::place`].
+    fn finish(&mut self) {
+        let below = self.words.iter().scan(0, |below, word| {
+            let here = *below;
+            *below += word.count_ones();
+            Some(here)
+        });
+        self.below = below.collect();
+    }
+
+    fn len(&self) -> u32 {
+        let last = self.below.last().zip(self.words.last());
+        last.map_or(0, |(below, word)| below + word.count_ones())
+    }
+
+    /// How many numbers of the set are below this one, if it is in the set.
+    fn place(&self, index: u32) -> Option<u32> {
+        let at = index as usize / 64;
+        let before = self.words.get(at)? & ((1 << (index % 64)) - 1);
+        self.get(index)
+            .then(|| self.below[at] + before.count_ones())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..)
+            .step_by(64)
+            .zip(&self.words)
+            .flat_map(|(first, &word)| {
+                (0..64)
+                    .filter(move |bit| word >> bit & 1 == 1)
+                    .map(move |bit| first + bit)
+            })
+    }
+
+    fn resident_bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>() + self.below.capacity() * size_of::<u32>()
+    }
+}
+
+/// Lists of runs in one array.
+#[derive(Debug, Default)]
+struct RunLists {
+    ends: Vec<u32>,
+    runs: Vec<(u32, u32)>,
+}
+
+impl RunLists {
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a run per part and subscriber with several serving elements"
+    )]
+    fn push(&mut self, runs: &[(u32, u32)]) {
+        self.runs.extend_from_slice(runs);
+        self.ends.push(self.runs.len() as u32);
+    }
+
+    #[inline]
+    fn get(&self, no: u32) -> &[(u32, u32)] {
+        let no = no as usize;
+        let start = if no == 0 { 0 } else { self.ends[no - 1] };
+        &self.runs[start as usize..self.ends[no] as usize]
+    }
+
+    fn resident_bytes(&self) -> usize {
+        self.ends.capacity() * size_of::<u32>() + self.runs.capacity() * size_of::<(u32, u32)>()
     }
 }
 
@@ -196,42 +297,47 @@ impl Network {
     pub fn lost_alone(&self, part: Part) -> SubscriberSet {
         match self.lost_alone_runs(part) {
             AloneRuns::One([run]) => SubscriberSet::from_runs(vec![run]),
-            AloneRuns::Many(set) => set,
+            AloneRuns::More(runs) => SubscriberSet::of_sorted(runs.to_vec()),
+            AloneRuns::Found(set) => set,
         }
     }
 
-    /// As [`Self::lost_alone`], without allocation for nearly all elements and links.
+    /// As [`Self::lost_alone`], without allocation unless an element that needs all its parents rests
+    /// on the part, or it is a group.
     #[inline]
-    pub fn lost_alone_runs(&self, part: Part) -> AloneRuns {
-        let impact = &self.impact;
-        let (element, searched, counted) = match part {
-            Part::Element(ElementNo(no)) => (
-                Some(no),
-                impact.searched.elements.get(no),
-                impact.counted.elements.get(no),
-            ),
-            Part::Link(LinkNo(no)) => (
-                impact.kernel.behind(no),
-                impact.searched.links.get(no),
-                impact.counted.links.get(no),
-            ),
-            Part::Group(_) => (None, true, false),
+    pub fn lost_alone_runs(&self, part: Part) -> AloneRuns<'_> {
+        let run = match part {
+            Part::Element(ElementNo(no)) => self.impact.kernel.run_of(no),
+            Part::Link(LinkNo(no)) => self.impact.kernel.run_behind(no),
+            Part::Group(_) => None,
         };
-        if searched {
-            return AloneRuns::Many(self.lost(&[part]));
+        match run {
+            Some(run) => AloneRuns::One([run]),
+            None => self.more_than_a_run(part),
         }
-        match element {
-            None => AloneRuns::One([(0, 0)]),
-            Some(element) if counted => {
-                let cut = [(element, impact.kernel.end(element))];
-                let lost = |scratch: &mut Scratch| {
-                    impact
-                        .ranks
-                        .lost_with(&cut, &impact.kernel, &mut scratch.touched)
-                };
-                AloneRuns::Many(SubscriberSet::of_sorted(with_scratch(lost)))
-            }
-            Some(element) => AloneRuns::One([impact.run_of(element)]),
+    }
+
+    fn more_than_a_run(&self, part: Part) -> AloneRuns<'_> {
+        let Impact {
+            searched,
+            counted,
+            counted_runs,
+            ..
+        } = &self.impact;
+        let (is_searched, place) = match part {
+            Part::Element(ElementNo(no)) => (searched.elements.get(no), counted.elements.place(no)),
+            Part::Link(LinkNo(no)) => (
+                searched.links.get(no),
+                counted
+                    .links
+                    .place(no)
+                    .map(|place| counted.elements.len() + place),
+            ),
+            Part::Group(_) => (true, None),
+        };
+        match place {
+            Some(place) if !is_searched => AloneRuns::More(counted_runs.get(place)),
+            _ => AloneRuns::Found(self.lost(&[part])),
         }
     }
 

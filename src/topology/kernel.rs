@@ -18,6 +18,16 @@ use std::cell::RefCell;
 /// Marks the entry of a head: the rest of the number is the index of the head.
 const HEAD: u32 = 1 << 31;
 
+/// Marks an end of a link that is cut off with the link.
+const SOLE_ENTRY: u32 = 1 << 31;
+/// Marks a part that alone takes more, or others, than the run of what it dominates.
+///
+/// The marks stand with the numbers so that the usual answer reads one or two places of memory.
+const NOT_ITS_RUN: u32 = 1 << 30;
+/// Elements and links are fewer.
+pub(super) const MOST_PARTS: usize = 1 << 30;
+const NUMBER: u32 = NOT_ITS_RUN - 1;
+
 /// How service comes to an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -53,8 +63,15 @@ impl Entry {
 pub(super) struct Node {
     /// The rank of the first subscriber placed at this element.
     pub(super) first_rank: u32,
-    /// One past the last element dominated by this one; its own number if it is never served.
-    pub(super) end: u32,
+    /// One past the last element dominated by this one, its own number if it is never served; with
+    /// [`NOT_ITS_RUN`].
+    end: u32,
+}
+
+impl Node {
+    pub(super) fn ending(end: u32) -> Self {
+        Self { first_rank: 0, end }
+    }
 }
 
 /// Elements in pre-order, and the kernel among them.
@@ -64,7 +81,8 @@ pub(super) struct Kernel {
     pub(super) nodes: Vec<Node>,
     /// Packed [`Entry`] per element.
     pub(super) entry: Vec<u32>,
-    /// The two ends of each link.
+    /// The two ends of each link, with [`SOLE_ENTRY`] on an end that has no other way in and
+    /// [`NOT_ITS_RUN`] on the first.
     pub(super) links: Vec<(u32, u32)>,
     /// Elements that a gateway reaches; they come first.
     pub(super) reached: u32,
@@ -174,13 +192,72 @@ impl Kernel {
     /// One past the last element that this one dominates.
     #[inline]
     pub(super) fn end(&self, element: u32) -> u32 {
-        self.nodes[element as usize].end
+        self.nodes[element as usize].end & NUMBER
+    }
+
+    /// The two ends of a link.
+    #[inline]
+    pub(super) fn ends(&self, link: u32) -> (u32, u32) {
+        let (a, b) = self.links[link as usize];
+        (a & NUMBER, b & NUMBER)
+    }
+
+    pub(super) fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Enters the ends of the links; the entries of the elements must be known.
+    pub(super) fn set_links(&mut self, links: impl Iterator<Item = (u32, u32)>) {
+        let mark = |no: u32, element: u32| {
+            // Packed entries of heads and of the dead are no numbers of links.
+            let sole = self.entry[element as usize] == no;
+            element | if sole { SOLE_ENTRY } else { 0 }
+        };
+        let links = (0..).zip(links);
+        self.links = links
+            .map(|(no, (a, b))| (mark(no, a), mark(no, b)))
+            .collect();
+    }
+
+    /// Marks an element as one that takes more than its run.
+    pub(super) fn mark_element(&mut self, element: u32) {
+        self.nodes[element as usize].end |= NOT_ITS_RUN;
+    }
+
+    /// Marks a link as one that takes more than the run behind it.
+    pub(super) fn mark_link(&mut self, link: u32) {
+        self.links[link as usize].0 |= NOT_ITS_RUN;
+    }
+
+    /// The run of ranks that an element takes with it alone, if that is all.
+    #[inline]
+    pub(super) fn run_of(&self, element: u32) -> Option<(u32, u32)> {
+        let node = self.nodes[element as usize];
+        let end = self.nodes.get(node.end as usize)?;
+        Some((node.first_rank, end.first_rank))
+    }
+
+    /// The run of ranks that a link takes with it alone, if that is all.
+    ///
+    /// An element behind a link without mark has none either.
+    #[inline]
+    pub(super) fn run_behind(&self, link: u32) -> Option<(u32, u32)> {
+        let (a, b) = self.links[link as usize];
+        if a & NOT_ITS_RUN != 0 {
+            None
+        } else if b & SOLE_ENTRY != 0 {
+            self.run_of(b & NUMBER)
+        } else if a & SOLE_ENTRY != 0 {
+            self.run_of(a & NUMBER)
+        } else {
+            Some((0, 0))
+        }
     }
 
     /// The end of a link that is not this element.
     #[inline]
     pub(super) fn across(&self, link: u32, element: u32) -> u32 {
-        let (a, b) = self.links[link as usize];
+        let (a, b) = self.ends(link);
         if a == element { b } else { a }
     }
 
@@ -201,17 +278,10 @@ impl Kernel {
     }
 
     /// The element that one link takes with it alone.
-    #[inline]
     pub(super) fn behind(&self, link: u32) -> Option<u32> {
         let (a, b) = self.links[link as usize];
-        // Packed entries of heads are no numbers of links.
-        if self.entry[b as usize] == link {
-            Some(b)
-        } else if self.entry[a as usize] == link {
-            Some(a)
-        } else {
-            None
-        }
+        let sole = |end: &u32| end & SOLE_ENTRY != 0;
+        [b, a].into_iter().find(sole).map(|end| end & NUMBER)
     }
 
     /// Starts a search in which nothing has failed.
@@ -243,7 +313,7 @@ impl Kernel {
 
     /// Lets a link fail.
     pub(super) fn fail_link(&self, link: u32, scratch: &mut Scratch) {
-        let (a, b) = self.links[link as usize];
+        let (a, b) = self.ends(link);
         for element in [a, b] {
             match self.entry(element) {
                 Entry::Tree { link: entry } if entry == link => self.fail_tree(element, scratch),
@@ -284,11 +354,23 @@ impl Kernel {
                 }
             }
         }
-        for index in 0..scratch.doubted.len() {
-            let head = scratch.doubted[index];
-            if !scratch.is_up(head) {
-                let element = self.heads[head as usize].element;
-                scratch.cut.push((element, self.end(element)));
+        // Heads are numbered as their elements are: where many are in doubt, going through all in
+        // order is cheaper than sorting.
+        if scratch.doubted.len() > self.heads.len() / 8 {
+            let mut past = 0;
+            for (head, of) in (0..).zip(&self.heads) {
+                if of.element >= past && !scratch.is_up(head) {
+                    past = self.end(of.element);
+                    scratch.cut.push((of.element, past));
+                }
+            }
+        } else {
+            for index in 0..scratch.doubted.len() {
+                let head = scratch.doubted[index];
+                if !scratch.is_up(head) {
+                    let element = self.heads[head as usize].element;
+                    scratch.cut.push((element, self.end(element)));
+                }
             }
         }
         normalise(&mut scratch.cut);

@@ -1,7 +1,7 @@
 //! Millions of short names in one buffer, and finding them again by number.
 //!
 //! A `String` costs 24 bytes and an allocation, and a hash map of them much more; here a name costs
-//! its bytes, 4 bytes of offset, and 5.3 bytes where it can be looked up.
+//! its bytes, 4 bytes of offset, and 6.7 bytes where it can be looked up.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -78,82 +78,89 @@ impl SparseNames {
 
 /// Finds the number of a name: open addressing with linear probing, three quarters full.
 ///
-/// It keeps numbers only; whoever asks says how the name of a number reads.
+/// It keeps numbers only; whoever asks says how the name of a number reads. A byte of the hash
+/// beside each number keeps it from being asked in vain.
 #[derive(Debug, Default)]
 pub(super) struct NameIndex {
-    /// 0 is free, otherwise the number plus one.
-    slots: Vec<u32>,
+    /// 0 is free.
+    tags: Vec<u8>,
+    numbers: Vec<u32>,
     hasher: RandomState,
 }
 
 impl NameIndex {
     /// Room for so many names, which must not be exceeded.
     pub(super) fn with_capacity(count: usize) -> Self {
+        let slots = count + count / 3 + 1;
         Self {
-            slots: vec![0; count + count / 3 + 1],
+            tags: vec![0; slots],
+            numbers: vec![0; slots],
             hasher: RandomState::new(),
         }
     }
 
     /// Enters a name; says `false` and keeps the earlier number if it was there already.
     pub(super) fn insert<'a>(&mut self, no: u32, name_of: impl Fn(u32) -> &'a str) -> bool {
-        let name = name_of(no);
-        let mut at = self.first_slot(name);
-        while let Some(other) = self.slots[at].checked_sub(1) {
-            if name_of(other) == name {
-                return false;
+        match self.find(name_of(no), name_of) {
+            Err(Some((slot, tag))) => {
+                self.tags[slot] = tag;
+                self.numbers[slot] = no;
+                true
             }
-            at = self.next_slot(at);
+            Ok(_) | Err(None) => false,
         }
-        self.slots[at] = no + 1;
-        true
     }
 
     /// The number of a name.
     pub(super) fn get<'a>(&self, name: &str, name_of: impl Fn(u32) -> &'a str) -> Option<u32> {
-        if self.slots.is_empty() {
-            return None;
+        self.find(name, name_of).ok()
+    }
+
+    /// The number of a name, or the free slot where it belongs and its tag; no slot if there is no
+    /// room for any name.
+    fn find<'a>(
+        &self,
+        name: &str,
+        name_of: impl Fn(u32) -> &'a str,
+    ) -> Result<u32, Option<(usize, u8)>> {
+        if self.tags.is_empty() {
+            return Err(None);
         }
-        let mut at = self.first_slot(name);
-        while let Some(no) = self.slots[at].checked_sub(1) {
-            if name_of(no) == name {
-                return Some(no);
+        let hash = self.hasher.hash_one(name);
+        // The high bits scaled to the number of slots, which needs no power of two; the tag is of
+        // the low bits.
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the product shifted right is less than the number of slots"
+        )]
+        let mut slot = ((u128::from(hash) * self.tags.len() as u128) >> 64) as usize;
+        let tag = hash.to_le_bytes()[0].max(1);
+        loop {
+            if self.tags[slot] == 0 {
+                return Err(Some((slot, tag)));
             }
-            at = self.next_slot(at);
+            if self.tags[slot] == tag && name_of(self.numbers[slot]) == name {
+                return Ok(self.numbers[slot]);
+            }
+            slot += 1;
+            if slot == self.tags.len() {
+                slot = 0;
+            }
         }
-        None
     }
 
     /// Gives each number below `new.len()` its new number.
     pub(super) fn renumber(&mut self, new: &[u32]) {
-        for slot in &mut self.slots {
-            if let Some(no) = slot.checked_sub(1)
-                && let Some(&new) = new.get(no as usize)
+        for (number, &tag) in self.numbers.iter_mut().zip(&self.tags) {
+            if tag != 0
+                && let Some(&new) = new.get(*number as usize)
             {
-                *slot = new + 1;
+                *number = new;
             }
         }
     }
 
     pub(super) fn resident_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<u32>()
-    }
-
-    /// The hash scaled to the number of slots: needs no power of two.
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the product shifted right is less than the number of slots"
-    )]
-    fn first_slot(&self, name: &str) -> usize {
-        let hash = u128::from(self.hasher.hash_one(name));
-        ((hash * self.slots.len() as u128) >> 64) as usize
-    }
-
-    fn next_slot(&self, at: usize) -> usize {
-        if at + 1 == self.slots.len() {
-            0
-        } else {
-            at + 1
-        }
+        self.tags.capacity() + self.numbers.capacity() * size_of::<u32>()
     }
 }

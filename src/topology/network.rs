@@ -254,7 +254,7 @@ impl Network {
 
     /// Number of links; they are numbered from 0.
     pub fn link_count(&self) -> usize {
-        self.impact.kernel.links.len()
+        self.impact.kernel.link_count()
     }
 
     /// Number of shared-risk groups; they are numbered from 0.
@@ -322,7 +322,7 @@ impl Network {
 
     /// The two ends of a link, the end nearer to the gateways first where the data say so.
     pub fn link_ends(&self, link: LinkNo) -> (ElementNo, ElementNo) {
-        let (a, b) = self.impact.kernel.links[link.0 as usize];
+        let (a, b) = self.impact.kernel.ends(link.0);
         (ElementNo(a), ElementNo(b))
     }
 

@@ -10,13 +10,9 @@ pub(super) fn order(resolved: &Resolved) -> (Kernel, Vec<u32>) {
     let dominators = Dominators::of(resolved);
     let preorder = Preorder::of(&dominators, resolved.gateway.len());
     let number = preorder.number;
-    let links = resolved.links.iter();
     let mut kernel = Kernel {
         nodes: preorder.nodes,
         entry: vec![Entry::Dead.pack(); number.len()],
-        links: links
-            .map(|link| (number[link.from as usize], number[link.to as usize]))
-            .collect(),
         reached: preorder.reached,
         ..Kernel::default()
     };
@@ -45,6 +41,8 @@ pub(super) fn order(resolved: &Resolved) -> (Kernel, Vec<u32>) {
             needs_all: resolved.needs_all[element as usize],
         });
     }
+    let links = resolved.links.iter();
+    kernel.set_links(links.map(|link| (number[link.from as usize], number[link.to as usize])));
     kernel.any_needs_all = kernel.heads.iter().any(|head| head.needs_all);
     carry_arcs(&dominators, &number, &mut kernel);
     (kernel, number)
@@ -122,14 +120,14 @@ impl Preorder {
             let Some(done) = above.pop() else {
                 break;
             };
-            nodes[number[done as usize] as usize].end = next_number;
+            nodes[number[done as usize] as usize] = Node::ending(next_number);
             at = next_sibling[done as usize];
         }
         let reached = next_number;
         for element in elements {
             if number[element as usize] == NONE {
                 number[element as usize] = next_number;
-                nodes[next_number as usize].end = next_number;
+                nodes[next_number as usize] = Node::ending(next_number);
                 next_number += 1;
             }
         }

@@ -44,25 +44,21 @@ impl Ranks {
         let mut start = 0;
         for (subscriber, &end) in (0..).zip(&resolved.serving_end) {
             let serving = &resolved.serving[start as usize..end as usize];
-            homes.push(match serving {
-                [element] => number[*element as usize],
-                _ => {
-                    let needs_all = resolved.subscriber_needs_all[subscriber as usize];
-                    several.push((subscriber, needs_all));
-                    ranks.serve(serving.iter().map(|&e| number[e as usize]));
-                    let from = ranks.serving.len() - serving.len();
-                    home(kernel, &ranks.serving[from..], needs_all)
-                }
+            homes.push(if let [element] = serving {
+                number[*element as usize]
+            } else {
+                let needs_all = resolved.subscriber_needs_all[subscriber as usize];
+                several.push((subscriber, needs_all));
+                let from = ranks.serving.len();
+                let renumbered = serving.iter().map(|&e| number[e as usize]);
+                ranks.serving.extend(renumbered);
+                home(kernel, &ranks.serving[from..], needs_all)
             });
             start = end;
         }
         ranks.place(&homes, kernel);
         ranks.enter(&several, resolved, kernel);
         ranks
-    }
-
-    fn serve(&mut self, elements: impl Iterator<Item = u32>) {
-        self.serving.extend(elements);
     }
 
     /// Counting sort of the subscribers by their homes; those at home nowhere come first.
@@ -163,10 +159,16 @@ impl Ranks {
         touched: &mut Vec<u32>,
     ) -> Vec<(u32, u32)> {
         let first_rank = |element: u32| kernel.nodes[element as usize].first_rank;
+        if *cut == [(0, kernel.reached)] {
+            // Nothing has service, so nobody has, wherever served from.
+            return Vec::from_iter(Some((0, first_rank(kernel.reached))).filter(|r| r.0 < r.1));
+        }
         let mut runs: Vec<_> = cut
             .iter()
             .map(|&(start, end)| (first_rank(start), first_rank(end)))
+            .filter(|run| run.0 < run.1)
             .collect();
+        let whole = runs.len();
         touched.clear();
         for &(start, end) in cut {
             touched.extend(self.references_from(start, end).iter().map(|&(_, of)| of));
@@ -178,7 +180,9 @@ impl Ranks {
                 runs.push((of.rank, of.rank + 1));
             }
         }
-        normalise(&mut runs);
+        if runs.len() > whole || runs.windows(2).any(|pair| pair[0].1 == pair[1].0) {
+            normalise(&mut runs);
+        }
         runs
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Everything after this step works on numbers and cannot fail.
 
+use super::kernel::MOST_PARTS;
 use super::names::NameIndex;
 use super::{Attachment, Element, ElementKind, GroupNo, LinkNo, NetworkDefinition, Redundancy};
 use super::{ElementNo, Part};
@@ -174,6 +175,10 @@ impl<'a> Resolver<'a> {
         let links = definition.links.iter().map(|l| ("link", &l.id));
         let groups = definition.groups.iter().map(|g| ("group", &g.id));
         let count = elements.len() + links.len() + groups.len();
+        if count >= MOST_PARTS {
+            let value = count.to_string();
+            self.refuse("network", "", "size", &value, "less than 2^30 records");
+        }
         let mut bytes = 0;
         let mut ids = NameIndex::with_capacity(count);
         for (no, (record, id)) in (0..).zip(elements.chain(links).chain(groups)) {

@@ -6,7 +6,7 @@ use forewarn::alarm::{
 };
 use forewarn::incident::{
     CauseKind, Correlator, CorrelatorSettings, Incident, IncidentChange, IncidentNo, IncidentState,
-    OperatorAction, OperatorCommand, TimelineKind,
+    OperatorAction, OperatorCommand, TimelineKind, TimelineKind as Told,
 };
 use forewarn::topology::{
     Attachment, Element, ElementKind, GroupKind, Link, Network, NetworkDefinition, Redundancy,
@@ -496,7 +496,6 @@ fn a_flapping_link_is_one_unstable_incident() {
     desk.until(19 * MINUTE);
     assert_eq!(desk.state(1).state, Restored);
     assert_eq!(desk.state(1).restored_ms, Some(8 * MINUTE));
-    use TimelineKind as Told;
     let unconfirmed = [
         Told::Detected,
         Told::Restored,
@@ -736,7 +735,7 @@ fn stories() -> impl Strategy<Value = Vec<Story>> {
             alarm_type,
             at_ms: at_ms.into_iter().collect(),
         });
-    let storm = prop::sample::select(vec!["olt2", "olt2-p1", "olt3", "oltd", "s2"]).prop_flat_map(
+    let outage = prop::sample::select(vec!["olt2", "olt2-p1", "olt3", "oltd", "s2"]).prop_flat_map(
         |above| {
             let (definition, _) = metro();
             let below: Vec<String> = definition
@@ -762,12 +761,16 @@ fn stories() -> impl Strategy<Value = Vec<Story>> {
                 .collect::<Vec<_>>()
         },
     );
-    (prop::collection::vec(story, 0..14), prop::option::of(storm)).prop_map(|(stories, storm)| {
-        stories
-            .into_iter()
-            .chain(storm.into_iter().flatten())
-            .collect()
-    })
+    (
+        prop::collection::vec(story, 0..14),
+        prop::option::of(outage),
+    )
+        .prop_map(|(stories, outage)| {
+            stories
+                .into_iter()
+                .chain(outage.into_iter().flatten())
+                .collect()
+        })
 }
 
 /// The stream of the stories in the order of its events; one alarm is told once.

@@ -36,7 +36,12 @@ fn subscriber(number: usize) -> Subscriber {
     Subscriber {
         account: format!("A-{number}"),
         name: "Niccolò D’Amè".to_owned(),
-        language: if number % 2 == 0 { "it-IT" } else { "en" }.to_owned(),
+        language: if number.is_multiple_of(2) {
+            "it-IT"
+        } else {
+            "en"
+        }
+        .to_owned(),
         time_zone: "Europe/Rome".to_owned(),
         segment: Segment::Residential,
         vulnerable: false,
@@ -494,7 +499,7 @@ async fn the_history_is_read_page_by_page_without_loss(
 async fn a_server_that_says_nothing_costs_one_timeout() {
     let t = with_people(Backend::Sqlite, &[subscriber(0)]).await;
     let react = |moment: Moment, _: &str| match moment {
-        Moment::Recipient => Reaction::Stall(Duration::from_secs(60)),
+        Moment::Recipient => Reaction::Stall(Duration::from_mins(1)),
         _ => Reaction::Accept,
     };
     let (_capture, mut options, _guard) = capture(ruled(react)).await;

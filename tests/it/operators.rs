@@ -374,7 +374,13 @@ impl World {
         let mut tx = self.t.store.begin().await.unwrap();
         let notices = vec![notice];
         let cancel = Vec::new();
-        tx.write_plan(&Plan { notices, cancel }).await.unwrap();
+        tx.write_plan(&Plan {
+            notices,
+            cancel,
+            ..Plan::default()
+        })
+        .await
+        .unwrap();
         for claimed in tx.claim_notices(NOW_MS, NOW_MS + 1, 10).await.unwrap() {
             let outcome = Outcome::Sent {
                 facts: Facts::of(incident),

@@ -28,20 +28,25 @@ pub(crate) async fn store(backend: Backend) -> TestStore {
             }
         }
         Backend::Postgres => {
-            let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL");
-            let schema = format!("t_{}", Uuid::from_u128(rand_u128()).simple());
-            let options = PgConnectOptions::from_str(&url).unwrap();
-            let admin = sqlx::PgPool::connect_with(options.clone()).await.unwrap();
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
-                .execute(&admin)
-                .await
-                .unwrap();
-            let store = Store::open_postgres(options.options([("search_path", schema.as_str())]))
-                .await
-                .unwrap();
+            let options = PgConnectOptions::from_str(&postgres_schema_url().await).unwrap();
+            let store = Store::open_postgres(options).await.unwrap();
             TestStore { store, _dir: None }
         }
     }
+}
+
+/// URL of a new, empty schema of the test server.
+pub(crate) async fn postgres_schema_url() -> String {
+    let url = std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL names a PostgreSQL; `make test` starts one");
+    let schema = format!("t_{}", Uuid::from_u128(rand_u128()).simple());
+    let admin = sqlx::PgPool::connect(&url).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
+        .execute(&admin)
+        .await
+        .unwrap();
+    admin.close().await;
+    format!("{url}?options=-c%20search_path%3D{schema}")
 }
 
 fn rand_u128() -> u128 {

@@ -57,7 +57,7 @@ fn part(network: &Network, id: &str) -> Part {
 }
 
 /// Everything the index says of one set of failures.
-fn check_failures(network: &Network, reference: &Reference, failed: &[&str]) {
+fn check_failures(network: &Network, reference: &Reference<'_>, failed: &[&str]) {
     let parts: Vec<Part> = failed.iter().map(|id| part(network, id)).collect();
     let expected = reference.lost(failed);
     assert_eq!(
@@ -85,7 +85,7 @@ fn check_failures(network: &Network, reference: &Reference, failed: &[&str]) {
     }
 }
 
-fn check_at_risk(network: &Network, reference: &Reference, failed: &[&str]) {
+fn check_at_risk(network: &Network, reference: &Reference<'_>, failed: &[&str]) {
     let parts: Vec<Part> = failed.iter().map(|id| part(network, id)).collect();
     assert_eq!(
         accounts(network, &network.at_risk(&parts)),
@@ -95,7 +95,7 @@ fn check_at_risk(network: &Network, reference: &Reference, failed: &[&str]) {
 }
 
 /// What the network says of itself: numbers, ids, the dominator tree.
-fn check_structure(network: &Network, reference: &Reference, attachments: &[Attachment]) {
+fn check_structure(network: &Network, reference: &Reference<'_>, attachments: &[Attachment]) {
     let elements: Vec<ElementNo> = (0..).map(ElementNo).take(network.element_count()).collect();
     let id = |element: ElementNo| network.part_id(Part::Element(element));
     for &a in &elements {
@@ -324,5 +324,5 @@ proptest! {
 /// Number of random networks; more by `PROPTEST_CASES`.
 fn cases() -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(300)
+    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(100)
 }

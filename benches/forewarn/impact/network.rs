@@ -14,18 +14,18 @@ const SUBSCRIBERS_OF_OLT: u32 = PORTS_OF_OLT * SPLIT * SPLIT;
 /// One in so many subscribers is served from two places.
 const ONE_IN_HAS_TWO: u32 = 331;
 
-pub struct Synthetic {
-    pub definition: NetworkDefinition,
-    pub attachments: Vec<Attachment>,
+pub(super) struct Synthetic {
+    pub(super) definition: NetworkDefinition,
+    pub(super) attachments: Vec<Attachment>,
     /// Ids of routers, switches and OLTs, without gateways.
-    pub transport: Vec<String>,
-    pub gateways: Vec<String>,
+    pub(super) transport: Vec<String>,
+    pub(super) gateways: Vec<String>,
     /// The two switches by which the first ring hangs on the backbone.
-    pub ring_ends: [String; 2],
+    pub(super) ring_ends: [String; 2],
 }
 
 impl Synthetic {
-    pub fn of(subscribers: u32) -> Self {
+    pub(super) fn of(subscribers: u32) -> Self {
         let mut synthetic = Self {
             definition: NetworkDefinition::default(),
             attachments: Vec::new(),

@@ -71,7 +71,7 @@ impl Plain {
 }
 
 /// Measures the peers; `ours_s` is the time of the index for the same failures.
-pub fn compare(
+pub(super) fn compare(
     synthetic: &Synthetic,
     network: &Network,
     failed: &[Part],
