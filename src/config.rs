@@ -220,11 +220,6 @@ impl Config {
         layers.finish()
     }
 
-    /// Whether gRPC speaks TLS.
-    pub fn has_tls(&self) -> bool {
-        !self.rpc.tls_certificate.as_os_str().is_empty()
-    }
-
     /// The settings as TOML, with secrets hidden.
     pub fn show(&self) -> String {
         show::to_toml(self)
