@@ -161,11 +161,11 @@ impl Ranks {
             // Nothing has service, so nobody has, wherever served from.
             return Vec::from_iter(Some((0, first_rank(kernel.reached))).filter(|r| r.0 < r.1));
         }
-        let mut runs: Vec<_> = cut
+        let mut runs = Vec::with_capacity(cut.len());
+        let ranks = cut
             .iter()
-            .map(|&(start, end)| (first_rank(start), first_rank(end)))
-            .filter(|run| run.0 < run.1)
-            .collect();
+            .map(|&(start, end)| (first_rank(start), first_rank(end)));
+        runs.extend(ranks.filter(|run| run.0 < run.1));
         let whole = runs.len();
         counts.begin(self.multihomed.len());
         for &(start, end) in cut {
