@@ -20,7 +20,7 @@ use crate::pipeline::live::{Live, LiveIncident, PendingCommand};
 use crate::pipeline::planner::{Ground, Planner};
 use crate::store::{DatasetVersions, Store, StoreError};
 use crate::topology::Network;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -253,7 +253,14 @@ impl CorrelatorWorker {
         if tx.dataset_versions().await? != self.versions {
             return Err(CorrelatorError::NetworkReplaced);
         }
-        self.planner.write(&mut tx, changes, ground, now_ms).await?;
+        let lost: BTreeMap<_, _> = self
+            .core
+            .live()
+            .map(|live| (live.incident.no, Arc::clone(live.lost)))
+            .collect();
+        self.planner
+            .write(&mut tx, changes, &lost, ground, now_ms)
+            .await?;
         let changed: BTreeSet<IncidentNo> = changes.iter().map(|c| c.incident.no).collect();
         for live in self.core.live() {
             if due.contains(&live.incident.no) && !changed.contains(&live.incident.no) {

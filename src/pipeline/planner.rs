@@ -9,6 +9,7 @@ use crate::notice::{Arm, Recipient};
 use crate::store::{ClusterAssignment, DatasetVersions, StoreError, Tx};
 use crate::topology::{Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Plans notices; remembers what it has planned, so that it only looks again when it must.
 #[derive(Debug)]
@@ -54,11 +55,13 @@ impl Planner {
         }
     }
 
-    /// Writes the changes of one settling and the notices that follow from them.
+    /// Writes the changes of one settling and the notices that follow from them. `lost` says who is
+    /// without service by the open incidents.
     pub async fn write(
         &mut self,
         tx: &mut Tx,
         changes: &[IncidentChange],
+        lost: &BTreeMap<IncidentNo, Arc<SubscriberSet>>,
         ground: Ground<'_>,
         now_ms: Millis,
     ) -> Result<(), StoreError> {
@@ -74,7 +77,11 @@ impl Planner {
             let moved = change.lost != change.previously_lost;
             let before = self.planned.get(&change.incident.no);
             if concerns_people(before, &change.incident, moved) {
-                self.plan_one(tx, &change.incident, &change.lost, ground, now_ms)
+                // The survivor's people are the ones to whom the other need not say that it is over.
+                let survivor = change.incident.merged_into;
+                let lost = survivor.and_then(|survivor| lost.get(&survivor));
+                let lost = lost.map_or(&change.lost, |lost| lost);
+                self.plan_one(tx, &change.incident, lost, ground, now_ms)
                     .await?;
             }
             if !change.incident.state.is_open() {
@@ -98,7 +105,8 @@ impl Planner {
         let mut recipients = tx
             .recipients(ground.versions.subscribers, &numbers, now_ms)
             .await?;
-        let assigned = self.assign_arms(incident, ground.network, &mut recipients);
+        let logged = tx.assignments(incident.no).await?;
+        let assigned = self.assign_arms(incident, ground.network, &logged, &mut recipients);
         self.cover(tx, incident.no, &mut recipients).await?;
         let prior = tx.prior_notices(incident.no).await?;
         let plan = plan(&PlanInput {
@@ -145,11 +153,13 @@ impl Planner {
         }
     }
 
-    /// Fills in cluster and arm; the answer lists each cluster once.
+    /// Fills in cluster and arm; the answer lists each cluster once. A cluster keeps the arm that was
+    /// logged for it, also when the settings have changed since.
     fn assign_arms(
         &self,
         incident: &Incident,
         network: &Network,
+        logged: &BTreeMap<String, Arm>,
         recipients: &mut [Recipient],
     ) -> Vec<ClusterAssignment> {
         let mut clusters: BTreeMap<String, Arm> = BTreeMap::new();
@@ -172,6 +182,9 @@ impl Planner {
             );
             recipient.arm = assignment.arm();
             if !matches!(assignment, Assignment::NotAssigned(_)) {
+                if let Some(arm) = logged.get(&recipient.cluster) {
+                    recipient.arm = *arm;
+                }
                 clusters.insert(recipient.cluster.clone(), recipient.arm);
             }
         }

@@ -1,10 +1,11 @@
 //! Table `holdout_assignment`: which arm of the experiment a cluster of an incident is in.
 
-use super::{Result, Tx, on_tx};
+use super::{Result, StoreError, Tx, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
 use crate::notice::Arm;
 use sqlx::QueryBuilder;
+use std::collections::BTreeMap;
 
 const ROWS_PER_STATEMENT: usize = 1_000;
 
@@ -16,6 +17,23 @@ pub struct ClusterAssignment {
 }
 
 impl Tx {
+    /// The logged arms of an incident, by cluster.
+    pub async fn assignments(&mut self, incident: IncidentNo) -> Result<BTreeMap<String, Arm>> {
+        const SQL: &str = "SELECT cluster, arm FROM holdout_assignment WHERE incident_no = $1";
+        let rows: Vec<(String, String)> = on_tx!(self, conn => sqlx::query_as(SQL)
+            .bind(incident.0)
+            .fetch_all(conn)
+            .await?);
+        let read = |(cluster, arm): (String, String)| match Arm::parse(&arm) {
+            Some(arm) => Ok((cluster, arm)),
+            None => Err(StoreError::Corrupt {
+                what: "holdout assignment",
+                reason: format!("there is no arm `{arm}`"),
+            }),
+        };
+        rows.into_iter().map(read).collect()
+    }
+
     /// Logs the arms of an incident's clusters; an arm that was logged before stays as it is.
     pub async fn save_assignments(
         &mut self,
