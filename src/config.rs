@@ -292,28 +292,25 @@ impl Layers {
         let Some(Value::Table(settings)) = self.settings.get_mut(section) else {
             let sections: Vec<_> = self.settings.keys().cloned().collect();
             let expected = format!("one of the sections {}", sections.join(", "));
-            return self.wrong(&name, by, &expected, given);
+            return self.wrong(&name, by, &expected, show::HIDDEN);
         };
         let Some(present) = settings.get_mut(key) else {
             let keys: Vec<_> = settings.keys().cloned().collect();
             let expected = format!("one of the keys {}", keys.join(", "));
-            return self.wrong(&name, by, &expected, given);
+            // Nobody knows whether this was meant to be a password.
+            return self.wrong(&name, by, &expected, show::HIDDEN);
         };
-        match given.like(present) {
-            Some(value) => {
-                *present = value;
-                self.given_by.insert(name, by.to_owned());
-            }
-            None => {
-                let expected = match present {
-                    Value::Integer(_) => "a whole number",
-                    Value::Float(_) => "a number",
-                    Value::Boolean(_) => "true or false",
-                    _ => "a text",
-                };
-                self.wrong(&name, by, expected, given);
-            }
-        }
+        let Some(value) = given.like(present) else {
+            let expected = match present {
+                Value::Integer(_) => "a whole number",
+                Value::Float(_) => "a number",
+                Value::Boolean(_) => "true or false",
+                _ => "a text",
+            };
+            return self.wrong(&name, by, expected, given);
+        };
+        *present = value;
+        self.given_by.insert(name, by.to_owned());
     }
 
     fn wrong(&mut self, key: &str, by: &str, expected: &str, value: impl fmt::Display) {

@@ -266,6 +266,10 @@ impl<'a, P: Protocol> Session<'a, P> {
 
     /// Hands what was read to the intake.
     fn take(&mut self, messages: &mut Vec<P::Request>) -> Result<(), Status> {
+        // The end of a stream is no sign of life.
+        if messages.is_empty() {
+            return Ok(());
+        }
         let mut parcel = Parcel {
             records: Vec::with_capacity(messages.len()),
             through: self.accepted,
@@ -293,7 +297,7 @@ impl<'a, P: Protocol> Session<'a, P> {
                             sequence.to_string(),
                             "a number from 1 to 9223372036854775807",
                         )],
-                    })
+                    });
                 }
                 Message::Heartbeat => parcel.through = sequence,
                 Message::Record(record) => {

@@ -88,7 +88,7 @@ impl Whole {
         let (sender, read) = watch::channel(0);
         let stop = shutdown.clone();
         tasks.spawn(async move {
-            drop(stop.run_until_cancelled(consume(&log, &sender)).await);
+            let _ = stop.run_until_cancelled(consume(&log, &sender)).await;
         });
         Self {
             address,
