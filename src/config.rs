@@ -300,17 +300,18 @@ impl Layers {
             // Nobody knows whether this was meant to be a password.
             return self.wrong(&name, by, &expected, show::HIDDEN);
         };
-        let Some(value) = given.like(present) else {
+        if let Some(value) = given.like(present) {
+            *present = value;
+            self.given_by.insert(name, by.to_owned());
+        } else {
             let expected = match present {
                 Value::Integer(_) => "a whole number",
                 Value::Float(_) => "a number",
                 Value::Boolean(_) => "true or false",
                 _ => "a text",
             };
-            return self.wrong(&name, by, expected, given);
-        };
-        *present = value;
-        self.given_by.insert(name, by.to_owned());
+            self.wrong(&name, by, expected, given);
+        }
     }
 
     fn wrong(&mut self, key: &str, by: &str, expected: &str, value: impl fmt::Display) {

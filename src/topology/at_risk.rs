@@ -6,6 +6,7 @@
 //! sets are as long as the network is deep.
 
 use super::kernel::{Entry, Kernel, Scratch, with_scratch};
+use super::subscriber_set::holds;
 use super::{Network, Part, SubscriberSet};
 
 /// Elements by number, links by number with this bit set; sorted.
@@ -86,14 +87,11 @@ fn dependencies(kernel: &Kernel, scratch: &Scratch) -> Vec<Option<Dependencies>>
             let found = if head.gateway {
                 Some(vec![head.element])
             } else {
-                let alive = kernel.ways_in.of(no).iter();
-                let alive = alive.filter(|&&arc| {
-                    let from = kernel.arcs[arc as usize].from_head;
-                    scratch.is_alive(arc) && scratch.is_up(from)
+                let alive = kernel.ways_in(no).filter(|&(arc_no, arc)| {
+                    scratch.is_alive(arc_no) && scratch.is_up(arc.from_head)
                 });
                 // Not yet known counts as "on everything": it changes no intersection.
-                let ways_in = alive.map(|&arc| {
-                    let arc = &kernel.arcs[arc as usize];
+                let ways_in = alive.map(|(_, arc)| {
                     let mut on = in_tree(kernel, arc.from, &all)?;
                     on.push(arc.link | LINK);
                     on.sort_unstable();
@@ -122,11 +120,7 @@ fn depends_on(
     heads: &[Option<Dependencies>],
     scratch: Option<&Scratch>,
 ) -> Option<Dependencies> {
-    let is_cut = |scratch: &Scratch| {
-        let after = scratch.cut.partition_point(|run| run.0 <= element);
-        after > 0 && element < scratch.cut[after - 1].1
-    };
-    if scratch.is_some_and(is_cut) {
+    if scratch.is_some_and(|scratch| holds(&scratch.cut, element)) {
         return None;
     }
     let mut on = in_tree(kernel, element, heads)?;

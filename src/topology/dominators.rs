@@ -49,7 +49,7 @@ pub(super) struct Head {
 /// Lists of arcs by head.
 #[derive(Debug, Default)]
 pub(super) struct ArcLists {
-    starts: Vec<u32>,
+    pub(super) starts: Vec<u32>,
     arcs: Vec<u32>,
 }
 

@@ -5,7 +5,7 @@
 
 use super::kernel::{Entry, Kernel, Scratch, with_scratch};
 use super::order::order;
-use super::ranks::{Ranks, common_dominator};
+use super::ranks::{Counts, Ranks, common_dominator};
 use super::resolve::Resolved;
 use super::{ElementNo, LinkNo, Network, Part, SubscriberSet};
 
@@ -104,8 +104,7 @@ impl Impact {
             if std::mem::replace(&mut seen[head as usize], true) {
                 continue;
             }
-            for &no in kernel.ways_in.of(head) {
-                let arc = &kernel.arcs[no as usize];
+            for (_, arc) in kernel.ways_in(head) {
                 if !arc.support {
                     continue;
                 }
@@ -160,10 +159,10 @@ impl Impact {
         let elements = self.counted.elements.iter();
         let behind = self.counted.links.iter();
         let behind = behind.filter_map(|link| kernel.behind(link));
-        let mut touched = Vec::new();
+        let mut counts = Counts::default();
         for element in elements.chain(behind) {
             let cut = [(element, kernel.end(element))];
-            let runs = ranks.lost_with(&cut, kernel, &mut touched);
+            let runs = ranks.lost_with(&cut, kernel, &mut counts);
             self.counted_runs.push(&runs);
         }
     }
@@ -368,7 +367,7 @@ impl Network {
     /// The subscribers lost by the search just made.
     pub(super) fn lost_in(&self, scratch: &mut Scratch) -> SubscriberSet {
         let Impact { kernel, ranks, .. } = &self.impact;
-        let runs = ranks.lost_with(&scratch.cut, kernel, &mut scratch.touched);
+        let runs = ranks.lost_with(&scratch.cut, kernel, &mut scratch.counts);
         SubscriberSet::of_sorted(runs)
     }
 

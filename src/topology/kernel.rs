@@ -11,6 +11,7 @@
 //! line of supports. The work depends on what hangs on the failure, not on the size of the network.
 
 use super::dominators::{Arc, ArcLists};
+use super::ranks::Counts;
 use super::resolve::NONE;
 use super::subscriber_set::normalise;
 use std::cell::RefCell;
@@ -87,10 +88,13 @@ pub(super) struct Kernel {
     /// Elements that a gateway reaches; they come first.
     pub(super) reached: u32,
     pub(super) heads: Vec<KernelHead>,
-    /// Sorted by the element they come from.
+    /// Sorted by the head they lead to, see [`Self::ways_in`].
     pub(super) arcs: Vec<Arc>,
+    /// Per head: where its arcs in start; and one more.
+    pub(super) ways_in_starts: Vec<u32>,
+    /// (element, arc that leaves it), sorted.
+    pub(super) leaving: Vec<(u32, u32)>,
     pub(super) out: ArcLists,
-    pub(super) ways_in: ArcLists,
     /// Heads in an order in which each comes after what first gave it service.
     pub(super) activation: Vec<u32>,
     pub(super) any_needs_all: bool,
@@ -119,8 +123,8 @@ pub(super) struct Scratch {
     revived: Vec<u32>,
     /// Elements without service, as runs.
     pub(super) cut: Vec<(u32, u32)>,
-    /// For the caller: subscribers with several serving elements.
-    pub(super) touched: Vec<u32>,
+    /// For subscribers with several serving elements.
+    pub(super) counts: Counts,
 }
 
 thread_local! {
@@ -270,11 +274,18 @@ impl Kernel {
         }
     }
 
-    /// The arcs that leave elements of a run, as a range of numbers of arcs.
-    pub(super) fn arcs_out_of(&self, start: u32, end: u32) -> std::ops::Range<usize> {
-        let from = self.arcs.partition_point(|arc| arc.from < start);
-        let until = self.arcs[from..].partition_point(|arc| arc.from < end);
-        from..from + until
+    /// (element, arc) for the arcs that leave elements of a run.
+    pub(super) fn arcs_out_of(&self, start: u32, end: u32) -> &[(u32, u32)] {
+        let from = self.leaving.partition_point(|&(from, _)| from < start);
+        let until = self.leaving[from..].partition_point(|&(from, _)| from < end);
+        &self.leaving[from..from + until]
+    }
+
+    /// The arcs into a head, with their numbers.
+    #[inline]
+    pub(super) fn ways_in(&self, head: u32) -> impl Iterator<Item = (u32, &Arc)> {
+        let starts = &self.ways_in_starts[head as usize..head as usize + 2];
+        (starts[0]..).zip(&self.arcs[starts[0] as usize..starts[1] as usize])
     }
 
     /// The element that one link takes with it alone.
@@ -305,9 +316,8 @@ impl Kernel {
     fn fail_tree(&self, element: u32, scratch: &mut Scratch) {
         let end = self.end(element);
         scratch.cut.push((element, end));
-        for no in self.arcs_out_of(element, end) {
-            #[allow(clippy::cast_possible_truncation, reason = "at most two per link")]
-            scratch.kill(no as u32, &self.arcs[no]);
+        for &(_, no) in self.arcs_out_of(element, end) {
+            scratch.kill(no, &self.arcs[no as usize]);
         }
     }
 
@@ -318,8 +328,7 @@ impl Kernel {
             match self.entry(element) {
                 Entry::Tree { link: entry } if entry == link => self.fail_tree(element, scratch),
                 Entry::Head(head) => {
-                    for &no in self.ways_in.of(head) {
-                        let arc = &self.arcs[no as usize];
+                    for (no, arc) in self.ways_in(head) {
                         if arc.link == link {
                             scratch.kill(no, arc);
                         }
@@ -382,9 +391,8 @@ impl Kernel {
         if !scratch.is_in_doubt(head) {
             return;
         }
-        let mut ways_in = self.ways_in.of(head).iter();
-        let feeds =
-            |&no: &u32| scratch.is_alive(no) && scratch.is_up(self.arcs[no as usize].from_head);
+        let mut ways_in = self.ways_in(head);
+        let feeds = |(no, arc): (u32, &Arc)| scratch.is_alive(no) && scratch.is_up(arc.from_head);
         let fed = if self.heads[head as usize].needs_all {
             ways_in.all(feeds)
         } else {
@@ -404,6 +412,7 @@ impl Kernel {
             + self.arcs.capacity() * size_of::<Arc>()
             + self.activation.capacity() * size_of::<u32>()
             + self.out.resident_bytes()
-            + self.ways_in.resident_bytes()
+            + self.ways_in_starts.capacity() * size_of::<u32>()
+            + self.leaving.capacity() * size_of::<(u32, u32)>()
     }
 }

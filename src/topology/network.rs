@@ -300,12 +300,13 @@ impl Network {
     /// can never come, because it leads from what hangs on the element itself, is left out.
     pub fn parents(&self, element: ElementNo) -> impl Iterator<Item = ElementNo> + '_ {
         let kernel = &self.impact.kernel;
-        let (one, several) = match kernel.entry(element.0) {
-            Entry::Tree { link } => (Some(kernel.across(link, element.0)), &[][..]),
-            Entry::Head(head) => (None, kernel.ways_in.of(head)),
-            Entry::Dead => (None, &[][..]),
+        let (one, head) = match kernel.entry(element.0) {
+            Entry::Tree { link } => (Some(kernel.across(link, element.0)), None),
+            Entry::Head(head) => (None, Some(head)),
+            Entry::Dead => (None, None),
         };
-        let several = several.iter().map(|&arc| kernel.arcs[arc as usize].from);
+        let several = head.into_iter().flat_map(|head| kernel.ways_in(head));
+        let several = several.map(|(_, arc)| arc.from);
         one.into_iter().chain(several).map(ElementNo)
     }
 
@@ -315,8 +316,8 @@ impl Network {
         let kernel = &self.impact.kernel;
         let tree = self.dominator_children(element);
         let tree = tree.filter(|child| matches!(kernel.entry(child.0), Entry::Tree { .. }));
-        let arcs = &kernel.arcs[kernel.arcs_out_of(element.0, element.0 + 1)];
-        let heads = arcs.iter().map(|arc| kernel.heads[arc.to as usize].element);
+        let arcs = kernel.arcs_out_of(element.0, element.0 + 1).iter();
+        let heads = arcs.map(|&(_, no)| kernel.heads[kernel.arcs[no as usize].to as usize].element);
         tree.chain(heads.map(ElementNo))
     }
 

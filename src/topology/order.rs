@@ -74,10 +74,13 @@ fn carry_arcs(dominators: &Dominators<'_>, number: &[u32], kernel: &mut Kernel) 
         .collect();
     kernel
         .arcs
-        .sort_unstable_by_key(|arc| (arc.from, arc.to, arc.link));
+        .sort_unstable_by_key(|arc| (arc.to, arc.from, arc.link));
     let heads = kernel.heads.len();
     kernel.out = ArcLists::by(heads, &kernel.arcs, |arc| arc.from_head);
-    kernel.ways_in = ArcLists::by(heads, &kernel.arcs, |arc| arc.to);
+    kernel.ways_in_starts = ArcLists::by(heads, &kernel.arcs, |arc| arc.to).starts;
+    let leaving = (0..).zip(&kernel.arcs).map(|(no, arc)| (arc.from, no));
+    kernel.leaving = leaving.collect();
+    kernel.leaving.sort_unstable();
 }
 
 struct Preorder {

@@ -7,7 +7,7 @@
 
 use super::kernel::Kernel;
 use super::resolve::{NONE, Resolved};
-use super::subscriber_set::normalise;
+use super::subscriber_set::{holds, normalise};
 
 /// Ranks of subscribers, and those who have several serving elements.
 #[derive(Debug, Default)]
@@ -150,34 +150,30 @@ impl Ranks {
     }
 
     /// From runs of elements that are lost to runs of ranks that are.
-    ///
-    /// `touched` is scratch.
     pub(super) fn lost_with(
         &self,
         cut: &[(u32, u32)],
         kernel: &Kernel,
-        touched: &mut Vec<u32>,
+        counts: &mut Counts,
     ) -> Vec<(u32, u32)> {
         let first_rank = |element: u32| kernel.nodes[element as usize].first_rank;
         if *cut == [(0, kernel.reached)] {
             // Nothing has service, so nobody has, wherever served from.
             return Vec::from_iter(Some((0, first_rank(kernel.reached))).filter(|r| r.0 < r.1));
         }
-        let mut runs: Vec<_> = cut
+        let mut runs = Vec::with_capacity(cut.len());
+        let ranks = cut
             .iter()
-            .map(|&(start, end)| (first_rank(start), first_rank(end)))
-            .filter(|run| run.0 < run.1)
-            .collect();
+            .map(|&(start, end)| (first_rank(start), first_rank(end)));
+        runs.extend(ranks.filter(|run| run.0 < run.1));
         let whole = runs.len();
-        touched.clear();
+        counts.begin(self.multihomed.len());
         for &(start, end) in cut {
-            touched.extend(self.references_from(start, end).iter().map(|&(_, of)| of));
-        }
-        touched.sort_unstable();
-        for same in touched.chunk_by(|a, b| a == b) {
-            let of = &self.multihomed[same[0] as usize];
-            if same.len() >= of.enough as usize {
-                runs.push((of.rank, of.rank + 1));
+            for &(_, index) in self.references_from(start, end) {
+                let of = &self.multihomed[index as usize];
+                if counts.raise(index) == of.enough && !holds(&runs[..whole], of.rank) {
+                    runs.push((of.rank, of.rank + 1));
+                }
             }
         }
         if runs.len() > whole || runs.windows(2).any(|pair| pair[0].1 == pair[1].0) {
@@ -191,6 +187,35 @@ impl Ranks {
             * size_of::<u32>()
             + self.multihomed.capacity() * size_of::<Multihomed>()
             + self.references.capacity() * size_of::<(u32, u32)>()
+    }
+}
+
+/// Counters that need no clearing between uses.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    generation: u32,
+    /// Generation and count.
+    counts: Vec<(u32, u32)>,
+}
+
+impl Counts {
+    fn begin(&mut self, size: usize) {
+        if self.generation == u32::MAX {
+            *self = Self::default();
+        }
+        self.generation += 1;
+        if self.counts.len() < size {
+            self.counts.resize(size, (0, 0));
+        }
+    }
+
+    fn raise(&mut self, index: u32) -> u32 {
+        let (generation, count) = &mut self.counts[index as usize];
+        if *generation != self.generation {
+            (*generation, *count) = (self.generation, 0);
+        }
+        *count += 1;
+        *count
     }
 }
 

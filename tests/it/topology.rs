@@ -59,7 +59,7 @@ fn part(network: &Network, id: &str) -> Part {
 /// Everything the index says of one set of failures.
 fn check_failures(network: &Network, reference: &Reference<'_>, failed: &[&str]) {
     let parts: Vec<Part> = failed.iter().map(|id| part(network, id)).collect();
-    let expected = reference.lost(failed);
+    let (expected, expected_cut) = reference.impact(failed);
     assert_eq!(
         accounts(network, &network.lost(&parts)),
         expected,
@@ -75,8 +75,7 @@ fn check_failures(network: &Network, reference: &Reference<'_>, failed: &[&str])
         assert_eq!(network.lost_alone_runs(alone).as_slice(), lost.runs());
     }
     let cut_off = network.cut_off(&parts);
-    let expected = reference.cut_off(failed);
-    for (id, expected) in reference.elements().zip(expected) {
+    for (id, expected) in reference.elements().zip(expected_cut) {
         let Part::Element(element) = part(network, id) else {
             panic!("{id} is no element");
         };

@@ -8,7 +8,7 @@ pub(super) struct Reference<'a> {
     attachments: &'a [Attachment],
     by_id: HashMap<&'a str, usize>,
     /// Ways into each element: where from, by which link.
-    ways_in: Vec<Vec<(usize, &'a str)>>,
+    ways_in: Vec<Vec<(usize, usize)>>,
     served: Vec<bool>,
 }
 
@@ -23,16 +23,16 @@ impl<'a> Reference<'a> {
         let elements = &definition.elements;
         let by_id: HashMap<_, _> = elements.iter().map(|e| e.id.as_str()).zip(0..).collect();
         let mut ways_in = vec![Vec::new(); elements.len()];
-        for link in &definition.links {
+        for (no, link) in definition.links.iter().enumerate() {
             let (a, b) = (by_id[link.a.as_str()], by_id[link.b.as_str()]);
             let gives = |e: usize| transits(&elements[e]) || elements[e].gateway;
             let both = link.transit.unwrap_or(gives(a) && gives(b));
             let backwards = link.transit.is_none() && gives(b) && !gives(a);
             if both || !backwards {
-                ways_in[b].push((a, link.id.as_str()));
+                ways_in[b].push((a, no));
             }
             if both || backwards {
-                ways_in[a].push((b, link.id.as_str()));
+                ways_in[a].push((b, no));
             }
         }
         let mut reference = Self {
@@ -81,6 +81,8 @@ impl<'a> Reference<'a> {
             .iter()
             .map(|e| failed.contains(e.id.as_str()))
             .collect();
+        let links = self.definition.links.iter();
+        let cut: Vec<bool> = links.map(|l| failed.contains(l.id.as_str())).collect();
         let mut up = vec![false; elements.len()];
         loop {
             let mut changed = false;
@@ -88,7 +90,7 @@ impl<'a> Reference<'a> {
                 if up[e] || down[e] {
                     continue;
                 }
-                let feeds = |&(from, link): &(usize, &str)| up[from] && !failed.contains(link);
+                let feeds = |&(from, link): &(usize, usize)| up[from] && !cut[link];
                 let ways_in = &self.ways_in[e];
                 let fed = if element.redundancy == Some(Redundancy::All) {
                     !ways_in.is_empty() && ways_in.iter().all(feeds)
@@ -126,19 +128,24 @@ impl<'a> Reference<'a> {
         &all - &self.subscribers(&self.served)
     }
 
-    pub(super) fn lost(&self, failed: &[&str]) -> BTreeSet<String> {
-        let up = self.with_service(&self.members(failed));
-        &self.subscribers(&self.served) - &self.subscribers(&up)
-    }
-
-    /// Per element.
-    pub(super) fn cut_off(&self, failed: &[&str]) -> Vec<bool> {
+    /// Who loses service, and per element whether it is cut off.
+    pub(super) fn impact(&self, failed: &[&str]) -> (BTreeSet<String>, Vec<bool>) {
         let failed = self.members(failed);
         let up = self.with_service(&failed);
+        let lost = &self.subscribers(&self.served) - &self.subscribers(&up);
         let elements = self.definition.elements.iter().zip(&self.served).zip(up);
-        elements
+        let cut_off = elements
             .map(|((e, &served), up)| (served && !up) || failed.contains(e.id.as_str()))
-            .collect()
+            .collect();
+        (lost, cut_off)
+    }
+
+    fn lost(&self, failed: &[&str]) -> BTreeSet<String> {
+        self.impact(failed).0
+    }
+
+    pub(super) fn cut_off(&self, failed: &[&str]) -> Vec<bool> {
+        self.impact(failed).1
     }
 
     pub(super) fn at_risk(&self, failed: &[&str]) -> BTreeSet<String> {
