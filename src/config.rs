@@ -292,12 +292,13 @@ impl Layers {
         let Some(Value::Table(settings)) = self.settings.get_mut(section) else {
             let sections: Vec<_> = self.settings.keys().cloned().collect();
             let expected = format!("one of the sections {}", sections.join(", "));
-            return self.wrong(&name, by, &expected, given);
+            return self.wrong(&name, by, &expected, show::HIDDEN);
         };
         let Some(present) = settings.get_mut(key) else {
             let keys: Vec<_> = settings.keys().cloned().collect();
             let expected = format!("one of the keys {}", keys.join(", "));
-            return self.wrong(&name, by, &expected, given);
+            // Nobody knows whether this was meant to be a password.
+            return self.wrong(&name, by, &expected, show::HIDDEN);
         };
         if let Some(value) = given.like(present) {
             *present = value;

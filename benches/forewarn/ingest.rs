@@ -24,7 +24,7 @@ const P99: Duration = Duration::from_millis(50);
 /// Memory that may come and go without being a leak.
 const SLACK_MIB: f64 = 64.0;
 
-pub fn run() -> Vec<Figure> {
+pub(crate) fn run() -> Vec<Figure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -4,7 +4,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// What stands for a secret.
-const HIDDEN: &str = "***";
+pub(super) const HIDDEN: &str = "***";
 
 /// Settings that are URLs with a password in them.
 const URLS_WITH_SECRETS: [&str; 2] = ["database.url", "email.url"];

@@ -266,6 +266,10 @@ impl<'a, P: Protocol> Session<'a, P> {
 
     /// Hands what was read to the intake.
     fn take(&mut self, messages: &mut Vec<P::Request>) -> Result<(), Status> {
+        // The end of a stream is no sign of life.
+        if messages.is_empty() {
+            return Ok(());
+        }
         let mut parcel = Parcel {
             records: Vec::with_capacity(messages.len()),
             through: self.accepted,

@@ -165,13 +165,13 @@ pub async fn serve_routes(
         None if address.ip().is_loopback() || settings.allow_plaintext_beyond_loopback => {}
         None => return Err(ServeError::Plaintext(address)),
     }
-    let router = routes
+    let authenticated = routes
         .into_axum_router()
         .layer(map_response(refuse_oversize))
         .layer(from_fn_with_state(authenticator, authenticate));
     tracing::info!(%address, tls = settings.tls.is_some(), "gRPC server listens");
     server
-        .add_routes(Routes::from(router).prepare())
+        .add_routes(Routes::from(authenticated).prepare())
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             shutdown.cancelled_owned(),

@@ -180,6 +180,8 @@ fn secrets_are_never_shown() {
             "{shown}"
         );
     }
+    let error = load(None, &[("FOREWARN_EMAIL__PASSWORD", "hunter2")]).unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
     for url in ["mysql://root:hunter2@db.example.net/x", "root:hunter2@db"] {
         let error = load(None, &[("FOREWARN_DATABASE__URL", url)]).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
