@@ -13,11 +13,12 @@ use crate::notice::compose::Sender;
 use crate::notice::plan::NoticePolicy;
 use crate::notice::template::Templates;
 use crate::pipeline::alarm_log::AlarmLog;
+use crate::pipeline::alarm_query::AlarmQuery;
 use crate::pipeline::correlator::{CorrelatorPorts, CorrelatorWorker, nothing_live};
 use crate::pipeline::dispatcher::{DispatchOptions, Dispatcher, Outlet};
 use crate::pipeline::housekeeper::Housekeeper;
 use crate::pipeline::intake::{Intake, IntakeLimits};
-use crate::pipeline::live::LiveReceiver;
+use crate::pipeline::live::{LiveReceiver, PendingCommand};
 use crate::pipeline::meter::SampleLog;
 use crate::pipeline::planner::Planner;
 use crate::rpc::server::{self, Services, TlsFiles};
@@ -124,12 +125,48 @@ struct Started {
     live: LiveReceiver,
 }
 
+/// What takes alarms and samples.
+struct Intakes {
+    log: Arc<AlarmLog>,
+    alarms: Intake<AlarmLog>,
+    samples: Intake<SampleLog>,
+}
+
+/// How the rest of the process reaches the correlator.
+struct CorrelatorHandle {
+    commands: mpsc::Sender<PendingCommand>,
+    queries: mpsc::Sender<AlarmQuery>,
+    live: LiveReceiver,
+    planned: Arc<Notify>,
+}
+
 async fn start_parts(
     config: &Config,
     store: &Store,
     clock: &Clock,
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Started> {
+    let intakes = start_intakes(config, store, clock, supervisor).await?;
+    let log = Arc::clone(&intakes.log);
+    let correlator = start_correlator(config, store, clock, log, supervisor).await?;
+    let planned = Arc::clone(&correlator.planned);
+    let web = start_dispatcher(config, store, clock, planned, supervisor).await?;
+    let live = correlator.live.clone();
+    let shutdown = supervisor.shutdown();
+    let services = services(config, store, clock, intakes, correlator, &shutdown);
+    Ok(Started {
+        services,
+        web,
+        live,
+    })
+}
+
+async fn start_intakes(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<Intakes> {
     let limits = IntakeLimits {
         queue_events: config.ingest.queue_events,
         batch_events: config.ingest.batch_events,
@@ -138,6 +175,33 @@ async fn start_parts(
     let samples = Arc::new(SampleLog::open(store.clone()).await?);
     let alarms = Intake::open(Arc::clone(&log), store.clone(), clock.clone(), limits).await?;
     let samples = Intake::open(samples, store.clone(), clock.clone(), limits).await?;
+    spawn_intake(supervisor, "alarm intake", &alarms);
+    spawn_intake(supervisor, "sample intake", &samples);
+    let housekeeper = Housekeeper {
+        store: store.clone(),
+        alarms: alarms.clone(),
+        samples: samples.clone(),
+        telemetry_retention_ms: i64::from(config.ingest.telemetry_retention_days) * 86_400_000,
+    };
+    let (clock, shutdown) = (clock.clone(), supervisor.shutdown());
+    supervisor.spawn("housekeeper", async move {
+        housekeeper.run(clock, shutdown).await;
+        Ok(())
+    });
+    Ok(Intakes {
+        log,
+        alarms,
+        samples,
+    })
+}
+
+async fn start_correlator(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    log: Arc<AlarmLog>,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<CorrelatorHandle> {
     let (commands, commands_in) = mpsc::channel(PORT_CAPACITY);
     let (queries, queries_in) = mpsc::channel(PORT_CAPACITY);
     let planned = Arc::new(Notify::new());
@@ -148,55 +212,54 @@ async fn start_parts(
         live: live_out,
         planned: Arc::clone(&planned),
     };
-    let planner = planner(config, store).await?;
     let correlator = CorrelatorWorker::open(
         store.clone(),
         log,
         correlator_settings(config),
-        planner,
+        planner(config, store).await?,
         ports,
         clock.now_ms(),
     )
     .await
     .context("starting the correlator")?;
-
-    let shutdown = supervisor.shutdown();
-    spawn_intake(supervisor, "alarm intake", &alarms);
-    spawn_intake(supervisor, "sample intake", &samples);
-    let (correlator_clock, correlator_shutdown) = (clock.clone(), shutdown.clone());
+    let (clock, shutdown) = (clock.clone(), supervisor.shutdown());
     supervisor.spawn("correlator", async move {
-        let ended = correlator.run(correlator_clock, correlator_shutdown).await;
+        let ended = correlator.run(clock, shutdown).await;
         ended.map_err(|error| explain(&error))
     });
-    let housekeeper = Housekeeper {
-        store: store.clone(),
-        alarms: alarms.clone(),
-        samples: samples.clone(),
-        telemetry_retention_ms: i64::from(config.ingest.telemetry_retention_days) * 86_400_000,
-    };
-    let (keeper_clock, keeper_shutdown) = (clock.clone(), shutdown.clone());
-    supervisor.spawn("housekeeper", async move {
-        housekeeper.run(keeper_clock, keeper_shutdown).await;
-        Ok(())
-    });
-    let web = start_dispatcher(config, store, clock, planned, supervisor).await?;
+    Ok(CorrelatorHandle {
+        commands,
+        queries,
+        live,
+        planned,
+    })
+}
+
+fn services(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    intakes: Intakes,
+    correlator: CorrelatorHandle,
+    shutdown: &CancellationToken,
+) -> Services {
     let tasks = TaskTracker::new();
-    let services = Services {
+    Services {
         authenticator: auth::Authenticator::new(store.clone()),
         alarm: alarm::AlarmApi {
-            intake: alarms,
+            intake: intakes.alarms,
             streams: ingest::Streams::new(shutdown.clone()),
-            live_alarms: queries,
+            live_alarms: correlator.queries,
         },
         telemetry: telemetry::TelemetryApi {
-            intake: samples,
+            intake: intakes.samples,
             streams: ingest::Streams::new(shutdown.clone()),
         },
         inventory: inventory::Inventory::new(store.clone(), clock.clone()),
         incident: incident::IncidentApi {
             store: store.clone(),
-            live: live.clone(),
-            commands,
+            live: correlator.live.clone(),
+            commands: correlator.commands,
             clock: clock.clone(),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
@@ -209,7 +272,7 @@ async fn start_parts(
         },
         care: care::CareApi {
             store: store.clone(),
-            live: live.clone(),
+            live: correlator.live,
             clock: clock.clone(),
             message_id_domain: message_id_domain(config),
         },
@@ -217,18 +280,13 @@ async fn start_parts(
             store: store.clone(),
             clock: clock.clone(),
             tasks,
-            shutdown,
+            shutdown: shutdown.clone(),
         },
         effect: effect::EffectApi {
             store: store.clone(),
             experiment: experiment(config),
         },
-    };
-    Ok(Started {
-        services,
-        web,
-        live,
-    })
+    }
 }
 
 /// Starts the sending of notices; answers what the web pages need of it.

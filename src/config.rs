@@ -220,11 +220,6 @@ impl Config {
         layers.finish()
     }
 
-    /// Whether gRPC speaks TLS.
-    pub fn has_tls(&self) -> bool {
-        !self.rpc.tls_certificate.as_os_str().is_empty()
-    }
-
     /// The settings as TOML, with secrets hidden.
     pub fn show(&self) -> String {
         show::to_toml(self)
@@ -304,20 +299,17 @@ impl Layers {
             let expected = format!("one of the keys {}", keys.join(", "));
             return self.wrong(&name, by, &expected, given);
         };
-        match given.like(present) {
-            Some(value) => {
-                *present = value;
-                self.given_by.insert(name, by.to_owned());
-            }
-            None => {
-                let expected = match present {
-                    Value::Integer(_) => "a whole number",
-                    Value::Float(_) => "a number",
-                    Value::Boolean(_) => "true or false",
-                    _ => "a text",
-                };
-                self.wrong(&name, by, expected, given);
-            }
+        if let Some(value) = given.like(present) {
+            *present = value;
+            self.given_by.insert(name, by.to_owned());
+        } else {
+            let expected = match present {
+                Value::Integer(_) => "a whole number",
+                Value::Float(_) => "a number",
+                Value::Boolean(_) => "true or false",
+                _ => "a text",
+            };
+            self.wrong(&name, by, expected, given);
         }
     }
 

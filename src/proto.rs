@@ -2,7 +2,9 @@
 //!
 //! Invariant: only `rpc` (and the client in `cli`) names these types.
 #![allow(
+    clippy::all,
     clippy::pedantic,
+    clippy::clone_on_ref_ptr,
     clippy::allow_attributes_without_reason,
     unreachable_pub,
     reason = "generated code"

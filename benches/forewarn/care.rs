@@ -187,8 +187,12 @@ async fn faults(store: &Store, now_ms: i64) -> Live {
             .subscribers(&lost)
             .map(|person| notice(&incident, network.account(person), person.0))
             .collect();
-        let cancel = Vec::new();
-        tx.write_plan(&Plan { notices, cancel }).await.unwrap();
+        tx.write_plan(&Plan {
+            notices,
+            ..Plan::default()
+        })
+        .await
+        .unwrap();
         tx.commit().await.unwrap();
         incidents.push(LiveIncident {
             incident: Arc::new(incident),

@@ -52,11 +52,13 @@ async fn all() -> Vec<Figure> {
     }
     for database in databases {
         let bulk = database.bulk_insert(ALARMS).await;
+        println!("{}: {} {bulk:.0}/s", database.name(), database.peer());
         for streams in [1, 16] {
             let service = Whole::start(&database).await;
             let load = Load::new(service.address, Some(service.token.clone()), streams);
             let rate = load.full_speed(ALARMS).await;
             service.read_to(ALARMS).await;
+            println!("{}: {streams} streams {rate:.0}/s", database.name());
             let latency = load.acknowledgements_at(rate / 2.0).await;
             figures.extend(through_service(&database, streams, rate, bulk, &latency));
             service.stop().await;

@@ -5,6 +5,12 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::too_many_lines,
+    clippy::struct_field_names,
+    unreachable_pub,
     reason = "a benchmark reads the clock, prints, and fails by panicking"
 )]
 

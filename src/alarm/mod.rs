@@ -100,7 +100,7 @@ pub struct AlarmDetail {
     pub service_effect: Option<ServiceEffect>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-    /// Area as GeoJSON text.
+    /// Area as `GeoJSON` text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub area_geojson: Option<String>,
 }

@@ -23,7 +23,7 @@ pub struct GenerateArgs {
     /// Backbone map in GraphML, as the Internet Topology Zoo writes it [default: GARR, January 2012]
     #[arg(long, value_name = "FILE")]
     pub backbone: Option<PathBuf>,
-    /// Municipality boundaries in GeoJSON, each with a property "name" [default: those of Lazio]
+    /// Municipality boundaries in `GeoJSON`, each with a property "name" [default: those of Lazio]
     #[arg(long, value_name = "FILE")]
     pub municipalities: Option<PathBuf>,
     /// Folder for the files "topology" and "subscribers"; made if it is not there

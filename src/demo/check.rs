@@ -435,13 +435,22 @@ pub(super) fn tell(
         .get("olt")
         .map_or("INC-1", |i| i.id.as_str());
     stage.say(&format!(
-        "Look around in another terminal:\n\n  export FOREWARN_SERVER={} FOREWARN_TOKEN={}\n  \
+        "Look around in another terminal:\n\n  export PATH=\"{}:$PATH\"\n  \
+         export FOREWARN_SERVER={} FOREWARN_TOKEN={}\n  \
          forewarn incident list\n  forewarn incident show {olt}\n  forewarn notice list --incident {olt}\n  \
          forewarn care lookup {}\n  forewarn report effect\n",
+        program_directory(),
         stage.server,
         stage.token,
         account.map_or("A0000001", |a| a.as_str())
     ));
+}
+
+/// Where the running program lies.
+fn program_directory() -> String {
+    let program = std::env::current_exe().ok();
+    let directory = program.as_deref().and_then(std::path::Path::parent);
+    directory.map_or_else(|| ".".to_owned(), |d| d.display().to_string())
 }
 
 fn indented(text: &str) -> String {

@@ -5,13 +5,13 @@ use super::check::{self, Ledger};
 use super::fault::{Fault, Faults};
 use super::noc::Noc;
 use super::people;
-use super::stage::Stage;
+use super::stage::{Stage, say};
 use crate::proto::v1::effect_service_client::EffectServiceClient;
 use crate::proto::v1::incident_service_client::IncidentServiceClient;
 use crate::proto::v1::notice_service_client::NoticeServiceClient;
 use crate::proto::v1::{
-    EffectReport, GetNoticeRequest, Incident, IncidentState, ListIncidentsRequest, ListNoticesRequest, Notice,
-    RejectIncidentRequest, ReportRequest, SetEstimateRequest,
+    EffectReport, GetNoticeRequest, Incident, IncidentState, ListIncidentsRequest,
+    ListNoticesRequest, Notice, RejectIncidentRequest, ReportRequest, SetEstimateRequest,
 };
 use anyhow::{Context as _, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +39,7 @@ pub(super) async fn play(stage: &Stage, args: &DemoArgs) -> anyhow::Result<()> {
     let ledger = collect(stage, &faults, &incidents).await?;
     let findings = check::compare(&stage.world, &faults, &ledger);
     if args.json {
-        stage.print(&serde_json::to_string_pretty(&findings.figures)?);
+        say(false, &serde_json::to_string_pretty(&findings.figures)?);
     } else {
         let example = match check::example(&ledger) {
             Some(notice) => Some(notice_in_full(stage, &notice.id).await?),

@@ -126,11 +126,6 @@ impl Stage {
         say(self.quiet, text);
     }
 
-    /// Prints what was asked for, also when nothing else is.
-    pub(super) fn print(&self, text: &str) {
-        say(false, text);
-    }
-
     /// Waits until the service ends, for whatever reason.
     pub(super) async fn ended(&self) -> Stopped {
         match self.service.lock().await.join_next().await {
@@ -155,7 +150,7 @@ impl Stage {
 
 /// Prints a line for whoever watches.
 #[allow(clippy::print_stdout, reason = "the demo talks to a person")]
-fn say(quiet: bool, text: &str) {
+pub(super) fn say(quiet: bool, text: &str) {
     if !quiet {
         println!("{text}");
         std::io::stdout().flush().ok();

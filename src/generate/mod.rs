@@ -86,7 +86,7 @@ pub enum GenerateError {
 }
 
 impl GenerateSettings {
-    /// Settings for a map in GraphML and municipalities in GeoJSON. External nodes of the map are
+    /// Settings for a map in GraphML and municipalities in `GeoJSON`. External nodes of the map are
     /// the gateways; where it shows none, the two most connected nodes of each part.
     pub fn from_maps(
         subscribers: u32,
@@ -123,7 +123,7 @@ pub fn embedded_backbone() -> (&'static str, &'static str) {
     ("Garr201201.graphml", BACKBONE)
 }
 
-/// The municipalities that the program carries, as GeoJSON.
+/// The municipalities that the program carries, as `GeoJSON`.
 pub fn embedded_municipalities() -> &'static str {
     MUNICIPALITIES
 }

@@ -1,4 +1,4 @@
-//! Areas from GeoJSON (RFC 7946): positions are longitude, latitude.
+//! Areas from `GeoJSON` (RFC 7946): positions are longitude, latitude.
 
 use super::NamedArea;
 use ::geojson::{Feature, FeatureCollection, GeometryValue, Position};

@@ -65,8 +65,6 @@ pub(super) struct Tracked {
     network_changed: bool,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
-    /// Since when all that is left are alarms that its cause explains, while part of that is gone.
-    clearing_since_ms: Option<Millis>,
     /// What was taken over last; taking over the same again changes nothing.
     taken: Option<Arc<Summary>>,
     /// It may differ from what was shown.
@@ -93,7 +91,6 @@ impl Tracked {
             shown_impact,
             network_changed: false,
             calm_ms: None,
-            clearing_since_ms: None,
             taken: None,
             is_touched: true,
             timeline: Vec::new(),
@@ -145,7 +142,6 @@ impl Tracked {
             shown_impact: Impact::default(),
             network_changed: false,
             calm_ms: None,
-            clearing_since_ms: None,
             taken: None,
             is_touched: true,
             timeline: Vec::new(),
@@ -231,11 +227,19 @@ impl Tracked {
                 })
             };
         if !is_clearing {
-            self.clearing_since_ms = None;
+            self.incident.life.clearing_since_ms = None;
             return false;
         }
-        let since = *self.clearing_since_ms.get_or_insert(at.now_ms);
-        at.now_ms < since + at.settings.restore_quiet_ms
+        let since = *self
+            .incident
+            .life
+            .clearing_since_ms
+            .get_or_insert(at.now_ms);
+        let is_waiting = at.now_ms < since + at.settings.restore_quiet_ms;
+        if !is_waiting {
+            self.incident.life.clearing_since_ms = None;
+        }
+        is_waiting
     }
 
     /// A step with active evidence.
@@ -250,7 +254,9 @@ impl Tracked {
             self.is_touched = true;
             self.incident.evidence.clone_from(&summary.evidence);
             self.incident.evidence_count = summary.evidence_count;
-            self.set_stale(summary.is_stale, at.now_ms);
+            self.incident.life.quiet_since_ms = None;
+            self.incident.life.last_clear_ms = None;
+            self.judge_trust(summary, at);
             return;
         }
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
@@ -275,12 +281,7 @@ impl Tracked {
             );
             self.note(what, reason, at.now_ms);
         }
-        self.set_stale(summary.is_stale, at.now_ms);
-        self.calm_ms = summary
-            .flapped_ms
-            .map(|since| since + at.settings.unstable_quiet_ms)
-            .filter(|calm_ms| at.now_ms < *calm_ms);
-        self.set_unstable(self.calm_ms.is_some(), at.now_ms);
+        self.judge_trust(summary, at);
         let due = self.incident.detected_ms + at.settings.hold_down_ms;
         if self.incident.state == IncidentState::Suspected && at.now_ms >= due {
             self.incident.state = IncidentState::Confirmed;
@@ -291,10 +292,20 @@ impl Tracked {
         }
     }
 
+    /// Whether its evidence is heard of, and whether it comes and goes.
+    fn judge_trust(&mut self, summary: &Summary, at: Circumstances<'_>) {
+        self.set_stale(summary.is_stale, at.now_ms);
+        self.calm_ms = summary
+            .flapped_ms
+            .map(|since| since + at.settings.unstable_quiet_ms)
+            .filter(|calm_ms| at.now_ms < *calm_ms);
+        self.set_unstable(self.calm_ms.is_some(), at.now_ms);
+    }
+
     /// A step without active evidence.
     pub(super) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
         self.taken = None;
-        self.clearing_since_ms = None;
+        self.incident.life.clearing_since_ms = None;
         self.is_touched = true;
         let incident = &mut self.incident;
         for evidence in &mut incident.evidence {
@@ -483,9 +494,10 @@ impl Tracked {
         }
         let confirm = (incident.state == IncidentState::Suspected)
             .then_some(incident.detected_ms + settings.hold_down_ms);
-        let split = (self.failures > 1)
+        let split = (self.failures > 1 && self.incident.life.clearing_since_ms.is_none())
             .then_some(incident.life.failures_changed_ms + settings.hold_down_ms);
-        let cleared = self
+        let cleared = incident
+            .life
             .clearing_since_ms
             .map(|since| since + settings.restore_quiet_ms);
         let deadlines = [confirm, split, cleared, self.calm_ms];

@@ -198,6 +198,8 @@ pub struct Life {
     pub failures_changed_ms: Millis,
     /// Latest clear of its evidence, by the clock of the source.
     pub last_clear_ms: Option<Millis>,
+    /// Since when all that is left are alarms that its cause explains, while part of that is gone.
+    pub clearing_since_ms: Option<Millis>,
     /// An operator ended it while its alarms were active: they must not open it again.
     pub held_back: Option<HeldBack>,
 }

@@ -66,7 +66,7 @@ impl AlarmLog {
     /// Entries after `position` in order, at most `limit`, and perhaps fewer than there are; empty
     /// only when there are none.
     pub async fn read_after(&self, position: i64, limit: usize) -> Result<LogSlice, StoreError> {
-        if let Some(slice) = self.from_tail(position, limit) {
+        if let Some(slice) = self.read_tail(position, limit) {
             return Ok(slice);
         }
         let batch = if position < self.last_position() {
@@ -88,7 +88,7 @@ impl AlarmLog {
         drop(last.wait_for(|last| *last > position).await);
     }
 
-    fn from_tail(&self, position: i64, limit: usize) -> Option<LogSlice> {
+    fn read_tail(&self, position: i64, limit: usize) -> Option<LogSlice> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let at = tail
             .batches

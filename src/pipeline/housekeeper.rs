@@ -31,6 +31,8 @@ pub struct Kept {
 const STEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Rounds between two attempts to find incidents for complaints that have none.
 const REMATCH_EVERY: u64 = 30;
+/// A replaced version stays for whoever still works with it.
+const OLD_VERSION_KEPT_MS: i64 = 10 * 60_000;
 /// Rows of one transaction: small, so that alarms need not wait for it.
 const CHUNK: u32 = 5_000;
 
@@ -44,7 +46,10 @@ impl Housekeeper {
         Ok(Kept {
             silent,
             samples_deleted: self.store.delete_samples(before_ms, CHUNK).await?,
-            rows_deleted: self.store.sweep_old_versions(CHUNK).await?,
+            rows_deleted: self
+                .store
+                .sweep_old_versions(now_ms - OLD_VERSION_KEPT_MS, CHUNK)
+                .await?,
         })
     }
 

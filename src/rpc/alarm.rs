@@ -1,4 +1,4 @@
-//! AlarmService: takes alarms, shows live alarms and sources.
+//! `AlarmService`: takes alarms, shows live alarms and sources.
 
 pub(in crate::rpc) mod event;
 
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Serves AlarmService.
+/// Serves `AlarmService`.
 #[derive(Clone, Debug)]
 pub struct AlarmApi {
     pub intake: Intake<AlarmLog>,
@@ -33,7 +33,7 @@ pub struct AlarmApi {
 const DEFAULT_PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1_000;
 
-/// The messages of StreamAlarms.
+/// The messages of `StreamAlarms`.
 pub(in crate::rpc) struct AlarmProtocol;
 
 impl Protocol for AlarmProtocol {

@@ -293,7 +293,7 @@ impl<'a, P: Protocol> Session<'a, P> {
                             sequence.to_string(),
                             "a number from 1 to 9223372036854775807",
                         )],
-                    })
+                    });
                 }
                 Message::Heartbeat => parcel.through = sequence,
                 Message::Record(record) => {

@@ -114,7 +114,12 @@ fn notice_filter(request: &v1::ListNoticesRequest) -> Result<NoticeFilter, Statu
         incident,
         account: (!request.account.is_empty()).then(|| request.account.clone()),
         stage: one_of("stage", &request.stage, Stage::parse, &stage_names)?,
-        decision: one_of("decision", &request.decision, Decision::parse, &decision_names)?,
+        decision: one_of(
+            "decision",
+            &request.decision,
+            Decision::parse,
+            &decision_names,
+        )?,
         state: one_of("state", &request.state, NoticeState::parse, &state_names)?,
         from_ms,
         to_ms,

@@ -26,7 +26,7 @@ pub fn violation(
     }
 }
 
-/// INVALID_ARGUMENT with google.rpc.BadRequest.
+/// `INVALID_ARGUMENT` with google.rpc.BadRequest.
 pub fn invalid(violations: &[v1::FieldViolation]) -> Status {
     let mut details = ErrorDetails::new();
     for violation in violations {
@@ -45,7 +45,7 @@ pub fn invalid(violations: &[v1::FieldViolation]) -> Status {
     )
 }
 
-/// RESOURCE_EXHAUSTED with the delay, in the status details (Go, Rust) and in the trailing metadata
+/// `RESOURCE_EXHAUSTED` with the delay, in the status details (Go, Rust) and in the trailing metadata
 /// (Python reads only that).
 pub fn exhausted(message: &str, retry_after: Duration) -> Status {
     use prost::Message as _;
@@ -67,8 +67,8 @@ pub fn store(error: &StoreError) -> Status {
     Status::unavailable("the database does not answer now")
 }
 
-/// What ended a stream of requests. tonic says OUT_OF_RANGE of a message over the limit, which
-/// clients retry for ever; RESOURCE_EXHAUSTED without a delay says that it is in vain.
+/// What ended a stream of requests. tonic says `OUT_OF_RANGE` of a message over the limit, which
+/// clients retry for ever; `RESOURCE_EXHAUSTED` without a delay says that it is in vain.
 pub fn of_stream(status: Status) -> Status {
     if status.code() == Code::OutOfRange {
         Status::resource_exhausted(status.message())

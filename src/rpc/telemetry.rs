@@ -1,4 +1,4 @@
-//! TelemetryService: takes measured values.
+//! `TelemetryService`: takes measured values.
 
 use crate::clock::Millis;
 use crate::pipeline::intake::Intake;
@@ -12,14 +12,14 @@ use crate::rpc::ingest::{self, Answer, Answers, Message, Protocol, Streams};
 use crate::rpc::status;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Serves TelemetryService.
+/// Serves `TelemetryService`.
 #[derive(Clone, Debug)]
 pub struct TelemetryApi {
     pub intake: Intake<SampleLog>,
     pub streams: Streams,
 }
 
-/// The messages of StreamSamples.
+/// The messages of `StreamSamples`.
 pub(in crate::rpc) struct TelemetryProtocol;
 
 impl Protocol for TelemetryProtocol {

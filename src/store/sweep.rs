@@ -1,7 +1,9 @@
 //! Deletes the rows of dataset versions that were replaced.
 //!
-//! Invariant: only versions below the current one; those above it are being built.
+//! Invariants: only versions below the current one (those above it are being built), and only when
+//! that has been current for so long that nobody works with an earlier one any more.
 
+use crate::clock::Millis;
 use crate::store::{Result, Store, Tx, on_tx};
 use sqlx::AssertSqlSafe;
 
@@ -16,11 +18,12 @@ const VERSIONED: [(&str, &str, &str); 6] = [
 ];
 
 impl Store {
-    /// Deletes at most `limit` rows of each table; returns how many there were.
-    pub async fn sweep_old_versions(&self, limit: u32) -> Result<u64> {
+    /// Deletes at most `limit` rows of each table, of versions that were replaced before
+    /// `replaced_before_ms`; returns how many there were.
+    pub async fn sweep_old_versions(&self, replaced_before_ms: Millis, limit: u32) -> Result<u64> {
         let mut deleted = 0;
         for table in VERSIONED {
-            if self.has_old_rows(table).await? {
+            if self.has_old_rows(table, replaced_before_ms).await? {
                 let mut tx = self.begin().await?;
                 deleted += delete_old_rows(&mut tx, table, limit).await?;
                 tx.commit().await?;
@@ -30,14 +33,19 @@ impl Store {
     }
 
     /// Looked up first: most of the time there are none, and writing would hold up the alarms.
-    async fn has_old_rows(&self, (table, _, dataset): (&str, &str, &str)) -> Result<bool> {
+    async fn has_old_rows(
+        &self,
+        (table, _, dataset): (&str, &str, &str),
+        replaced_before_ms: Millis,
+    ) -> Result<bool> {
         let sql = format!(
             "SELECT EXISTS (SELECT 1 FROM {table} WHERE version <
-               (SELECT version FROM dataset WHERE kind = $1))"
+               (SELECT version FROM dataset WHERE kind = $1 AND imported_at_ms < $2))"
         );
         Ok(
             crate::store::on_read!(self, conn => sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(dataset)
+            .bind(replaced_before_ms)
             .fetch_one(conn)
             .await?),
         )

@@ -212,7 +212,11 @@ async fn a_client_that_knows_only_reflection_can_call_everything() {
     let (secret, token) = new_token("admin", Role::Admin, Clock::System.now_ms());
     running.store.add_token(&token).await.unwrap();
     let mut script = Command::new(python().await);
-    script.args(["tests/python/reflect_all.py", &running.rpc_address.to_string(), &secret]);
+    script.args([
+        "tests/python/reflect_all.py",
+        &running.rpc_address.to_string(),
+        &secret,
+    ]);
     let output = script.output().await.unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let called = text(&output.stdout);

@@ -7,13 +7,13 @@ use forewarn::clock::Clock;
 use forewarn::demo::smtp_capture::{Capture, CaptureOptions};
 use forewarn::generate::{GenerateSettings, generate};
 use forewarn::incident::{Incident, IncidentState};
+use forewarn::notice::{NoticeState, Stage};
 use forewarn::pipeline::importer::{import_subscribers, import_topology, load_network};
 use forewarn::proto::v1::alarm_service_client::AlarmServiceClient;
 use forewarn::proto::v1::stream_alarms_request::Message as Out;
 use forewarn::proto::v1::stream_alarms_response::Message as In;
 use forewarn::proto::v1::{AlarmEvent, AlarmEventKind, Hello, Severity, StreamAlarmsRequest};
 use forewarn::rpc::auth::{Role, new_token};
-use forewarn::notice::{NoticeState, Stage};
 use forewarn::store::{IncidentFilter, NoticeFilter, NoticePage, NoticeRecord, Store};
 use forewarn::topology::{ElementKind, ElementNo, Network, Part};
 use rand::{RngExt as _, SeedableRng as _};
@@ -126,7 +126,10 @@ fn faults(network: &Network) -> Vec<String> {
     let elements = || (0..u32::try_from(network.element_count()).unwrap()).map(ElementNo);
     let of_kind = |kind| elements().filter(move |e| network.kind(*e) == kind);
     let lost = |e| network.lost_alone(Part::Element(e)).len();
-    let olts: Vec<_> = of_kind(ElementKind::Olt).filter(|e| lost(*e) > 0).take(2).collect();
+    let olts: Vec<_> = of_kind(ElementKind::Olt)
+        .filter(|e| lost(*e) > 0)
+        .take(2)
+        .collect();
     // One PON of each of four other OLTs: several of one OLT would point at the OLT itself.
     let others = of_kind(ElementKind::Olt).filter(|e| !olts.contains(e));
     let pons = others
@@ -163,7 +166,12 @@ fn events(faults: &[String], network: &Network, now_ms: i64) -> Vec<AlarmEvent> 
     let mut events = Vec::new();
     let per_fault = 700;
     for (number, fault) in faults.iter().enumerate() {
-        events.push(event(AlarmEventKind::Raise, fault, "unreachable", now_ms + events.len() as i64));
+        events.push(event(
+            AlarmEventKind::Raise,
+            fault,
+            "unreachable",
+            now_ms + events.len() as i64,
+        ));
         for at in 0..per_fault {
             let ont = &onts[(number * per_fault + at) % onts.len()];
             let kind = if at % 2 == 0 {
@@ -171,7 +179,12 @@ fn events(faults: &[String], network: &Network, now_ms: i64) -> Vec<AlarmEvent> 
             } else {
                 AlarmEventKind::Clear
             };
-            events.push(event(kind, ont, "signal-degrade", now_ms + events.len() as i64));
+            events.push(event(
+                kind,
+                ont,
+                "signal-degrade",
+                now_ms + events.len() as i64,
+            ));
         }
     }
     events
@@ -211,8 +224,12 @@ async fn set_up(backend: Backend) -> Bench {
         subscriber.quiet_hours = None;
     }
     let quiet = |_, _, _| {};
-    import_topology(&store, generated.definition, now_ms, &quiet).await.unwrap();
-    import_subscribers(&store, subscribers, now_ms, &quiet).await.unwrap();
+    import_topology(&store, generated.definition, now_ms, &quiet)
+        .await
+        .unwrap();
+    import_subscribers(&store, subscribers, now_ms, &quiet)
+        .await
+        .unwrap();
     let network = load_network(&store).await.unwrap().network;
     let (token, stored) = new_token("noc", Role::Ingest, now_ms);
     store.add_token(&stored).await.unwrap();
@@ -223,7 +240,11 @@ async fn set_up(backend: Backend) -> Bench {
     let mut tasks = JoinSet::new();
     tasks.spawn(server);
     // The port is free again at once; the service takes it in a moment.
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let settings = vec![
         ("FOREWARN_DATABASE__URL", url),
         ("FOREWARN_RPC__LISTEN", address.to_string()),
@@ -322,7 +343,11 @@ async fn thirty_kills_lose_nothing_and_repeat_nothing(
 ) {
     let bench = set_up(backend).await;
     let faults = faults(&bench.network);
-    assert_eq!(faults.len(), 6, "the generated network has room for the faults");
+    assert_eq!(
+        faults.len(),
+        6,
+        "the generated network has room for the faults"
+    );
     let events = events(&faults, &bench.network, Clock::System.now_ms() - 60_000);
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(30);
     let mut acknowledged = 0;
@@ -333,11 +358,18 @@ async fn thirty_kills_lose_nothing_and_repeat_nothing(
         // Time counts from the moment at which the service answers, but for every third kill, which
         // may fall into its start.
         if kill % 3 != 0 {
-            while tokio::net::TcpStream::connect(bench.service.address).await.is_err() {
+            while tokio::net::TcpStream::connect(bench.service.address)
+                .await
+                .is_err()
+            {
                 sleep(Duration::from_millis(5)).await;
             }
         }
-        let reached = timeout(lives, bench.service.stream_forever(&events, &mut acknowledged)).await;
+        let reached = timeout(
+            lives,
+            bench.service.stream_forever(&events, &mut acknowledged),
+        )
+        .await;
         assert!(reached.is_err(), "the stream goes on until the kill");
         process.kill().await.unwrap();
         let mails = bench.mails.mails();
@@ -418,7 +450,11 @@ async fn check_incidents(bench: &Bench, faults: &[String]) {
         let rows = notices(&bench.store, &first).await;
         let decided: BTreeSet<String> = rows.iter().map(|n| n.account.clone()).collect();
         assert_eq!(decided.len(), rows.len(), "one decision for each person");
-        assert_eq!(decided, affected, "{}: everyone has a decision", incident.no);
+        assert_eq!(
+            decided, affected,
+            "{}: everyone has a decision",
+            incident.no
+        );
         assert!(!affected.is_empty());
     }
 }
@@ -435,7 +471,11 @@ async fn check_mails(bench: &Bench) {
     }
     // No fault overlaps another here, so that one person hears of one incident only.
     for (recipient, ids) in &by_recipient {
-        assert_eq!(ids.len(), 1, "{recipient} got different mails about one fault");
+        assert_eq!(
+            ids.len(),
+            1,
+            "{recipient} got different mails about one fault"
+        );
     }
     let sent = notices(&bench.store, &in_state(NoticeState::Sent)).await;
     assert_eq!(by_recipient.len(), sent.len(), "sent is what arrived");

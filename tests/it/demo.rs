@@ -6,7 +6,15 @@ use tokio::process::Command;
 #[tokio::test]
 async fn what_the_service_says_is_what_happened() {
     let output = Command::new(env!("CARGO_BIN_EXE_forewarn"))
-        .args(["demo", "--once", "--json", "--subscribers", "6000", "--seed", "3"])
+        .args([
+            "demo",
+            "--once",
+            "--json",
+            "--subscribers",
+            "6000",
+            "--seed",
+            "3",
+        ])
         .stdin(Stdio::null())
         .output()
         .await

@@ -378,7 +378,9 @@ impl World {
             notices,
             cancel,
             ..Plan::default()
-        }).await.unwrap();
+        })
+        .await
+        .unwrap();
         for claimed in tx.claim_notices(NOW_MS, NOW_MS + 1, 10).await.unwrap() {
             let outcome = Outcome::Sent {
                 facts: Facts::of(incident),

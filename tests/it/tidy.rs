@@ -159,10 +159,7 @@ fn smtp_stays_in_its_channel() {
     only_in("lettre::transport", &["src/channel"]);
     only_in("lettre::message", &["src/channel"]);
     // Others may ask it what an address is.
-    only_in(
-        "lettre::",
-        &["src/channel", "src/config", "src/subscriber"],
-    );
+    only_in("lettre::", &["src/channel", "src/config", "src/subscriber"]);
 }
 
 #[test]

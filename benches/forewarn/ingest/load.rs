@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 use tonic::{Request, Streaming};
 
@@ -154,16 +155,19 @@ impl Load {
         for stream in streams {
             let sent = Arc::new(Mutex::new(VecDeque::new()));
             let last = Arc::new(AtomicU64::new(u64::MAX));
+            let done = CancellationToken::new();
             tasks.spawn(send_steadily(
                 stream.sender,
                 stream.resumed,
                 per_tick,
                 Arc::clone(&sent),
                 Arc::clone(&last),
+                done.clone(),
             ));
             let mut answers = stream.answers;
             let latencies = Arc::clone(&latencies);
             tasks.spawn(async move {
+                let _done = done.drop_guard();
                 let mut through = 0;
                 while through < last.load(Ordering::Relaxed) {
                     let Some(committed) = next_committed(&mut answers).await else {
@@ -200,6 +204,7 @@ async fn send_steadily(
     per_tick: f64,
     sent: Arc<Mutex<VecDeque<(u64, Instant)>>>,
     last: Arc<AtomicU64>,
+    done: CancellationToken,
 ) {
     let started = Instant::now();
     let mut ticks = tokio::time::interval(TICK);
@@ -219,7 +224,7 @@ async fn send_steadily(
     last.store(n + 1, Ordering::Relaxed);
     sender.send(alarm(n + 1)).await.unwrap();
     // The stream must stay open until then.
-    sender.closed().await;
+    done.cancelled().await;
 }
 
 async fn next_committed(answers: &mut Streaming<v1::StreamAlarmsResponse>) -> Option<u64> {

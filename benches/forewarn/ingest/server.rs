@@ -88,7 +88,9 @@ impl Whole {
         let (sender, read) = watch::channel(0);
         let stop = shutdown.clone();
         tasks.spawn(async move {
-            drop(stop.run_until_cancelled(consume(&log, &sender)).await);
+            stop.run_until_cancelled(consume(&log, &sender))
+                .await
+                .unwrap_or_default();
         });
         Self {
             address,

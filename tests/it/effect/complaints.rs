@@ -20,14 +20,15 @@ fn refused(draft: ComplaintDraft) -> Vec<&'static str> {
         .collect()
 }
 
-fn at(latitude: f64, longitude: f64) -> Option<Position> {
-    Some(Position {
+fn at(latitude: f64, longitude: f64) -> Position {
+    Position {
         latitude,
         longitude,
-    })
+    }
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn every_wrong_field_is_named() {
     let sound = ComplaintDraft {
         account: "A1".to_owned(),
@@ -79,14 +80,14 @@ fn every_wrong_field_is_named() {
         ),
         (
             ComplaintDraft {
-                position: at(90.1, 0.0),
+                position: Some(at(90.1, 0.0)),
                 ..sound.clone()
             },
             "position",
         ),
         (
             ComplaintDraft {
-                position: at(0.0, f64::NAN),
+                position: Some(at(0.0, f64::NAN)),
                 ..sound.clone()
             },
             "position",
@@ -145,7 +146,7 @@ fn a_file_is_read_in_any_order_of_columns() {
     let complaints = read_csv(text.as_bytes()).unwrap();
     assert_eq!(complaints[0].contact, "390655500100");
     assert_eq!(complaints[0].text, "no, nothing\nworks");
-    assert_eq!(complaints[1].position, at(41.9, 12.5));
+    assert_eq!(complaints[1].position, Some(at(41.9, 12.5)));
 }
 
 #[test]

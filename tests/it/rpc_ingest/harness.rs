@@ -317,7 +317,7 @@ pub(super) fn event(n: u64) -> v1::AlarmEvent {
 }
 
 pub(super) async fn timely<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), future)
+    tokio::time::timeout(Duration::from_mins(1), future)
         .await
         .expect("within a minute")
 }
