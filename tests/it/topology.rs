@@ -323,5 +323,5 @@ proptest! {
 /// Number of random networks; more by `PROPTEST_CASES`.
 fn cases() -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(100)
+    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(64)
 }
