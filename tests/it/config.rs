@@ -187,3 +187,19 @@ fn secrets_are_never_shown() {
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }
+
+#[test]
+fn the_readme_tells_of_every_setting() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let defaults: toml::Table = DEFAULT_TOML.parse().unwrap();
+    let mut missing = Vec::new();
+    for (section, settings) in &defaults {
+        for key in settings.as_table().unwrap().keys() {
+            let name = format!("{section}.{key}");
+            if !readme.contains(&format!("| `{name}` |")) {
+                missing.push(name);
+            }
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
