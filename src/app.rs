@@ -41,7 +41,7 @@ use tokio_util::task::TaskTracker;
 /// Commands and questions that may wait for the correlator.
 const PORT_CAPACITY: usize = 256;
 /// Secret of the store that keys the holdout's hash.
-const HOLDOUT_SECRET: &str = "holdout";
+pub(crate) const HOLDOUT_SECRET: &str = "holdout";
 /// Secret that signs the links in messages.
 const LINK_SECRET: &str = "links";
 
@@ -285,6 +285,7 @@ fn services(
         effect: effect::EffectApi {
             store: store.clone(),
             experiment: experiment(config),
+            window_s: config.effect.window_s,
         },
     }
 }
@@ -339,6 +340,13 @@ async fn start_dispatcher(
 }
 
 fn email_channel(config: &Config) -> anyhow::Result<EmailChannel> {
+    let channel = email_transport(config)?;
+    channel
+        .with_reply_to(&config.notice.reply_to)
+        .context("preparing mails (notice.reply_to)")
+}
+
+fn email_transport(config: &Config) -> anyhow::Result<EmailChannel> {
     let from = &config.notice.from_address;
     if config.email.transport == EmailTransport::File {
         return EmailChannel::files(from, &config.email.directory)

@@ -13,6 +13,8 @@ use std::time::{Duration, UNIX_EPOCH};
 pub enum EmailError {
     #[error("sender address must be `name@domain` or `Name <name@domain>`")]
     Sender,
+    #[error("address for replies must be `name@domain` or `Name <name@domain>`")]
+    ReplyTo,
     #[error("directory for outgoing mail cannot be made: {0}")]
     Directory(#[from] std::io::Error),
     #[error("TLS for the mail server cannot be set up: {0}")]
@@ -23,6 +25,7 @@ pub enum EmailError {
 #[derive(Debug)]
 pub struct EmailChannel {
     from: Mailbox,
+    reply_to: Option<Mailbox>,
     transport: Transport,
 }
 
@@ -37,6 +40,7 @@ impl EmailChannel {
     pub fn smtp(from: &str, options: SmtpOptions) -> Result<Self, EmailError> {
         Ok(Self {
             from: sender(from)?,
+            reply_to: None,
             transport: Transport::Smtp(Box::new(SmtpPool::new(options)?)),
         })
     }
@@ -46,13 +50,26 @@ impl EmailChannel {
         std::fs::create_dir_all(directory)?;
         Ok(Self {
             from: sender(from)?,
+            reply_to: None,
             transport: Transport::File(AsyncFileTransport::new(directory)),
+        })
+    }
+
+    /// The same, with replies going to another address than the sender's; empty changes nothing.
+    pub fn with_reply_to(self, address: &str) -> Result<Self, EmailError> {
+        if address.is_empty() {
+            return Ok(self);
+        }
+        let reply_to = address.parse().map_err(|_| EmailError::ReplyTo)?;
+        Ok(Self {
+            reply_to: Some(reply_to),
+            ..self
         })
     }
 
     /// Hands one message over.
     pub async fn send(&self, message: &Outgoing) -> SendOutcome {
-        let Ok(mail) = mail(&self.from, message) else {
+        let Ok(mail) = mail(&self.from, self.reply_to.as_ref(), message) else {
             return SendOutcome::Permanent {
                 detail: "address is not one that mail can be sent to".to_owned(),
                 address_is_bad: true,
@@ -84,7 +101,11 @@ fn message_id(from: &Mailbox, notice: crate::notice::NoticeId) -> String {
     format!("{notice}@{}", from.email.domain())
 }
 
-fn mail(from: &Mailbox, message: &Outgoing) -> Result<Message, lettre::error::Error> {
+fn mail(
+    from: &Mailbox,
+    reply_to: Option<&Mailbox>,
+    message: &Outgoing,
+) -> Result<Message, lettre::error::Error> {
     let to = message
         .to
         .trim()
@@ -107,6 +128,9 @@ fn mail(from: &Mailbox, message: &Outgoing) -> Result<Message, lettre::error::Er
             "List-Unsubscribe-Post",
             "List-Unsubscribe=One-Click",
         ));
+    if let Some(reply_to) = reply_to {
+        builder = builder.reply_to(reply_to.clone());
+    }
     if let Some(root) = message.thread {
         let root = format!("<{}>", message_id(from, root));
         builder = builder.in_reply_to(root.clone()).references(root);

@@ -60,19 +60,31 @@ impl Faults {
             .map(|(olt, accounts)| (accounts, olt))
             .collect();
         olts.sort();
-        let mut largest = olts.into_iter().rev().map(|(_, olt)| olt);
-        let too_few = "the network has too few OLTs outside one ring: ask for more subscribers";
-        let (dead, phantom, cut) = (
-            largest.next().context(too_few)?,
-            largest.next().context(too_few)?,
-            largest.next().context(too_few)?,
-        );
+        let largest: Vec<String> = olts.into_iter().rev().map(|(_, olt)| olt).collect();
+        let mut apart: Vec<&str> = Vec::new();
+        for olt in &largest {
+            // Whom two of them cut off only together would join their incidents.
+            let is_apart = apart.iter().all(|other| {
+                let alone =
+                    world.without_service(&[olt]).len() + world.without_service(&[other]).len();
+                world.without_service(&[olt, other]).len() == alone
+            });
+            if is_apart {
+                apart.push(olt);
+            }
+            if apart.len() == 3 {
+                break;
+            }
+        }
+        let [dead, phantom, cut] = apart[..] else {
+            bail!("the network has too few OLTs outside one ring: ask for more subscribers");
+        };
         Ok(Self {
-            feeder: feeder_fault(world, &cut)?,
-            olt: olt_fault(world, &dead),
+            feeder: feeder_fault(world, cut)?,
+            olt: olt_fault(world, dead),
             ring,
             flapping: flapping_fault(world, rings, ring_no)?,
-            phantom: phantom_fault(world, &phantom),
+            phantom: phantom_fault(world, phantom),
         })
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn play(stage: &Stage, args: &DemoArgs) -> anyhow::Result<()> {
             Some(notice) => Some(notice_in_full(stage, &notice.id).await?),
             None => None,
         };
-        check::tell(stage, &faults, &ledger, &findings, example.as_ref());
+        check::tell(stage, &findings, example.as_ref());
     }
     if !findings.mismatches.is_empty() {
         bail!(
@@ -54,6 +54,7 @@ pub(super) async fn play(stage: &Stage, args: &DemoArgs) -> anyhow::Result<()> {
         );
     }
     if !args.once {
+        check::tell_where_to_look(stage, &faults, &ledger);
         stage.say("The service is still running; Ctrl-C ends it.");
         tokio::signal::ctrl_c()
             .await

@@ -3,7 +3,7 @@
 use super::DemoArgs;
 use super::smtp_capture::{Capture, CaptureOptions};
 use super::world::World;
-use crate::app::{App, Listeners};
+use crate::app::{App, HOLDOUT_SECRET, Listeners};
 use crate::cli::client::{BearerToken, Connection};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -14,6 +14,7 @@ use crate::store::Store;
 use crate::subscriber::QuietHours;
 use crate::supervisor::Stopped;
 use anyhow::Context as _;
+use rand::SeedableRng as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -76,7 +77,7 @@ impl Stage {
         let mut mail_server_task = JoinSet::new();
         mail_server_task.spawn(mail_server);
         let begin = clock.now_ms();
-        let token = fill_store(&config, &world, &clock).await?;
+        let token = fill_store(&config, &world, &clock, args.seed).await?;
         say(
             quiet,
             &format!(
@@ -216,11 +217,20 @@ fn config(directory: &Path, smtp: SocketAddr, web: SocketAddr) -> anyhow::Result
 }
 
 /// Imports the network and makes a token.
-async fn fill_store(config: &Config, world: &World, clock: &Clock) -> anyhow::Result<String> {
+async fn fill_store(
+    config: &Config,
+    world: &World,
+    clock: &Clock,
+    seed: u64,
+) -> anyhow::Result<String> {
     let store = Store::open(&config.database.url).await?;
     let progress = |_, _, _| {};
     import_topology(&store, world.definition.clone(), clock.now_ms(), &progress).await?;
     import_subscribers(&store, world.subscribers.clone(), clock.now_ms(), &progress).await?;
+    // The same seed holds the same people out.
+    let mut key = [0; 32];
+    rand::Rng::fill_bytes(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed), &mut key);
+    store.server_secret(HOLDOUT_SECRET, key).await?;
     let (secret, token) = new_token("demo", Role::Admin, clock.now_ms());
     store.add_token(&token).await?;
     store.close().await;

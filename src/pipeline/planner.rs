@@ -11,6 +11,10 @@ use crate::topology::{Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// How often an open incident is looked at again although nothing happens: quiet hours end, and the
+/// time between two updates passes.
+const REPLAN_INTERVAL_MS: Millis = 5 * 60_000;
+
 /// Plans notices; remembers what it has planned, so that it only looks again when it must.
 #[derive(Debug)]
 pub struct Planner {
@@ -129,7 +133,7 @@ impl Planner {
         self.planned.insert(incident.no, incident.clone());
         if incident.state.is_open() {
             self.again_at
-                .insert(incident.no, now_ms + self.policy.update_interval_ms.max(1));
+                .insert(incident.no, now_ms + REPLAN_INTERVAL_MS);
         } else {
             self.again_at.remove(&incident.no);
         }

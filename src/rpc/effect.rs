@@ -4,9 +4,7 @@ use super::auth::{Role, require};
 use super::status;
 use crate::effect::estimate::{ArmCounts, Estimate, reduction};
 use crate::effect::holdout::Experiment;
-use crate::effect::report::{
-    DEFAULT_WINDOW_S, EffectReport, IncidentEffect, PooledEffect, assemble, log,
-};
+use crate::effect::report::{EffectReport, IncidentEffect, PooledEffect, assemble, log};
 use crate::incident::IncidentNo;
 use crate::proto::v1;
 use crate::proto::v1::effect_service_server::{EffectService, EffectServiceServer};
@@ -25,6 +23,8 @@ pub struct EffectApi {
     pub store: Store,
     /// The running experiment, to check the sizes of its arms.
     pub experiment: Experiment,
+    /// Window of a request that names none.
+    pub window_s: u32,
 }
 
 impl EffectApi {
@@ -44,7 +44,7 @@ impl EffectService for EffectApi {
         let request = request.into_inner();
         let scope = parse_scope(&request)?;
         let window_s = match request.window_s {
-            0 => DEFAULT_WINDOW_S,
+            0 => self.window_s,
             seconds if seconds > LONGEST_WINDOW_S => {
                 return Err(refused("window_s", "", "at most 2,592,000 (30 days)"));
             }

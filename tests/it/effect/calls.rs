@@ -50,6 +50,7 @@ async fn serve(backend: Backend, role: Role) -> Served {
             name: "spring".to_owned(),
             holdout_percent: 50.0,
         },
+        window_s: 86_400,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
