@@ -85,12 +85,15 @@ impl World {
 
     /// Ids of elements of a kind that lose service with the failed parts but have not failed.
     pub(super) fn darkened(&self, failed: &[&str], kind: ElementKind) -> Vec<String> {
-        let up = self.elements_with_service(failed);
+        let before = self.elements_with_service(&[]);
+        let after = self.elements_with_service(failed);
         self.definition
             .elements
             .iter()
-            .zip(up)
-            .filter(|(e, up)| !up && e.kind == kind && !failed.contains(&e.id.as_str()))
+            .zip(before.into_iter().zip(after))
+            .filter(|(e, (before, after))| {
+                *before && !after && e.kind == kind && !failed.contains(&e.id.as_str())
+            })
             .map(|(e, _)| e.id.clone())
             .collect()
     }
