@@ -94,22 +94,13 @@ impl Access {
         self.subscribers
     }
 
-    /// Adds what hangs on the OLT of that place, which is in the network already.
+    /// Adds what hangs on the OLT of that place, which is connected already.
     pub(super) fn add_olt(
         &mut self,
         place: &OltPlace<'_>,
         network: &mut NetworkDefinition,
         rng: &mut impl Rng,
     ) {
-        let olt = format!("olt-{}", place.suffix);
-        for (number, switch) in place.switches.iter().enumerate() {
-            let id = if number == 0 {
-                format!("lnk-{olt}")
-            } else {
-                format!("lnk-{olt}-{}", number + 1)
-            };
-            network.links.push(link(id, switch, &olt));
-        }
         self.previous = std::mem::take(&mut self.current);
         let cabinet_in_duct = rng.random_range(0..PONS / PONS_PER_CABINET);
         for cabinet in 0..PONS / PONS_PER_CABINET {
@@ -252,6 +243,19 @@ impl Access {
     fn wants_second_connection(&self, subscriber: &Subscriber) -> bool {
         let due = FIRST_DUAL_HOMED + self.dual_homed * DUAL_HOMED_EVERY;
         subscriber.segment == Segment::Business && self.businesses >= due
+    }
+}
+
+/// Links the OLT of that place to its switches.
+pub(super) fn connect_olt(place: &OltPlace<'_>, network: &mut NetworkDefinition) {
+    let olt = format!("olt-{}", place.suffix);
+    for (number, switch) in place.switches.iter().enumerate() {
+        let id = if number == 0 {
+            format!("lnk-{olt}")
+        } else {
+            format!("lnk-{olt}-{}", number + 1)
+        };
+        network.links.push(link(id, switch, &olt));
     }
 }
 

@@ -140,6 +140,8 @@ pub fn generate(settings: &GenerateSettings) -> Result<Generated, GenerateError>
     while access.remaining() > 0 {
         let placed = transport.add_ring(access.remaining(), &mut rng)?;
         for place in &placed.olts {
+            // The last ring may have OLTs that wait for their first subscriber.
+            access::connect_olt(place, &mut transport.definition);
             if access.remaining() > 0 {
                 access.add_olt(place, &mut transport.definition, &mut rng);
             }
