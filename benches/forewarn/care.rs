@@ -34,7 +34,7 @@ const GOAL_MS: f64 = 5.0;
 const SCHEMA: &str = "bench_care";
 const PEER_SQL: &str = "SELECT subscriber_no, account, name, language, time_zone, segment, \
     address FROM subscriber WHERE account = $1 \
-    AND version = (SELECT version FROM dataset WHERE kind = 'subscribers')";
+    AND +version = (SELECT version FROM dataset WHERE kind = 'subscribers')";
 
 /// The database whose answers are measured, as Forewarn and as a bare client see it.
 enum Peer {
