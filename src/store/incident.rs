@@ -181,24 +181,6 @@ impl Store {
             .collect()
     }
 
-    /// The incidents of which an account has notice rows planned at or after `since_ms`, newest
-    /// first, at most 20.
-    pub async fn incidents_of_account(
-        &self,
-        account: &str,
-        since_ms: Millis,
-    ) -> Result<Vec<Incident>> {
-        const SQL: &str = "SELECT body FROM incident WHERE incident_no IN \
-            (SELECT incident_no FROM notice WHERE account = $1 AND planned_at_ms >= $2) \
-            ORDER BY incident_no DESC LIMIT 20";
-        let bodies: Vec<String> = on_read!(self, pool => sqlx::query_scalar(SQL)
-            .bind(account)
-            .bind(since_ms)
-            .fetch_all(pool)
-            .await)?;
-        bodies.iter().map(|body| decode(body)).collect()
-    }
-
     /// Those of the numbered incidents (at most 1,000) that exist, by number.
     pub async fn incidents(&self, numbers: &[IncidentNo]) -> Result<Vec<Incident>> {
         if numbers.is_empty() {
