@@ -25,7 +25,7 @@ use crate::rpc::server::{self, Services, TlsFiles};
 use crate::rpc::{
     alarm, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
 };
-use crate::store::Store;
+use crate::store::{InstanceLock, Store};
 use crate::supervisor::{Stopped, Supervisor};
 use crate::web::{self, Web};
 use anyhow::Context as _;
@@ -65,6 +65,8 @@ pub struct Running {
     pub live: LiveReceiver,
     supervisor: Supervisor,
     grace: Duration,
+    /// Held until the store is closed.
+    lock: InstanceLock,
 }
 
 impl App {
@@ -75,7 +77,7 @@ impl App {
         listeners: Listeners,
         clock: Clock,
     ) -> anyhow::Result<Running> {
-        let store = Store::open(&config.database.url)
+        let (store, lock) = Store::open_alone(&config.database.url)
             .await
             .context("opening the database (database.url)")?;
         let rpc = bind(listeners.rpc, config.rpc.listen, "rpc.listen").await?;
@@ -101,6 +103,7 @@ impl App {
             live: started.live,
             supervisor,
             grace: Duration::from_secs(config.shutdown.grace_s.into()),
+            lock,
         })
     }
 }
@@ -111,11 +114,16 @@ impl Running {
         self.supervisor.shutdown()
     }
 
-    /// Waits for the end: asked for, or because a part has failed.
+    /// Waits for the end: asked for, or because a part has failed. When the lock of the database is
+    /// lost every part stops where it is, without the grace: what is committed is whole.
     pub async fn wait(self) -> Stopped {
-        let stopped = self.supervisor.run(self.grace).await;
-        self.store.close().await;
-        stopped
+        tokio::select! {
+            stopped = self.supervisor.run(self.grace) => {
+                self.store.close().await;
+                stopped
+            }
+            lost = self.lock.lost() => Stopped::Failed("database lock", lost.to_string()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod complaint;
 mod dataset;
 mod effect;
 mod incident;
+mod instance_lock;
 mod notice;
 mod outbox;
 mod secret;
@@ -27,6 +28,7 @@ pub use complaint::{ComplaintFilter, ComplaintsTaken, KeptComplaint};
 pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use effect::EffectScope;
 pub use incident::{IncidentFilter, NoticeOutcome};
+pub use instance_lock::{InstanceLock, LockError, LockLost};
 pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
 pub use outbox::{Claimed, Histories, Outcome, Settlement};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
@@ -111,19 +113,27 @@ const READ_CONNECTIONS: u32 = 8;
 const WRITE_LOCK_POLL: Duration = Duration::from_millis(2);
 const WRITE_LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
-impl Store {
-    /// Opens the database and brings its schema up to date.
-    pub async fn open(url: &str) -> Result<Self> {
+/// Connected; nothing is known of the schema yet.
+enum Connected {
+    Sqlite {
+        options: SqliteConnectOptions,
+        first: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+impl Connected {
+    async fn to(url: &str) -> Result<Self> {
         if url.starts_with("sqlite:") {
-            Self::open_sqlite(url).await
+            Self::to_sqlite(url).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            Self::open_postgres(PgConnectOptions::from_str(url)?).await
+            Self::to_postgres(PgConnectOptions::from_str(url)?).await
         } else {
             Err(StoreError::UnknownScheme)
         }
     }
 
-    async fn open_sqlite(url: &str) -> Result<Self> {
+    async fn to_sqlite(url: &str) -> Result<Self> {
         // FULL: an acknowledged alarm must survive power loss; group commit pays for it once.
         let options = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
@@ -133,42 +143,82 @@ impl Store {
             .busy_timeout(Duration::from_secs(30))
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory");
-        let schema = SqlitePoolOptions::new()
+        let first = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(options.clone())
             .await?;
-        sqlx::migrate!("migrations/sqlite").run(&schema).await?;
-        schema.close().await;
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    let answer_at_once = "PRAGMA busy_timeout = 0";
-                    sqlx::query(answer_at_once).execute(connection).await?;
-                    Ok(())
-                })
-            })
-            .connect_with(options.clone())
-            .await?;
-        let read = SqlitePoolOptions::new()
-            .max_connections(READ_CONNECTIONS)
-            .connect_with(options.read_only(true))
-            .await?;
-        Ok(Self {
-            engine: Engine::Sqlite { read, write },
-        })
+        Ok(Self::Sqlite { options, first })
     }
 
-    /// Public so that a test can open one schema of a shared server.
-    pub async fn open_postgres(options: PgConnectOptions) -> Result<Self> {
+    async fn to_postgres(options: PgConnectOptions) -> Result<Self> {
         let pool = PgPoolOptions::new()
             .max_connections(READ_CONNECTIONS + 4)
             .connect_with(options)
             .await?;
-        sqlx::migrate!("migrations/postgres").run(&pool).await?;
-        Ok(Self {
-            engine: Engine::Postgres(pool),
+        Ok(Self::Postgres(pool))
+    }
+
+    async fn lock(&self) -> Result<InstanceLock, LockError> {
+        match self {
+            Self::Sqlite { options, .. } => InstanceLock::sqlite(options.get_filename()),
+            Self::Postgres(pool) => InstanceLock::postgres(&pool.connect_options()).await,
+        }
+    }
+
+    /// Brings the schema up to date.
+    async fn prepare(self) -> Result<Store> {
+        let engine = match self {
+            Self::Sqlite { options, first } => {
+                sqlx::migrate!("migrations/sqlite").run(&first).await?;
+                first.close().await;
+                sqlite_pools(options).await?
+            }
+            Self::Postgres(pool) => {
+                sqlx::migrate!("migrations/postgres").run(&pool).await?;
+                Engine::Postgres(pool)
+            }
+        };
+        Ok(Store { engine })
+    }
+}
+
+async fn sqlite_pools(options: SqliteConnectOptions) -> Result<Engine> {
+    let write = SqlitePoolOptions::new()
+        .max_connections(1)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                let answer_at_once = "PRAGMA busy_timeout = 0";
+                sqlx::query(answer_at_once).execute(connection).await?;
+                Ok(())
+            })
         })
+        .connect_with(options.clone())
+        .await?;
+    let read = SqlitePoolOptions::new()
+        .max_connections(READ_CONNECTIONS)
+        .connect_with(options.read_only(true))
+        .await?;
+    Ok(Engine::Sqlite { read, write })
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date. Any number of commands may do so beside
+    /// a service.
+    pub async fn open(url: &str) -> Result<Self> {
+        Connected::to(url).await?.prepare().await
+    }
+
+    /// Opens the database for a service, which must be alone on it; refused before anything in it
+    /// is changed.
+    pub async fn open_alone(url: &str) -> Result<(Self, InstanceLock), LockError> {
+        let connected = Connected::to(url).await?;
+        let lock = connected.lock().await?;
+        Ok((connected.prepare().await?, lock))
+    }
+
+    /// Public so that a test can open one schema of a shared server.
+    pub async fn open_postgres(options: PgConnectOptions) -> Result<Self> {
+        Connected::to_postgres(options).await?.prepare().await
     }
 
     /// Begins a write transaction.

@@ -19,6 +19,7 @@ mod generator;
 mod inventory;
 mod migrations;
 mod notice;
+mod one_service;
 mod operators;
 mod rpc_ingest;
 mod support;
