@@ -6,12 +6,14 @@
 
 use crate::alarm::SourceId;
 use crate::clock::{Clock, Millis};
+use crate::pipeline::pace::CommitPace;
 use crate::store::{SourceHealth, SourceProgress, SourceStream, Store, StoreError, StoredSource};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Where entries are kept: the alarm log or the samples.
@@ -83,8 +85,6 @@ pub enum Refusal {
     Closing,
 }
 
-/// When a source may come back after the queue was full: it is emptied several times in this time.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Tries of one transaction; the pauses between them double from the first.
 const COMMIT_ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -123,6 +123,7 @@ struct Inner<J: Journal> {
 struct Queue<E> {
     chunks: VecDeque<Chunk<E>>,
     entries: usize,
+    pace: CommitPace,
     closed: bool,
 }
 
@@ -202,6 +203,7 @@ impl<J: Journal> Intake<J> {
             queue: Mutex::new(Queue {
                 chunks: VecDeque::new(),
                 entries: 0,
+                pace: CommitPace::default(),
                 closed: false,
             }),
             arrived: Notify::new(),
@@ -329,7 +331,10 @@ impl<J: Journal> Intake<J> {
         }
         let progress: Vec<_> = progress.into_values().collect();
         if durable {
+            lock(&self.inner.queue).pace.begin(Instant::now());
+            let stored = entries.len();
             self.write(&mut entries, &progress).await?;
+            lock(&self.inner.queue).pace.end(stored, Instant::now());
             self.inner.journal.publish(entries);
         }
         for progress in progress {
@@ -394,9 +399,11 @@ impl<J: Journal> Intake<J> {
             return Err(Refusal::Closing);
         }
         if queue.entries + weight > self.inner.limits.queue_events {
-            return Err(Refusal::Full {
-                retry_after: RETRY_AFTER,
-            });
+            let chance = rand::random();
+            let retry_after = queue
+                .pace
+                .retry_after(queue.entries, Instant::now(), chance);
+            return Err(Refusal::Full { retry_after });
         }
         Ok(queue)
     }

@@ -10,4 +10,5 @@ pub mod importer;
 pub mod intake;
 pub mod live;
 pub mod meter;
+pub mod pace;
 pub mod planner;

@@ -12,6 +12,7 @@ use crate::proto::v1::alarm_service_server::AlarmService;
 use crate::proto::v1::stream_alarms_request::Message as Said;
 use crate::proto::v1::stream_alarms_response::Message as Told;
 use crate::rpc::auth::{Role, require};
+use crate::rpc::incident::{bad_page_token, page_size};
 use crate::rpc::ingest::{self, Answer, Answers, Message, Protocol, Streams};
 use crate::rpc::status;
 use crate::store::SourceHealth;
@@ -89,10 +90,7 @@ impl AlarmService for AlarmApi {
     ) -> Result<Response<v1::ListAlarmsResponse>, Status> {
         require(&request, &[Role::Operator, Role::Care]).map_err(|status| *status)?;
         let request = request.into_inner();
-        let limit = match request.page_size {
-            0 => DEFAULT_PAGE,
-            wanted => wanted.min(LARGEST_PAGE),
-        };
+        let limit = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)?;
         let (answer, page) = oneshot::channel();
         let query = AlarmQuery {
             unmapped_only: request.unmapped_only,
@@ -160,13 +158,7 @@ fn parse_page_token(token: &str) -> Result<Option<LiveAlarmKey>, Status> {
         .decode(token)
         .ok()
         .and_then(|json| serde_json::from_slice(&json).ok());
-    parsed.map(Some).ok_or_else(|| {
-        status::invalid(&[status::violation(
-            "page_token",
-            token,
-            "the next_page_token of an earlier answer",
-        )])
-    })
+    parsed.map(Some).ok_or_else(bad_page_token)
 }
 
 fn alarm_message(alarm: LiveAlarm, source: String) -> v1::Alarm {

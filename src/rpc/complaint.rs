@@ -5,16 +5,18 @@
 //! instead of stalling the connection.
 
 use super::auth::{Role, require};
+use super::incident::{bad_page_token, incident_no, page_size};
 use super::status;
 use crate::clock::Clock;
 use crate::effect::complaint::{Complaint, ComplaintDraft, Violation};
-use crate::incident::IncidentNo;
+use crate::pipeline::pace::CommitPace;
 use crate::proto::v1;
 use crate::proto::v1::complaint_service_server::{ComplaintService, ComplaintServiceServer};
 use crate::store::{ComplaintFilter, KeptComplaint, Store};
 use crate::topology::Position;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,8 +28,6 @@ const QUEUE: usize = 16_384;
 const BATCH: usize = 1_000;
 /// Answers that wait for a slow client.
 const ANSWERS_AHEAD: usize = 64;
-/// When a client whose queue was full may come back.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 const WRITERS: [Role; 2] = [Role::Ingest, Role::Care];
 const READERS: [Role; 2] = [Role::Operator, Role::Care];
 const DEFAULT_PAGE: u32 = 100;
@@ -98,8 +98,9 @@ async fn serve(
     answers: Answers,
 ) {
     let (queue, waiting) = mpsc::channel(QUEUE);
-    let reading = read(inbound, queue, api.shutdown.clone());
-    let (read, committed) = tokio::join!(reading, commit(&api, waiting, &answers));
+    let pace = Mutex::new(CommitPace::default());
+    let reading = read(inbound, queue, &pace, api.shutdown.clone());
+    let (read, committed) = tokio::join!(reading, commit(&api, waiting, &pace, &answers));
     if let Err(status) = committed.and(read) {
         // The client may be gone, which is no failure of ours.
         answers.send(Err(status)).await.ok();
@@ -110,6 +111,7 @@ async fn serve(
 async fn read(
     mut inbound: Streaming<v1::StreamComplaintsRequest>,
     queue: mpsc::Sender<v1::StreamComplaintsRequest>,
+    pace: &Mutex<CommitPace>,
     shutdown: CancellationToken,
 ) -> Result<(), Status> {
     loop {
@@ -123,9 +125,12 @@ async fn read(
         match queue.try_send(request) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
+                let retry_after = with(pace, |pace| {
+                    pace.retry_after(QUEUE, Instant::now(), rand::random())
+                });
                 return Err(status::exhausted(
                     "complaints come faster than they can be kept; resend those after the last answer",
-                    RETRY_AFTER,
+                    retry_after,
                 ));
             }
             // The committing side has failed and says why.
@@ -134,10 +139,16 @@ async fn read(
     }
 }
 
+/// Nothing that holds the lock can leave the pace half changed.
+fn with<T>(pace: &Mutex<CommitPace>, work: impl FnOnce(&mut CommitPace) -> T) -> T {
+    work(&mut pace.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Commits what waits in the queue, as much at a time as there is.
 async fn commit(
     api: &ComplaintApi,
     mut waiting: mpsc::Receiver<v1::StreamComplaintsRequest>,
+    pace: &Mutex<CommitPace>,
     answers: &Answers,
 ) -> Result<(), Status> {
     let mut batch = Vec::with_capacity(BATCH);
@@ -156,11 +167,13 @@ async fn commit(
                 }),
             }
         }
+        with(pace, |pace| pace.begin(Instant::now()));
         let taken = api
             .store
             .take_complaints(&complaints, api.clock.now_ms())
             .await
             .map_err(|error| status::store(&error))?;
+        with(pace, |pace| pace.end(complaints.len(), Instant::now()));
         progress.taken += complaints.len() as u64;
         progress.duplicates += taken.duplicates;
         // A client that has gone away still gets its complaints kept.
@@ -221,31 +234,19 @@ fn to_message(kept: KeptComplaint) -> v1::Complaint {
 }
 
 fn parse_filter(request: &v1::ListComplaintsRequest) -> Result<ComplaintFilter, Status> {
-    let incident =
-        match request.incident_id.as_str() {
-            "" => None,
-            id => Some(IncidentNo::parse(id).ok_or_else(|| {
-                refused("incident_id", &request.incident_id, "an id such as INC-42")
-            })?),
-        };
-    if request.page_size > LARGEST_PAGE {
-        return Err(refused("page_size", "", "at most 1,000"));
-    }
+    let incident = match request.incident_id.as_str() {
+        "" => None,
+        id => Some(incident_no("incident_id", id)?),
+    };
     let after = match request.page_token.as_str() {
         "" => None,
-        token => Some(
-            parse_page_token(token)
-                .ok_or_else(|| refused("page_token", token, "the token of an earlier answer"))?,
-        ),
+        token => Some(parse_page_token(token).ok_or_else(bad_page_token)?),
     };
     Ok(ComplaintFilter {
         incident,
         account: request.account.clone(),
         after,
-        limit: match request.page_size {
-            0 => DEFAULT_PAGE,
-            size => size,
-        },
+        limit: page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)?,
     })
 }
 
@@ -256,8 +257,4 @@ fn page_token(last: &KeptComplaint) -> String {
 fn parse_page_token(token: &str) -> Option<(i64, i64)> {
     let (at_ms, number) = token.split_once('.')?;
     Some((at_ms.parse().ok()?, number.parse().ok()?))
-}
-
-fn refused(field: &str, value: &str, expected: &str) -> Status {
-    status::invalid(&[status::violation(field, value, expected)])
 }
