@@ -3,6 +3,7 @@
 use super::{Concern, Standing};
 use crate::clock::Millis;
 use crate::incident::{CauseKind, Estimate};
+use crate::notice::expectation::Expectation;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -132,43 +133,43 @@ impl Speaker {
 
     /// When service is expected.
     fn until(&self, estimate: Option<Estimate>) -> String {
-        let Some(estimate) = estimate else {
-            return self.pick(
+        match Expectation::of(estimate, self.now_ms) {
+            Expectation::Unknown => self.pick(
                 "We do not know yet when it will work again.",
                 "Non sappiamo ancora quando tornerà a funzionare.",
-            );
-        };
-        if estimate.to_ms < self.now_ms {
-            return self.pick(
+            ),
+            Expectation::Late => self.pick(
                 "It takes longer than we had expected, and we do not have a new time yet.",
                 "Occorre più tempo del previsto e non abbiamo ancora un nuovo orario.",
-            );
+            ),
+            Expectation::Around(at_ms) => {
+                let at = self.moment(at_ms);
+                self.pick(
+                    format!("We expect it to work again at about {at}."),
+                    format!("Prevediamo che torni a funzionare verso le {at}."),
+                )
+            }
+            Expectation::By(at_ms) => {
+                let at = self.moment(at_ms);
+                self.pick(
+                    format!("We expect it to work again by {at}."),
+                    format!("Prevediamo che torni a funzionare entro le {at}."),
+                )
+            }
+            Expectation::Between(from_ms, to_ms) => {
+                let from = self.zoned(from_ms);
+                let start = if from.date() == self.zoned(to_ms).date() {
+                    self.time(&from)
+                } else {
+                    self.moment(from_ms)
+                };
+                let end = self.moment(to_ms);
+                self.pick(
+                    format!("We expect it to work again between {start} and {end}."),
+                    format!("Prevediamo che torni a funzionare tra le {start} e le {end}."),
+                )
+            }
         }
-        let (from, to) = (self.zoned(estimate.from_ms), self.zoned(estimate.to_ms));
-        if estimate.from_ms == estimate.to_ms {
-            let at = self.moment(estimate.to_ms);
-            return self.pick(
-                format!("We expect it to work again at about {at}."),
-                format!("Prevediamo che torni a funzionare verso le {at}."),
-            );
-        }
-        if estimate.from_ms <= self.now_ms {
-            let at = self.moment(estimate.to_ms);
-            return self.pick(
-                format!("We expect it to work again by {at}."),
-                format!("Prevediamo che torni a funzionare entro le {at}."),
-            );
-        }
-        let start = if from.date() == to.date() {
-            self.time(&from)
-        } else {
-            self.moment(estimate.from_ms)
-        };
-        let end = self.moment(estimate.to_ms);
-        self.pick(
-            format!("We expect it to work again between {start} and {end}."),
-            format!("Prevediamo che torni a funzionare tra le {start} e le {end}."),
-        )
     }
 
     fn suspected(&self) -> String {

@@ -90,13 +90,7 @@ impl Output {
     /// "3 min ago", "in 2 h".
     pub fn relative(&self, at_ms: Millis) -> String {
         let (distance, past) = (self.now_ms.abs_diff(at_ms), at_ms <= self.now_ms);
-        let seconds = distance / 1_000;
-        let amount = match seconds {
-            0..60 => format!("{seconds} s"),
-            60..5_400 => format!("{} min", seconds / 60),
-            5_400..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
-            _ => format!("{} days", seconds / 86_400),
-        };
+        let amount = amount(distance / 1_000);
         if past {
             format!("{amount} ago")
         } else {
@@ -104,7 +98,7 @@ impl Output {
         }
     }
 
-    /// "14:00 to 15:30 (in 20 min)"; nothing when it is not set.
+    /// "14:00 to 15:30 (in 30 min to 90 min)"; nothing when it is not set.
     pub fn range(&self, from_ms: Millis, to_ms: Millis) -> String {
         if to_ms == 0 {
             String::new()
@@ -112,8 +106,31 @@ impl Output {
             self.when(to_ms)
         } else {
             let (from, to) = (self.local(from_ms), self.local(to_ms));
-            format!("{from} to {to} ({})", self.relative(to_ms))
+            let latest = amount(self.now_ms.abs_diff(to_ms) / 1_000);
+            let relative = if to_ms <= self.now_ms {
+                format!("{latest} ago")
+            } else if from_ms <= self.now_ms {
+                format!("within {latest}")
+            } else {
+                let earliest = amount(self.now_ms.abs_diff(from_ms) / 1_000);
+                format!("in {earliest} to {latest}")
+            };
+            format!("{from} to {to} ({relative})")
         }
+    }
+}
+
+/// "45 s", "90 min", "3 h 20 min", "15 h", "3 days".
+fn amount(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..7_200 => format!("{} min", seconds / 60),
+        7_200..36_000 => match (seconds / 3_600, seconds % 3_600 / 60) {
+            (hours, 0) => format!("{hours} h"),
+            (hours, minutes) => format!("{hours} h {minutes} min"),
+        },
+        36_000..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 
@@ -163,10 +180,17 @@ mod tests {
             out.when(NOW_MS - 3 * 86_400_000),
             "2026-03-07 10:00 (3 days ago)"
         );
-        assert_eq!(
-            out.range(NOW_MS + 60_000, NOW_MS + 120_000),
-            "10:01 to 10:02 (in 2 min)"
-        );
+        let minute = 60_000;
+        for (from, to, text) in [
+            (1, 2, "10:01 to 10:02 (in 1 min to 2 min)"),
+            (30, 90, "10:30 to 11:30 (in 30 min to 90 min)"),
+            (60, 150, "11:00 to 12:30 (in 60 min to 2 h 30 min)"),
+            (-10, 45, "09:50 to 10:45 (within 45 min)"),
+            (-60, -20, "09:00 to 09:40 (20 min ago)"),
+        ] {
+            let range = out.range(NOW_MS + from * minute, NOW_MS + to * minute);
+            assert_eq!(range, text);
+        }
     }
 
     #[test]

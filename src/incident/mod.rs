@@ -176,6 +176,11 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// The estimated time of restoration as long as it means anything: while service is out.
+    pub fn expected(&self) -> Option<Estimate> {
+        self.estimate.filter(|_| self.state.is_open())
+    }
+
     /// Whether the correlator needs it back after a restart: it is open, it holds back a rejected
     /// cause, or it can reopen.
     pub fn is_followed(&self, settings: &CorrelatorSettings, now_ms: Millis) -> bool {

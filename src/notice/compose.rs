@@ -1,5 +1,6 @@
 //! Composes a message: subject, text and HTML, in the person's language and time zone.
 
+use super::expectation::Expectation;
 use super::quiet::time_zone;
 use super::template::{ClockFace, TemplateError, Templates, TimeWords, Words};
 use super::{Addressee, Stage};
@@ -241,38 +242,30 @@ fn tone(stage: Stage) -> Tone {
     }
 }
 
-/// The estimate as a range in words, and as a sentence. The range is widened to full five minutes.
+/// The estimate as a range in words, and as a sentence.
 fn estimate(clock: &LocalClock<'_>, words: &Words, estimate: Option<Estimate>) -> (String, String) {
-    const STEP_MS: Millis = 5 * 60_000;
     let forms = &words.estimate;
-    let Some(estimate) = estimate else {
-        return (String::new(), forms.none.clone());
+    let (form, from_ms, to_ms) = match Expectation::of(estimate, clock.now_ms) {
+        Expectation::Unknown => return (String::new(), forms.none.clone()),
+        Expectation::Late => return (String::new(), forms.late.clone()),
+        Expectation::By(at_ms) => (&forms.until, at_ms, at_ms),
+        Expectation::Around(at_ms) => (&forms.around, at_ms, at_ms),
+        Expectation::Between(from_ms, to_ms) => {
+            let same_day = clock.local(from_ms).date() == clock.local(to_ms).date();
+            let form = if same_day {
+                &forms.range_same_day
+            } else {
+                &forms.range
+            };
+            (form, from_ms, to_ms)
+        }
     };
-    let from_ms = estimate.from_ms.div_euclid(STEP_MS) * STEP_MS;
-    let to_ms = -(-estimate.to_ms).div_euclid(STEP_MS) * STEP_MS;
-    if to_ms <= clock.now_ms {
-        return (String::new(), forms.late.clone());
-    }
     let (from, from_day) = clock.time_and_day(from_ms);
     let (to, to_day) = clock.time_and_day(to_ms);
-    let form = if from_ms <= clock.now_ms {
-        &forms.until
-    } else if from_ms == to_ms {
-        &forms.around
-    } else if from_day == to_day {
-        &forms.range_same_day
-    } else {
-        &forms.range
-    };
-    let day = if from_ms <= clock.now_ms {
-        &to_day
-    } else {
-        &from_day
-    };
     let range = form
         .replace("{from}", &from)
         .replace("{to}", &to)
-        .replace("{day}", day)
+        .replace("{day}", &from_day)
         .replace("{to_day}", &to_day);
     let sentence = forms.sentence.replace("{estimate}", &range);
     (range, sentence)

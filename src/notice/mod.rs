@@ -4,6 +4,7 @@
 //! when a notice is about to leave; both read what a person knows from [`standing`] alone.
 
 pub mod compose;
+pub mod expectation;
 pub mod gate;
 pub mod plan;
 pub mod quiet;

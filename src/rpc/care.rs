@@ -244,7 +244,7 @@ fn care_incident(incident: &Incident, language: Language) -> v1::CareIncident {
         since_ms: incident.onset_ms,
         restored_ms: incident.restored_ms.unwrap_or_default(),
         cause: cause_in_words(incident.cause.kind, language).to_owned(),
-        estimate_from_ms: incident.estimate.map_or(0, |e| e.from_ms),
-        estimate_to_ms: incident.estimate.map_or(0, |e| e.to_ms),
+        estimate_from_ms: incident.expected().map_or(0, |e| e.from_ms),
+        estimate_to_ms: incident.expected().map_or(0, |e| e.to_ms),
     }
 }
