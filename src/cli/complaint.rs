@@ -15,10 +15,13 @@ pub struct ImportComplaintsArgs {
     /// `account`, `contact`, `latitude`, `longitude`, `category`, `text`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
-/// Reads the file and keeps its complaints, all or none. Returns the line to print.
-pub async fn import(file: &Path, store: &Store, now_ms: Millis) -> anyhow::Result<String> {
+/// Reads the file and keeps its complaints, all or none. Returns what became of them.
+pub async fn import(file: &Path, store: &Store, now_ms: Millis) -> anyhow::Result<ComplaintsTaken> {
     let name = file.display();
     let input = File::open(file).with_context(|| format!("cannot open {name}"))?;
     let complaints = match read_csv(BufReader::new(input)) {
@@ -40,14 +43,14 @@ pub async fn import(file: &Path, store: &Store, now_ms: Millis) -> anyhow::Resul
             );
         }
     };
-    let taken = store
+    store
         .take_complaints(&complaints, now_ms)
         .await
-        .context("cannot keep the complaints")?;
-    Ok(summary(taken))
+        .context("cannot keep the complaints")
 }
 
-fn summary(taken: ComplaintsTaken) -> String {
+/// The line for a person.
+pub fn summary(taken: ComplaintsTaken) -> String {
     format!(
         "{} complaints added ({} of them matched to an incident), {} were known already",
         taken.added, taken.matched, taken.duplicates

@@ -86,8 +86,13 @@ pub async fn run(args: ImportArgs, store: &Store, now_ms: Millis) -> anyhow::Res
             (outcome, "subscribers", json)
         }
         ImportWhat::Complaints(args) => {
-            let summary = complaint::import(&args.file, store, now_ms).await?;
-            writeln!(std::io::stdout(), "{summary}")?;
+            let taken = complaint::import(&args.file, store, now_ms).await?;
+            let report = if args.json {
+                serde_json::to_string(&taken)?
+            } else {
+                complaint::summary(taken)
+            };
+            writeln!(std::io::stdout(), "{report}")?;
             return Ok(ExitCode::SUCCESS);
         }
     };

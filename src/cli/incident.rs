@@ -4,6 +4,7 @@ use super::client::{self, ClientArgs, Connection, explain};
 use super::eta;
 use super::table::{Output, grouped, instant};
 use crate::incident::IncidentNo;
+use crate::notice::Decision;
 use crate::proto::v1;
 use crate::proto::v1::incident_service_client::IncidentServiceClient;
 use anyhow::anyhow;
@@ -100,7 +101,7 @@ pub struct AffectedArgs {
     #[arg(long)]
     vulnerable: bool,
     /// Only those with this decision on the first notice, such as `send` or `held_out`
-    #[arg(long)]
+    #[arg(long, value_parser = Decision::ALL.map(Decision::as_str))]
     decision: Option<String>,
     /// Only those with this language, such as it
     #[arg(long)]

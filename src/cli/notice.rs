@@ -3,6 +3,7 @@
 use super::client::{self, ClientArgs, Connection, explain};
 use super::incident::incident_id;
 use super::table::{Output, instant};
+use crate::notice::{Decision, NoticeState, Stage};
 use crate::proto::v1;
 use crate::proto::v1::notice_service_client::NoticeServiceClient;
 use clap::{Args, Subcommand};
@@ -38,15 +39,13 @@ pub struct ListArgs {
     #[arg(long)]
     account: Option<String>,
     /// Only this stage
-    #[arg(long, value_parser = ["first", "update", "estimate", "restored", "retraction"])]
+    #[arg(long, value_parser = Stage::ALL.map(Stage::as_str))]
     stage: Option<String>,
     /// Only this decision: send, or a reason such as `held_out`
-    #[arg(long)]
+    #[arg(long, value_parser = Decision::ALL.map(Decision::as_str))]
     decision: Option<String>,
     /// Only this state
-    #[arg(long, value_parser = [
-        "not_sent", "pending", "sent", "delivered", "bounced", "dead", "cancelled"
-    ])]
+    #[arg(long, value_parser = NoticeState::ALL.map(NoticeState::as_str))]
     state: Option<String>,
     /// At most this many
     #[arg(long, default_value_t = 100)]

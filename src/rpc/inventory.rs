@@ -228,7 +228,11 @@ fn refused_records(errors: &RecordErrors) -> Status {
 
 fn refused_import(error: ImportError) -> Status {
     let violation = |error: &NetworkError| {
-        let field = format!("{}[\"{}\"].{}", error.record, error.id, error.field);
+        let field = if error.id.is_empty() {
+            format!("{}.{}", error.record, error.field)
+        } else {
+            format!("{}[\"{}\"].{}", error.record, error.id, error.field)
+        };
         FieldViolation::new(field, error.to_string())
     };
     match error {

@@ -1,7 +1,9 @@
 //! `NoticeService`: the history of what was sent, and of what was not sent and why.
 
 use super::auth::{Role, require};
-use super::incident::{bad_page_token, incident_no, invalid, page_size, period, store_failed};
+use super::incident::{
+    bad_page_token, incident_no, invalid, one_of, page_size, period, store_failed,
+};
 use crate::clock::Clock;
 use crate::notice::{Decision, NoticeId, NoticeState, Stage};
 use crate::proto::v1;
@@ -124,22 +126,6 @@ fn notice_filter(request: &v1::ListNoticesRequest) -> Result<NoticeFilter, Statu
         from_ms,
         to_ms,
     })
-}
-
-/// Reads a name; an empty one means any.
-fn one_of<T>(
-    field: &str,
-    name: &str,
-    parse: fn(&str) -> Option<T>,
-    names: &[&str],
-) -> Result<Option<T>, Status> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let expected = || format!("one of {}", names.join(", "));
-    parse(name)
-        .map(Some)
-        .ok_or_else(|| invalid(field, name, &expected()))
 }
 
 fn notice_id(id: &str) -> Result<NoticeId, Status> {

@@ -9,6 +9,7 @@ use crate::effect::complaint::{Complaint, ComplaintChannel};
 use crate::effect::report::BEFORE_ONSET_MS;
 use crate::incident::IncidentNo;
 use crate::topology::Position;
+use serde::Serialize;
 use sqlx::QueryBuilder;
 
 /// Rows per statement: 11 binds each.
@@ -27,7 +28,7 @@ const NEAR_M: f64 = 150.0;
 const METRES_PER_DEGREE: f64 = 111_132.0;
 
 /// What became of complaints that were handed in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ComplaintsTaken {
     /// New in the table.
     pub added: u64,

@@ -116,7 +116,7 @@ const WRITE_LOCK_PATIENCE: Duration = Duration::from_secs(30);
 /// Connected; nothing is known of the schema yet.
 enum Connected {
     Sqlite {
-        options: SqliteConnectOptions,
+        options: Box<SqliteConnectOptions>,
         first: SqlitePool,
     },
     Postgres(PgPool),
@@ -147,6 +147,7 @@ impl Connected {
             .max_connections(1)
             .connect_with(options.clone())
             .await?;
+        let options = Box::new(options);
         Ok(Self::Sqlite { options, first })
     }
 
@@ -171,7 +172,7 @@ impl Connected {
             Self::Sqlite { options, first } => {
                 sqlx::migrate!("migrations/sqlite").run(&first).await?;
                 first.close().await;
-                sqlite_pools(options).await?
+                sqlite_pools(*options).await?
             }
             Self::Postgres(pool) => {
                 sqlx::migrate!("migrations/postgres").run(&pool).await?;

@@ -18,7 +18,7 @@ pub const MAX_ERRORS: usize = 100;
 pub struct NetworkError {
     /// "network", "site", "element", "link", "group" or "subscriber".
     pub record: &'static str,
-    /// Id of the record, the account of a subscriber.
+    /// Id of the record, the account of a subscriber; empty for the network as a whole.
     pub id: String,
     pub field: &'static str,
     pub value: String,
@@ -27,11 +27,16 @@ pub struct NetworkError {
 
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} \"{}\": {} is \"{}\", expected {}",
-            self.record, self.id, self.field, self.value, self.expected
-        )
+        f.write_str(self.record)?;
+        if !self.id.is_empty() {
+            write!(f, " \"{}\"", self.id)?;
+        }
+        write!(f, ": {}", self.field)?;
+        if self.value.is_empty() {
+            write!(f, ": expected {}", self.expected)
+        } else {
+            write!(f, " is \"{}\", expected {}", self.value, self.expected)
+        }
     }
 }
 
@@ -248,7 +253,13 @@ impl<'a> Resolver<'a> {
             self.resolved.needs_all.push(needs_all);
         }
         if !self.resolved.gateway.contains(&true) {
-            self.refuse("network", "", "gateway", "", "at least one gateway");
+            self.refuse(
+                "network",
+                "",
+                "gateway",
+                "",
+                "at least one element with gateway true: service must come from somewhere",
+            );
         }
     }
 

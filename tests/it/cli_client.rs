@@ -148,6 +148,13 @@ async fn what_went_wrong_is_said_with_what_to_do() {
         (
             &world.server,
             "operator",
+            &["incident", "affected", "1", "--decision", "nonsense"],
+            2,
+            "held_out",
+        ),
+        (
+            &world.server,
+            "operator",
             &["notice", "show", "7"],
             1,
             "the id of a notice, a UUID",

@@ -566,7 +566,9 @@ async fn commands_are_answered_after_their_commit() {
         id: "INC-1".to_owned(),
         reason: "a test of ours".to_owned(),
     };
-    requested(api.reject_incident(reject.clone()).await).unwrap();
+    let over = requested(api.reject_incident(reject.clone()).await).unwrap();
+    let expected = (over.estimate_from_ms, over.estimate_to_ms);
+    assert_eq!(expected, (0, 0), "nothing is expected of what is over");
     let again = requested(api.reject_incident(reject).await);
     assert_eq!(again.unwrap_err(), Code::FailedPrecondition);
     let note = v1::AddNoteRequest {
@@ -616,6 +618,13 @@ async fn what_cannot_be_meant_is_refused_by_field() {
     };
     let status = api.list_incidents(too_many).await.unwrap_err();
     assert_eq!(fields(&status), ["page_size"]);
+    let nonsense = v1::ListAffectedRequest {
+        incident_id: "INC-1".to_owned(),
+        decision: "nonsense".to_owned(),
+        ..v1::ListAffectedRequest::default()
+    };
+    let status = api.list_affected(nonsense).await.unwrap_err();
+    assert_eq!(fields(&status), ["decision"]);
     world.stop().await;
 }
 

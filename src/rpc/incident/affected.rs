@@ -2,8 +2,9 @@
 //!
 //! Of an open incident they come from its present impact, of a closed one from its notices.
 
-use super::{IncidentApi, STREAM_AHEAD, invalid, store_failed};
+use super::{IncidentApi, STREAM_AHEAD, invalid, one_of, store_failed};
 use crate::incident::IncidentNo;
+use crate::notice::Decision;
 use crate::proto::v1;
 use crate::store::{NoticeOutcome, StoreError};
 use crate::subscriber::Segment;
@@ -22,7 +23,7 @@ pub(super) struct Filter {
     at_risk: bool,
     segment: Option<Segment>,
     vulnerable_only: bool,
-    decision: String,
+    decision: Option<Decision>,
     language: String,
 }
 
@@ -35,11 +36,13 @@ impl Filter {
                     .ok_or_else(|| invalid("segment", name, "residential or business"))?,
             ),
         };
+        let names = Decision::ALL.map(Decision::as_str);
+        let decision = one_of("decision", &request.decision, Decision::parse, &names)?;
         Ok(Self {
             at_risk: request.include_at_risk,
             segment,
             vulnerable_only: request.vulnerable_only,
-            decision: request.decision.clone(),
+            decision,
             language: request.language.clone(),
         })
     }
@@ -55,7 +58,7 @@ impl Filter {
         speaks
             && self.segment.is_none_or(|s| s.as_str() == person.segment)
             && (person.vulnerable || !self.vulnerable_only)
-            && (self.decision.is_empty() || self.decision == first)
+            && self.decision.is_none_or(|d| d.as_str() == first)
     }
 }
 

@@ -340,6 +340,22 @@ pub(in crate::rpc) fn page_size(asked: u32, default: u32, largest: u32) -> Resul
     }
 }
 
+/// Reads a name; an empty one means any.
+pub(in crate::rpc) fn one_of<T>(
+    field: &str,
+    name: &str,
+    parse: fn(&str) -> Option<T>,
+    names: &[&str],
+) -> Result<Option<T>, Status> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let expected = || format!("one of {}", names.join(", "));
+    parse(name)
+        .map(Some)
+        .ok_or_else(|| invalid(field, name, &expected()))
+}
+
 /// A period in which 0 leaves an end open.
 pub(in crate::rpc) fn period(
     from_ms: i64,

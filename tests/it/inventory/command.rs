@@ -51,6 +51,54 @@ async fn the_command_imports_files_and_refuses_wrong_ones() {
     assert!(run(&["topology", &path("missing.csv")]).await.is_err());
 }
 
+/// The program on a database of its own: its end, and what it says.
+async fn forewarn(dir: &std::path::Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_forewarn"))
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .output()
+        .await
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[tokio::test]
+async fn complaints_are_reported_as_json_like_the_other_imports() {
+    let dir = tempfile::tempdir().unwrap();
+    let complaints = "id,at_ms,channel,account\nT-1,1795405569000,call,A-1\n\
+                      T-2,1795405570000,chat,A-1\n";
+    std::fs::write(dir.path().join("c.csv"), complaints).unwrap();
+    for (added, duplicates) in [(2, 0), (0, 2)] {
+        let args = ["import", "complaints", "c.csv", "--json"];
+        let (code, report, errors) = forewarn(dir.path(), &args).await;
+        assert_eq!(code, Some(0), "{errors}");
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let expected = serde_json::json!({"added": added, "duplicates": duplicates, "matched": 0});
+        assert_eq!(report, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_network_without_a_gateway_is_refused_with_file_and_expectation() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = r#"{"type":"element","id":"r1","kind":"router"}"#;
+    std::fs::write(dir.path().join("n.jsonl"), network).unwrap();
+    let args = ["import", "topology", "n.jsonl"];
+    let (code, _, errors) = forewarn(dir.path(), &args).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        errors,
+        "n.jsonl: network: gateway: expected at least one element with gateway true: service must \
+         come from somewhere\n1 error; nothing was imported\n"
+    );
+}
+
 #[test]
 fn an_error_that_shows_after_reading_is_said_with_its_line() {
     let mut network = small_network();

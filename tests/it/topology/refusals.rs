@@ -56,7 +56,7 @@ fn check(change: impl Fn(&mut NetworkDefinition, &mut Vec<Attachment>), expected
 fn each_mistake_is_named() {
     check(
         |d, _| d.elements[3].redundancy = None,
-        "element \"olt\": redundancy is \"\", expected \"any\" or \"all\", because 2 links lead to it",
+        "element \"olt\": redundancy: expected \"any\" or \"all\", because 2 links lead to it",
     );
     check(
         |d, _| d.elements[1].redundancy = Some(Redundancy::All),
@@ -77,7 +77,8 @@ fn each_mistake_is_named() {
     );
     check(
         |d, _| d.elements[0].gateway = false,
-        "network \"\": gateway is \"\", expected at least one gateway",
+        "network: gateway: expected at least one element with gateway true: service must come from \
+         somewhere",
     );
     check(
         |d, _| d.elements[3].site = Some("milan".to_owned()),
@@ -107,7 +108,7 @@ fn each_mistake_is_named() {
     );
     check(
         |_, a| a[0].served_by.clear(),
-        "subscriber \"anna\": served_by is \"\", expected the id of at least one element",
+        "subscriber \"anna\": served_by: expected the id of at least one element",
     );
     check(
         |_, a| a[0].served_by[0] = "duct".to_owned(),
