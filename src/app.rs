@@ -4,7 +4,7 @@ use crate::channel::Channel;
 use crate::channel::email::EmailChannel;
 use crate::channel::smtp_pool::{SmtpOptions, SmtpTls};
 use crate::clock::Clock;
-use crate::config::{Config, EmailTls, EmailTransport};
+use crate::config::{Config, EmailTls, EmailTransport, MailUrl};
 use crate::delivery::backoff::Backoff;
 use crate::delivery::unsubscribe::UnsubscribeLinks;
 use crate::effect::holdout::Experiment;
@@ -347,7 +347,8 @@ async fn start_dispatcher(
     })
 }
 
-fn email_channel(config: &Config) -> anyhow::Result<EmailChannel> {
+/// The way out for mails that the settings describe. Connects only when there is something to send.
+pub fn email_channel(config: &Config) -> anyhow::Result<EmailChannel> {
     let channel = email_transport(config)?;
     channel
         .with_reply_to(&config.notice.reply_to)
@@ -360,15 +361,25 @@ fn email_transport(config: &Config) -> anyhow::Result<EmailChannel> {
         return EmailChannel::files(from, &config.email.directory)
             .context("writing mails to files (email.directory)");
     }
-    let mut options = SmtpOptions::parse(&config.email.url)
+    let email = &config.email;
+    let relay = MailUrl::parse(&email.url)
         .context("email.url is not of the form smtp://USER:PASSWORD@HOST:PORT")?;
-    options.tls = match config.email.tls {
+    let tls = match email.tls {
         EmailTls::Starttls => SmtpTls::StartTls,
         EmailTls::Tls => SmtpTls::Implicit,
         EmailTls::None => SmtpTls::None,
     };
-    options.connections = config.email.connections;
-    options.step_timeout = Duration::from_secs(config.email.timeout_s.into());
+    let port = relay.port.unwrap_or(email.tls.usual_port());
+    let mut options = SmtpOptions::new(&relay.host, port, tls);
+    options.login = relay.login;
+    if !email.ca_file.as_os_str().is_empty() {
+        let pem = std::fs::read(&email.ca_file).context("reading email.ca_file")?;
+        options.ca_pem = Some(pem);
+    }
+    options.hello_name = (!email.ehlo_name.is_empty()).then(|| email.ehlo_name.clone());
+    options.connections = email.connections;
+    options.step_timeout = Duration::from_secs(email.timeout_s.into());
+    options.data_timeout = Duration::from_secs(email.data_timeout_s.into());
     EmailChannel::smtp(from, options).context("preparing SMTP (email.url)")
 }
 

@@ -5,7 +5,10 @@
 //! printed, not even in an error.
 
 mod check;
+mod mail_url;
 mod show;
+
+pub use mail_url::MailUrl;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -118,8 +121,13 @@ pub struct Email {
     /// May hold a password.
     pub url: String,
     pub tls: EmailTls,
+    /// PEM file; empty: only the public authorities.
+    pub ca_file: PathBuf,
+    /// Empty: the name of this machine.
+    pub ehlo_name: String,
     pub connections: usize,
     pub timeout_s: u32,
+    pub data_timeout_s: u32,
     pub max_attempts: u32,
     pub batch: u32,
     pub lease_s: u32,
@@ -140,6 +148,17 @@ pub enum EmailTls {
     Starttls,
     Tls,
     None,
+}
+
+impl EmailTls {
+    /// The usual port: submissions (RFC 8314), submission (RFC 6409), SMTP (RFC 5321).
+    pub fn usual_port(self) -> u16 {
+        match self {
+            Self::Tls => 465,
+            Self::Starttls => 587,
+            Self::None => 25,
+        }
+    }
 }
 
 /// Counting what telling is worth.

@@ -47,8 +47,8 @@ pub struct SmtpOptions {
     pub login: Option<(String, String)>,
     /// Certificate authority in PEM, trusted besides the public ones.
     pub ca_pem: Option<Vec<u8>>,
-    /// Name this client gives itself.
-    pub hello_name: String,
+    /// Name this client gives itself; `None`: that of this machine.
+    pub hello_name: Option<String>,
     pub connections: usize,
     /// Of connecting and of each command.
     pub step_timeout: Duration,
@@ -67,61 +67,20 @@ impl std::fmt::Debug for SmtpOptions {
 }
 
 impl SmtpOptions {
-    /// Reads `smtp://user:password@host:port`, with STARTTLS unless `?tls=none` is added, or
-    /// `smtps://...` for TLS from the first byte. Ports default to 587 and 465. Special characters
-    /// in user and password are percent-encoded.
-    pub fn parse(url: &str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (tls, default_port) = match (scheme, query) {
-            ("smtp", "") => (SmtpTls::StartTls, 587),
-            ("smtp", "tls=none") => (SmtpTls::None, 587),
-            ("smtps", "") => (SmtpTls::Implicit, 465),
-            _ => return None,
-        };
-        let rest = rest.trim_end_matches('/');
-        let (login, place) = match rest.rsplit_once('@') {
-            Some((login, place)) => {
-                let (user, password) = login.split_once(':')?;
-                (
-                    Some((percent_decode(user)?, percent_decode(password)?)),
-                    place,
-                )
-            }
-            None => (None, rest),
-        };
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-            _ => (place, default_port),
-        };
-        let host = host.trim_matches(['[', ']']);
-        (!host.is_empty()).then(|| Self {
+    /// A server in the open, with the usual limits.
+    pub fn new(host: &str, port: u16, tls: SmtpTls) -> Self {
+        Self {
             host: host.to_owned(),
             port,
             tls,
-            login,
+            login: None,
             ca_pem: None,
-            hello_name: "localhost".to_owned(),
+            hello_name: None,
             connections: 20,
             step_timeout: Duration::from_secs(20),
-            data_timeout: Duration::from_mins(1),
-        })
+            data_timeout: Duration::from_mins(10),
+        }
     }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes().iter();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digits = [*rest.next()?, *rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            other => *other,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// A connection is not used again after resting this long: servers hang up.
@@ -247,7 +206,10 @@ impl SmtpPool {
             SmtpTls::None | SmtpTls::StartTls => None,
         };
         Ok(Self {
-            hello: ClientId::Domain(options.hello_name.clone()),
+            hello: options
+                .hello_name
+                .clone()
+                .map_or_else(ClientId::default, ClientId::Domain),
             start_tls,
             implicit_tls,
             slots: Semaphore::new(options.connections.max(1)),

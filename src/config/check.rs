@@ -1,7 +1,9 @@
 //! What values the settings may have, alone and together.
 
-use super::{Config, EmailTransport};
-use std::net::SocketAddr;
+use super::{Config, Email, EmailTls, EmailTransport, MailUrl};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -21,6 +23,7 @@ enum Form {
     DatabaseUrl,
     WebUrl,
     MailUrl,
+    EhloName,
     MailAddress,
     OptionalMailAddress,
     Language,
@@ -156,6 +159,14 @@ const FORMS: &[(&str, Form)] = &[
     ("email.transport", Form::OneOf(&["file", "smtp"])),
     ("email.url", Form::MailUrl),
     ("email.tls", Form::OneOf(&["starttls", "tls", "none"])),
+    ("email.ehlo_name", Form::EhloName),
+    (
+        "email.data_timeout_s",
+        Form::Whole {
+            least: 1,
+            most: 3_600,
+        },
+    ),
     (
         "email.connections",
         Form::Whole {
@@ -262,11 +273,16 @@ impl Form {
                 "http:// or https:// and a host, without a slash at the end".to_owned(),
             ),
             Self::MailUrl => (
-                text.is_empty()
-                    || text
-                        .strip_prefix("smtp://")
-                        .is_some_and(|rest| !rest.is_empty()),
-                "smtp://USER:PASSWORD@HOST:PORT".to_owned(),
+                text.is_empty() || MailUrl::parse(text).is_some(),
+                "smtp://USER:PASSWORD@HOST:PORT, without a port the usual one of email.tls; special \
+                 characters of USER and PASSWORD percent-encoded"
+                    .to_owned(),
+            ),
+            Self::EhloName => (
+                text.is_empty() || is_ehlo_name(text),
+                "a host name such as mail.example.net, an address such as [192.0.2.1] or \
+                 [IPv6:2001:db8::1], or nothing"
+                    .to_owned(),
             ),
             Self::MailAddress => (is_mail_address(text), "a mail address".to_owned()),
             Self::OptionalMailAddress => (
@@ -294,6 +310,36 @@ fn is_web_url(text: &str) -> bool {
         .is_some_and(|rest| {
             !rest.is_empty() && !rest.ends_with('/') && !rest.contains(char::is_whitespace)
         })
+}
+
+/// A domain or an address literal (RFC 5321, 4.1.2).
+fn is_ehlo_name(text: &str) -> bool {
+    if let Some(literal) = text.strip_prefix('[') {
+        let address = literal.strip_suffix(']').unwrap_or_default();
+        return match address.strip_prefix("IPv6:") {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => address.parse::<Ipv4Addr>().is_ok(),
+        };
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 255 && text.split('.').all(label)
+}
+
+/// Whether the file can be read and has at least one certificate, all of them readable.
+fn holds_certificates(path: &Path) -> bool {
+    let Ok(certificates) = CertificateDer::pem_file_iter(path) else {
+        return false;
+    };
+    let mut count = 0;
+    let mut each = certificates.map(|found| found.map(|_| count += 1));
+    each.all(|found| found.is_ok()) && count > 0
 }
 
 fn is_mail_address(text: &str) -> bool {
@@ -325,11 +371,6 @@ pub(super) fn relations(config: &Config) -> Vec<Problem> {
         "a PEM file, since rpc.tls_certificate is set",
     );
     check(
-        config.email.lease_s >= 3 * config.email.timeout_s,
-        "email.lease_s",
-        "at least three times email.timeout_s",
-    );
-    check(
         has_certificate || !set(&rpc.client_ca),
         "rpc.client_ca",
         "nothing, since rpc.tls_certificate is not set",
@@ -357,15 +398,35 @@ pub(super) fn relations(config: &Config) -> Vec<Problem> {
         "ingest.batch_events",
         "at most ingest.queue_events",
     );
+    email_relations(&config.email, &mut check);
+    wrong
+}
+
+fn email_relations(email: &Email, check: &mut impl FnMut(bool, &'static str, &str)) {
+    let set = |path: &Path| !path.as_os_str().is_empty();
     check(
-        config.email.transport == EmailTransport::File || !config.email.url.is_empty(),
+        email.lease_s >= 3 * email.timeout_s,
+        "email.lease_s",
+        "at least three times email.timeout_s",
+    );
+    check(
+        !set(&email.ca_file) || holds_certificates(&email.ca_file),
+        "email.ca_file",
+        "a PEM file with at least one certificate",
+    );
+    check(
+        !set(&email.ca_file) || email.tls != EmailTls::None,
+        "email.ca_file",
+        "nothing, since email.tls is none",
+    );
+    check(
+        email.transport == EmailTransport::File || !email.url.is_empty(),
         "email.url",
         "smtp://USER:PASSWORD@HOST:PORT, since email.transport is smtp",
     );
     check(
-        config.email.transport == EmailTransport::Smtp || set(&config.email.directory),
+        email.transport == EmailTransport::Smtp || set(&email.directory),
         "email.directory",
         "a folder, since email.transport is file",
     );
-    wrong
 }

@@ -23,6 +23,8 @@ pub struct CapturedMail {
     /// As it was before dot-stuffing.
     pub data: Vec<u8>,
     pub encrypted: bool,
+    /// Name that the client gave itself last.
+    pub hello: String,
     /// User that logged in; empty when nobody did.
     pub user: String,
 }
@@ -192,6 +194,7 @@ struct Session<'a, S> {
     stream: BufReader<S>,
     shared: &'a Shared,
     encrypted: bool,
+    hello: String,
     user: String,
     from: Option<String>,
     to: Vec<String>,
@@ -207,6 +210,7 @@ async fn session<S: AsyncRead + AsyncWrite + Unpin>(
         stream: BufReader::new(stream),
         shared,
         encrypted,
+        hello: String::new(),
         user: String::new(),
         from: None,
         to: Vec::new(),
@@ -228,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 .unwrap_or("")
                 .to_ascii_uppercase();
             match verb.as_str() {
-                "EHLO" | "HELO" => self.hello().await?,
+                "EHLO" | "HELO" => self.hello(&line).await?,
                 "STARTTLS" if self.offers_tls() => {
                     self.say("220 2.0.0 go ahead").await?;
                     return Ok(Next::Encrypt);
@@ -296,8 +300,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         }
     }
 
-    async fn hello(&mut self) -> std::io::Result<()> {
+    async fn hello(&mut self, line: &str) -> std::io::Result<()> {
         self.forget();
+        self.hello = line.split_whitespace().nth(1).unwrap_or("").to_owned();
         let mut lines = vec!["capture.example.net", "PIPELINING", "8BITMIME"];
         if self.offers_tls() {
             lines.push("STARTTLS");
@@ -442,6 +447,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 to: self.to.clone(),
                 data,
                 encrypted: self.encrypted,
+                hello: self.hello.clone(),
                 user: self.user.clone(),
             });
         }

@@ -117,7 +117,7 @@ fn all_errors_come_in_one_go() {
 
 #[test]
 fn settings_must_fit_each_other() {
-    let cases: [(&str, &[&str]); 7] = [
+    let cases: [(&str, &[&str]); 12] = [
         ("[rpc]\nlisten = \"0.0.0.0:50551\"", &["rpc.listen"]),
         (
             "[rpc]\ntls_key = \"/nonexistent\"",
@@ -128,6 +128,11 @@ fn settings_must_fit_each_other() {
             &["rpc.client_ca", "rpc.client_ca"],
         ),
         ("[email]\ntransport = \"smtp\"", &["email.url"]),
+        ("[email]\nurl = \"smtp://user@relay\"", &["email.url"]),
+        ("[email]\nehlo_name = \"my host\"", &["email.ehlo_name"]),
+        ("[email]\ndata_timeout_s = 0", &["email.data_timeout_s"]),
+        ("[email]\nca_file = \"/nonexistent\"", &["email.ca_file"]),
+        ("[email]\nca_file = \"Cargo.toml\"", &["email.ca_file"]),
         ("[email]\ndirectory = \"\"", &["email.directory"]),
         ("[web]\nlisten = \"127.0.0.1:50551\"", &["web.listen"]),
         ("[ingest]\nqueue_events = 1000", &["ingest.batch_events"]),
@@ -137,6 +142,21 @@ fn settings_must_fit_each_other() {
     }
     let told = "[rpc]\nlisten = \"0.0.0.0:50551\"\nallow_plaintext_beyond_loopback = true";
     load(Some(told), &[]).unwrap();
+}
+
+#[test]
+fn the_port_of_a_relay_follows_its_encryption() {
+    for (tls, port) in [("tls", 465), ("starttls", 587), ("none", 25)] {
+        let config = load(None, &[("FOREWARN_EMAIL__TLS", tls)]).unwrap();
+        assert_eq!(config.email.tls.usual_port(), port);
+    }
+    for name in ["mail.example.net", "[192.0.2.1]", "[IPv6:2001:db8::1]", ""] {
+        load(None, &[("FOREWARN_EMAIL__EHLO_NAME", name)]).unwrap();
+    }
+    for name in ["-x.net", "a..b", "192.0.2.1]", "[192.0.2]", "naïve.example"] {
+        let given = [("FOREWARN_EMAIL__EHLO_NAME", name)];
+        assert_eq!(wrong(None, &given), ["email.ehlo_name"], "{name}");
+    }
 }
 
 #[test]

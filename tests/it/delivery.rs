@@ -2,11 +2,13 @@
 
 use crate::operators::incident;
 use crate::support::{Backend, TestStore, store};
+use forewarn::app::email_channel;
 use forewarn::channel::email::EmailChannel;
 use forewarn::channel::recorder::Recorder;
 use forewarn::channel::smtp_pool::{SmtpOptions, SmtpTls};
 use forewarn::channel::{Channel, SendOutcome};
 use forewarn::clock::Clock;
+use forewarn::config::Config;
 use forewarn::delivery::backoff::Backoff;
 use forewarn::delivery::unsubscribe::UnsubscribeLinks;
 use forewarn::demo::smtp_capture::{Capture, CaptureOptions, Moment, Reaction, Rule};
@@ -169,7 +171,7 @@ async fn capture(options: CaptureOptions) -> (Capture, SmtpOptions, DropGuard) {
     let (capture, server) = Capture::new(listener, options, shutdown.clone());
     #[allow(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     let _server = tokio::spawn(server);
-    let mut client = SmtpOptions::parse(&format!("smtp://127.0.0.1:{port}?tls=none")).unwrap();
+    let mut client = SmtpOptions::new("127.0.0.1", port, SmtpTls::None);
     client.step_timeout = Duration::from_secs(5);
     client.data_timeout = Duration::from_secs(5);
     (capture, client, shutdown.drop_guard())
@@ -579,26 +581,75 @@ async fn mail_can_be_written_as_files() {
     );
 }
 
-#[test]
-fn the_address_of_a_mail_server_is_read_or_refused() {
-    let options = SmtpOptions::parse("smtps://u%40x:p%3Aw@mail.example.net").unwrap();
-    assert_eq!(options.login, Some(("u@x".to_owned(), "p:w".to_owned())));
-    assert_eq!((options.port, options.tls), (465, SmtpTls::Implicit));
-    let options = SmtpOptions::parse("smtp://[::1]:2525?tls=none").unwrap();
-    assert_eq!((options.host.as_str(), options.port), ("::1", 2525));
-    assert_eq!(
-        SmtpOptions::parse("smtp://relay").unwrap().tls,
-        SmtpTls::StartTls
-    );
-    for wrong in [
-        "",
-        "smtp://",
-        "http://x",
-        "smtp://x?tls=maybe",
-        "smtp://x:port",
-    ] {
-        assert!(SmtpOptions::parse(wrong).is_none(), "{wrong}");
+/// What the settings say reaches the relay: encryption with a certificate of a private authority,
+/// login, and the name in EHLO.
+#[rstest]
+#[tokio::test]
+async fn the_settings_lead_to_a_relay_with_a_private_authority(
+    #[values("starttls", "tls")] tls: &str,
+    #[values(true, false)] trusted: bool,
+) {
+    let t = with_people(Backend::Sqlite, &[subscriber(0)]).await;
+    let (acceptor, ca_pem) = certificate();
+    let (_, other_pem) = certificate();
+    let (capture, relay, _guard) = capture(CaptureOptions {
+        tls: Some(acceptor),
+        implicit_tls: tls == "tls",
+        login: Some(("relay".to_owned(), "p:w".to_owned())),
+        ..CaptureOptions::default()
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::write(&ca_file, if trusted { ca_pem } else { other_pem }).unwrap();
+    let url = format!("smtp://relay:p%3Aw@localhost:{}", relay.port);
+    let settings = [
+        ("FOREWARN_EMAIL__TRANSPORT", "smtp"),
+        ("FOREWARN_EMAIL__URL", &url),
+        ("FOREWARN_EMAIL__TLS", tls),
+        ("FOREWARN_EMAIL__CA_FILE", ca_file.to_str().unwrap()),
+        ("FOREWARN_EMAIL__EHLO_NAME", "notices.example.net"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::load(None, settings.into_iter()).unwrap();
+    let channel = Channel::Email(email_channel(&config).unwrap());
+    let worker = dispatcher(&t.store, channel);
+    let id = change(&t.store, &confirmed(), &[0], NOW_MS).await.notices[0].id;
+    let progress = worker.step(NOW_MS).await.unwrap();
+    if !trusted {
+        assert_eq!((progress.retried, capture.count()), (1, 0));
+        let (_, attempts) = t.store.notice(id).await.unwrap().unwrap();
+        assert!(
+            attempts[0].detail.contains("certificate"),
+            "{}",
+            attempts[0].detail
+        );
+        return;
     }
+    assert_eq!(progress.sent, 1, "{:?}", records(&t.store).await);
+    let mail = &capture.mails()[0];
+    assert!(mail.encrypted);
+    assert_eq!(
+        (mail.hello.as_str(), mail.user.as_str()),
+        ("notices.example.net", "relay")
+    );
+}
+
+#[tokio::test]
+async fn a_relay_that_never_says_that_it_has_the_message_is_given_up_in_time() {
+    let t = with_people(Backend::Sqlite, &[subscriber(0)]).await;
+    let react = |moment, _: &str| match moment {
+        Moment::End => Reaction::Stall(Duration::from_mins(1)),
+        _ => Reaction::Accept,
+    };
+    let (_capture, mut options, _guard) = capture(ruled(react)).await;
+    options.data_timeout = Duration::from_millis(200);
+    let worker = dispatcher(&t.store, smtp(options));
+    let id = change(&t.store, &confirmed(), &[0], NOW_MS).await.notices[0].id;
+    let step = tokio::time::timeout(Duration::from_secs(20), worker.step(NOW_MS));
+    assert_eq!(step.await.unwrap().unwrap().retried, 1);
+    let (_, attempts) = t.store.notice(id).await.unwrap().unwrap();
+    assert_eq!(attempts[0].detail, "DATA: no answer in time");
 }
 
 /// One request over a plain connection: the status line and the rest.
