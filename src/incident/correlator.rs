@@ -185,6 +185,7 @@ impl Correlator {
     }
 
     fn localise(&mut self) {
+        self.candidates.weigh(&self.book, &self.network);
         let failures = localise(&self.candidates, &self.network, &self.book);
         self.candidates.start_anew();
         let known: HashMap<Vec<Part>, Found> = std::mem::take(&mut self.found)

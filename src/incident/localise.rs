@@ -9,7 +9,7 @@
 
 use super::candidates::{Candidates, NumberMap, sole_parent};
 use crate::alarm::{AlarmBook, AlarmNo};
-use crate::topology::{CutOff, ElementNo, GroupNo, Network, Part, SubscriberSet};
+use crate::topology::{CutOff, ElementNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Parts that failed, and the loss alarms that they explain.
@@ -55,25 +55,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Puts a group in the place of its members, larger groups first.
+    /// Puts a group in the place of its members, those that explain most first.
     fn take_groups(&mut self) {
-        let mut groups: Vec<GroupNo> = self
-            .all
-            .groups()
-            .into_iter()
-            .filter(|&group| {
-                let members = self.network.group_members(group);
-                self.all.contains(Part::Group(group))
-                    || (members.len() >= 2 && members.iter().all(|&member| self.is_down(member)))
-            })
-            .collect();
-        groups.sort_unstable_by_key(|&group| {
-            let members = self.network.group_members(group).len();
-            (
-                std::cmp::Reverse(members),
-                self.network.part_id(Part::Group(group)),
-            )
-        });
+        let groups = self.all.failed_groups(self.network);
         let mut taken: BTreeMap<Part, Part> = BTreeMap::new();
         for group in groups {
             let members = self.network.group_members(group);
@@ -98,18 +82,6 @@ impl Search<'_> {
         for member in taken.into_keys() {
             self.candidates.remove(&member);
         }
-    }
-
-    /// A link without an alarm is down as well when all that it alone leads to is.
-    fn is_down(&self, member: Part) -> bool {
-        if self.all.contains(member) {
-            return true;
-        }
-        let Part::Link(link) = member else {
-            return false;
-        };
-        let below = self.network.link_ends(link).1;
-        self.all.contains(Part::Element(below)) && self.network.parents(below).count() == 1
     }
 
     /// Elements above that were only inferred, or that only miss the signal, are explained by the

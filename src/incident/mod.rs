@@ -390,7 +390,9 @@ mod candidates;
 mod correlator;
 mod evidence;
 mod life;
+mod likelihood;
 mod localise;
 mod matching;
+mod shared_risk;
 
 pub use correlator::{Correlator, LiveImpact};
