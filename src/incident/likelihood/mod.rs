@@ -21,6 +21,8 @@
 mod background;
 mod epoch;
 mod observation;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub(in crate::incident) use observation::{Observation, observe};
