@@ -487,6 +487,7 @@ fn record(incident: &v1::Incident) -> Value {
             "kind": cause.kind,
             "text": cause.text,
             "set_by_operator": cause.set_by_operator,
+            "reasoning": cause.reasoning,
         },
         "onset_ms": instant(incident.onset_ms),
         "detected_ms": instant(incident.detected_ms),

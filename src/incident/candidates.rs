@@ -9,6 +9,7 @@ use super::likelihood::{
 };
 use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
+use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupNo, Network, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -323,6 +324,13 @@ impl Candidates {
         groups.into_iter().map(|(group, _)| group).collect()
     }
 
+    /// When the earliest alarm of a part was raised that counts as evidence.
+    pub(super) fn raised_ms(&self, part: Part, book: &AlarmBook) -> Option<Millis> {
+        let alarms = self.alarms_of.get(&part)?.iter();
+        let alarms = alarms.filter_map(|no| book.get(*no));
+        alarms.map(AlarmState::raised_ms).min()
+    }
+
     /// Whether an alarm at a part tells of its own hardware.
     pub(super) fn has_own_fault(&self, book: &AlarmBook, part: Part) -> bool {
         self.alarms_of.get(&part).is_some_and(|alarms| {
@@ -363,6 +371,11 @@ impl Candidates {
     pub(super) fn observation(&self, element: ElementNo) -> Observation {
         let seated = self.seats.get(&(element, Aspect::Own));
         seated.map_or(Observation::Silent, |seated| seated.observation)
+    }
+
+    /// How much a group explains, if it is held to have failed.
+    pub(super) fn group_gain(&self, group: GroupNo) -> Option<Nats> {
+        self.failed_groups.get(&group).copied()
     }
 
     /// The elements that are held to have failed, and why.

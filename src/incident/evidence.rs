@@ -23,6 +23,8 @@ pub(super) struct Summary {
     /// When an alarm last had cleared so often that it counts as unstable.
     pub(super) flapped_ms: Option<Millis>,
     pub(super) kind: CauseKind,
+    /// See [`super::Cause::reasoning`].
+    pub(super) reasoning: String,
 }
 
 /// Shares of the evidence.
@@ -72,6 +74,7 @@ pub(super) fn summarise(
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
         flapped_ms: flapped_ms(&alarms, &failure.own, book, settings),
         kind: kind_of(&failure.parts, votes, network),
+        reasoning: failure.reasoning.clone(),
     })
 }
 
@@ -207,6 +210,11 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
         sum.is_stale |= other.is_stale;
         sum.flapped_ms = sum.flapped_ms.max(other.flapped_ms);
+        if !other.reasoning.is_empty() {
+            sum.reasoning = format!("{} {}", sum.reasoning, other.reasoning)
+                .trim()
+                .to_owned();
+        }
     }
     sum.parts
         .sort_unstable_by_key(|&part| network.part_id(part));
@@ -265,7 +273,7 @@ pub(super) fn describe(parts: &[Part], kind: CauseKind, lost: usize, network: &N
     format!("{subject} {predicate}; {behind}")
 }
 
-fn name(part: Part, network: &Network) -> String {
+pub(super) fn name(part: Part, network: &Network) -> String {
     let id = network.part_id(part);
     match part {
         Part::Link(_) => format!("link {id}"),

@@ -1,13 +1,15 @@
-//! Localisation, first form: from loss alarms to the failures highest up that explain them.
+//! Localisation: from loss alarms to the failures highest up that explain them.
 //!
 //! - The answer follows from the set of alarms and the network, not from the order of arrival.
-//! - Candidates are the parts with a loss alarm of their own, the elements below which nearly
-//!   everything is dark, and the shared-risk groups all of whose members are candidates. Failures
-//!   are the candidates that the others do not cut off.
+//! - Candidates are the parts with a loss alarm of their own, and the elements and shared-risk groups
+//!   that the likelihood holds to have failed. Failures are the candidates that the others do not cut
+//!   off.
 //! - A single premise is no candidate by itself, but counts for the element above it.
 //! - Each alarm at a part that is cut off belongs to exactly one failure.
 
 use super::candidates::{Candidates, NumberMap, sole_parent};
+use super::joint::{is_plausible, join_siblings};
+use super::reasoning::reasoning;
 use crate::alarm::{AlarmBook, AlarmNo};
 use crate::topology::{CutOff, ElementNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -23,6 +25,8 @@ pub(super) struct Failure {
     pub(super) own: Vec<AlarmNo>,
     /// Some of these alarms changed since the localisation before.
     pub(super) is_fresh: bool,
+    /// Why these parts, and what else it might have been; in words.
+    pub(super) reasoning: String,
 }
 
 /// The failures behind the present alarms, in the order of their parts' ids.
@@ -237,7 +241,8 @@ impl Search<'_> {
         }
     }
 
-    /// The outermost candidates, joined where only several together cut somebody off.
+    /// The outermost candidates, joined where only several together cut somebody off, or where they
+    /// are siblings that failed at one time.
     fn independent_sets(&self) -> (Vec<Vec<Part>>, CutOff) {
         let (outermost, cut) = self.outermost();
         let mut sets: Vec<Vec<Part>> = outermost.iter().map(|&part| vec![part]).collect();
@@ -249,6 +254,10 @@ impl Search<'_> {
         let mut explained = SubscriberSet::from_runs(alone.collect());
         while let Some(rank) = all.difference(&explained).iter().next() {
             let needed = self.needed_for(rank, &[], &outermost);
+            if !is_plausible(&needed, self.all, self.network, self.book) {
+                explained = explained.union(&self.network.lost(&needed));
+                continue;
+            }
             let mut joined: Vec<Part> = Vec::new();
             sets.retain(|set| {
                 let touches = set.iter().any(|part| needed.contains(part));
@@ -261,6 +270,7 @@ impl Search<'_> {
             explained = explained.union(&self.network.lost(&joined));
             sets.push(joined);
         }
+        let mut sets = join_siblings(sets, self.all, self.network, self.book);
         sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
         (sets, cut)
     }
@@ -290,6 +300,7 @@ impl Search<'_> {
             .iter()
             .map(|parts| Failure {
                 parts: parts.clone(),
+                reasoning: reasoning(parts, self.all, self.network),
                 ..Failure::default()
             })
             .collect();

@@ -120,6 +120,9 @@ pub struct Cause {
     pub kind: CauseKind,
     /// In plain words, for operators.
     pub text: String,
+    /// Why this one and nothing else, in words; empty when only an alarm of its own speaks for it.
+    #[serde(default)]
+    pub reasoning: String,
     pub set_by_operator: bool,
 }
 
@@ -389,10 +392,12 @@ pub enum CommandError {
 mod candidates;
 mod correlator;
 mod evidence;
+mod joint;
 mod life;
 mod likelihood;
 mod localise;
 mod matching;
+mod reasoning;
 mod shared_risk;
 
 pub use correlator::{Correlator, LiveImpact};

@@ -202,7 +202,11 @@ impl Epoch {
     }
 
     /// The failed elements that hang on no other one.
-    pub(super) fn failed(&self, network: &Network) -> impl Iterator<Item = (ElementNo, Verdict)> {
+    pub(super) fn failed(
+        &self,
+        window: i64,
+        network: &Network,
+    ) -> impl Iterator<Item = (ElementNo, Verdict)> {
         let is_failed = |element: &ElementNo| {
             let node = self.nodes.get(&element.0);
             node.is_some_and(|node| node.is_failed)
@@ -216,6 +220,7 @@ impl Epoch {
                 gain: node.told.best,
                 instead: node.best_below,
                 alarmed: node.told.alarmed_in_all,
+                window,
             };
             (!line.any(|element| is_failed(&element))).then_some((top, verdict))
         })

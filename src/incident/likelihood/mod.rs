@@ -73,7 +73,7 @@ const FEWEST_CLASSES: f64 = 20_000.0;
 const MARGIN: f64 = 4.0;
 
 /// For sums over any time.
-const ANY_TIME: i64 = i64::MIN;
+pub(in crate::incident) const ANY_TIME: i64 = i64::MIN;
 
 /// The verdict on one failed element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub(in crate::incident) struct Verdict {
     pub(in crate::incident) instead: Nats,
     /// Alarmed parts at and below it that count.
     pub(in crate::incident) alarmed: u32,
+    /// When: the number of the window in which it begins, [`ANY_TIME`] for no time in particular.
+    pub(in crate::incident) window: i64,
 }
 
 /// Observations of a network, and what they amount to.
@@ -151,7 +153,11 @@ impl Likelihood {
     /// The elements that are held to have failed, none of them below another of the same time.
     pub(in crate::incident) fn failed(&self, network: &Network) -> BTreeMap<ElementNo, Verdict> {
         let mut failed: BTreeMap<ElementNo, Verdict> = BTreeMap::new();
-        for (element, verdict) in self.epochs.values().flat_map(|epoch| epoch.failed(network)) {
+        for (element, verdict) in self
+            .epochs
+            .iter()
+            .flat_map(|(window, epoch)| epoch.failed(*window, network))
+        {
             let known = failed.entry(element).or_insert(verdict);
             if known.gain < verdict.gain {
                 *known = verdict;
@@ -168,6 +174,13 @@ impl Likelihood {
         let seen = each.filter_map(|epoch| epoch.darkness(element, tree));
         seen.max()
             .unwrap_or_else(|| mixture(tree.silence(element)))
+    }
+
+    /// The same at one time.
+    pub(in crate::incident) fn darkness_at(&self, window: i64, element: ElementNo) -> Nats {
+        let seen = self.epochs.get(&window);
+        seen.and_then(|epoch| epoch.darkness(element, &self.tree))
+            .unwrap_or_else(|| mixture(self.tree.silence(element)))
     }
 
     /// What a lone failure must explain at least.

@@ -225,7 +225,7 @@ proptest! {
                 alarmed: background.alarmed(),
                 penalty: likelihood.penalty(),
             };
-            let found: Vec<(ElementNo, Verdict)> = epoch.failed(&network).collect();
+            let found: Vec<(ElementNo, Verdict)> = epoch.failed(*key, &network).collect();
             let gain: Nats = found.iter().map(|(_, verdict)| verdict.gain).sum();
             prop_assert_eq!(gain, plain.best(gateway));
             for (element, verdict) in &found {
