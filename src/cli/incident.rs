@@ -428,6 +428,14 @@ fn facts(out: &Output, incident: &v1::Incident) -> Vec<(&'static str, String)> {
         ("incident", incident.id.clone()),
         ("state", state_name(incident)),
         ("cause", cause_line(incident)),
+        (
+            "why",
+            incident
+                .cause
+                .as_ref()
+                .map(|cause| cause.reasoning.clone())
+                .unwrap_or_default(),
+        ),
         ("affected", affected_line(incident)),
         ("at risk", grouped(incident.at_risk)),
         ("since", out.when(incident.onset_ms)),

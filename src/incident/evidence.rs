@@ -19,6 +19,8 @@ pub(super) struct Summary {
     pub(super) newest_raise_ms: Millis,
     /// When the first of the alarms arrived, by our clock.
     pub(super) first_received_ms: Millis,
+    /// When the last of them arrived.
+    pub(super) last_received_ms: Millis,
     pub(super) is_stale: bool,
     /// When an alarm last had cleared so often that it counts as unstable.
     pub(super) flapped_ms: Option<Millis>,
@@ -71,6 +73,7 @@ pub(super) fn summarise(
         oldest_raise_ms: raises.iter().copied().min()?,
         newest_raise_ms: raises.iter().copied().max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
+        last_received_ms: alarms.iter().map(|a| a.active_received_ms()).max()?,
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
         flapped_ms: flapped_ms(&alarms, &failure.own, book, settings),
         kind: kind_of(&failure.parts, votes, network),
@@ -208,6 +211,7 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.oldest_raise_ms = sum.oldest_raise_ms.min(other.oldest_raise_ms);
         sum.newest_raise_ms = sum.newest_raise_ms.max(other.newest_raise_ms);
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
+        sum.last_received_ms = sum.last_received_ms.max(other.last_received_ms);
         sum.is_stale |= other.is_stale;
         sum.flapped_ms = sum.flapped_ms.max(other.flapped_ms);
         if !other.reasoning.is_empty() {

@@ -233,10 +233,6 @@ pub struct CorrelatorSettings {
     pub flap_window_ms: i64,
     /// An unstable incident needs this long a quiet.
     pub unstable_quiet_ms: i64,
-    /// Share of an element's dark children from which the element itself is held to have failed.
-    pub child_share: f64,
-    /// And so many of them at least.
-    pub min_children: u32,
     /// Whether the alarm of a single premise opens an incident.
     pub single_premise_incidents: bool,
 }
@@ -251,8 +247,6 @@ impl Default for CorrelatorSettings {
             flap_count: 3,
             flap_window_ms: 10 * 60_000,
             unstable_quiet_ms: 10 * 60_000,
-            child_share: 0.8,
-            min_children: 2,
             single_premise_incidents: false,
         }
     }
