@@ -4,9 +4,7 @@
 //! - An alarm costs work along its way up the tree, as far as something changes there.
 
 use super::CorrelatorSettings;
-use super::likelihood::{
-    Aspect, Likelihood, Nats, Observation, Verdict, is_home, observe,
-};
+use super::likelihood::{Aspect, Likelihood, Nats, Observation, Verdict, is_home, observe};
 use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
 use crate::clock::Millis;
@@ -65,8 +63,10 @@ pub(super) struct Candidates {
     /// Groups in whose place the likelihood puts a single failure, by how much they explain.
     failed_groups: BTreeMap<GroupNo, Nats>,
     groups_of: NumberMap<Part, Vec<GroupNo>>,
-    /// Per group: homes in it without power.
-    without_power: BTreeMap<GroupNo, u32>,
+    /// Homes that said that they have no power, and when.
+    without_power: BTreeMap<ElementNo, Millis>,
+    /// Per group: how many of them are in it.
+    group_without_power: BTreeMap<GroupNo, u32>,
     unmapped: BTreeSet<AlarmNo>,
 }
 
@@ -232,8 +232,10 @@ impl Candidates {
             let (element, aspect) = seat;
             self.likelihood
                 .observe(element, aspect, (old, new), network);
-            self.count_power(element, old, false);
-            self.count_power(element, new, true);
+            if is_home(network, element) {
+                self.count_power(element, old, false);
+                self.count_power(element, new, true);
+            }
         }
         self.likelihood.weigh(network);
         self.failed = self.likelihood.failed(network);
@@ -241,31 +243,42 @@ impl Candidates {
     }
 
     fn count_power(&mut self, element: ElementNo, observation: Observation, up: bool) {
-        if !matches!(observation, Observation::NoPower(_)) {
+        let Observation::NoPower(at_ms) = observation else {
             return;
+        };
+        if up {
+            self.without_power.insert(element, at_ms);
+        } else {
+            self.without_power.remove(&element);
         }
         let groups = self.groups_of.get(&Part::Element(element));
         for group in groups.into_iter().flatten() {
-            let count = self.without_power.entry(*group).or_default();
+            let count = self.group_without_power.entry(*group).or_default();
             *count = if up {
                 *count + 1
             } else {
                 count.saturating_sub(1)
             };
             if *count == 0 {
-                self.without_power.remove(group);
+                self.group_without_power.remove(group);
             }
         }
     }
 
+    /// Homes that said that they have no power, and when.
+    pub(super) fn without_power(&self) -> &BTreeMap<ElementNo, Millis> {
+        &self.without_power
+    }
+
     /// The groups whose failure explains more than the failures of their members one by one.
     fn weigh_groups(&self, network: &Network) -> BTreeMap<GroupNo, Nats> {
-        let enough = self.without_power.iter().filter(|(_, count)| **count >= 2);
+        let enough = self
+            .group_without_power
+            .iter()
+            .filter(|(_, count)| **count >= 2);
         let mut groups: BTreeSet<GroupNo> = enough.map(|(group, _)| *group).collect();
         groups.extend(self.groups(network));
-        let weigh = |group: GroupNo| {
-            Some((group, group_gain(group, self, network)?))
-        };
+        let weigh = |group: GroupNo| Some((group, group_gain(group, self, network)?));
         groups.into_iter().filter_map(weigh).collect()
     }
 
@@ -315,7 +328,10 @@ impl Candidates {
             Part::Group(group) => Some((*group, Nats::MAX)),
             _ => None,
         });
-        let known = self.failed_groups.iter().map(|(group, gain)| (*group, *gain));
+        let known = self
+            .failed_groups
+            .iter()
+            .map(|(group, gain)| (*group, *gain));
         let all: BTreeMap<GroupNo, Nats> = known.chain(alarmed).collect();
         let mut groups: Vec<(GroupNo, Nats)> = all.into_iter().collect();
         groups.sort_unstable_by_key(|&(group, gain)| {

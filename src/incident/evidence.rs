@@ -231,6 +231,22 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
 /// The cause in plain words, for operators.
 pub(super) fn describe(parts: &[Part], kind: CauseKind, lost: usize, network: &Network) -> String {
     const NAMED: usize = 3;
+    let is_home =
+        |part: &Part| matches!(part, Part::Element(e) if network.kind(*e) == ElementKind::Ont);
+    if parts.len() > 1 && parts.iter().all(is_home) {
+        let predicate = if kind == CauseKind::Power {
+            "have no power"
+        } else {
+            "are dark"
+        };
+        return format!(
+            "{} homes near one another {predicate}, {} to {}; {} subscribers",
+            thousands(parts.len()),
+            parts.first().map_or("", |&part| network.part_id(part)),
+            parts.last().map_or("", |&part| network.part_id(part)),
+            thousands(lost)
+        );
+    }
     let mut names: Vec<String> = parts
         .iter()
         .take(NAMED)

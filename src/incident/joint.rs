@@ -26,7 +26,9 @@ fn window_of(part: Part, candidates: &Candidates, book: &AlarmBook) -> Option<i6
         let raised_ms = candidates.raised_ms(part, book)?;
         Some(raised_ms.div_euclid(WINDOW_MS))
     };
-    inferred.filter(|&window| window != ANY_TIME).or_else(alarmed)
+    inferred
+        .filter(|&window| window != ANY_TIME)
+        .or_else(alarmed)
 }
 
 /// Whether the parts can have failed together, as far as those say whom they would cut off together.

@@ -9,6 +9,8 @@
 
 use super::candidates::{Candidates, NumberMap, sole_parent};
 use super::joint::{is_plausible, join_siblings};
+use super::likelihood::{is_home, is_polled};
+use super::power_area::{mostly_without_power, power_areas};
 use super::reasoning::reasoning;
 use crate::alarm::{AlarmBook, AlarmNo};
 use crate::topology::{CutOff, ElementNo, Network, Part, SubscriberSet};
@@ -44,8 +46,11 @@ pub(super) fn localise(
     };
     search.take_groups();
     search.drop_symptoms();
-    let sets = search.independent_sets();
-    search.assign(&sets)
+    let power = search.take_power_areas();
+    let (mut sets, cut) = search.independent_sets();
+    sets.extend(power);
+    sets.sort_unstable_by_key(|set| set.first().map(|&part| network.part_id(part)));
+    search.assign(&(sets, cut))
 }
 
 /// One run of the localisation.
@@ -86,6 +91,52 @@ impl Search<'_> {
         for member in taken.into_keys() {
             self.candidates.remove(&member);
         }
+    }
+
+    /// Finds power cuts that follow no part of the network, and takes what they explain from the
+    /// candidates: a port that misses the signal of homes without power has no fault.
+    fn take_power_areas(&mut self) -> Vec<Vec<Part>> {
+        if self.all.without_power().is_empty() {
+            return Vec::new();
+        }
+        let lacks_power = |&part: &Part| match part {
+            Part::Element(element) if is_home(self.network, element) => {
+                self.all.without_power().contains_key(&element)
+            }
+            Part::Element(element) => {
+                !self.all.has_own_fault(self.book, part)
+                    && !is_polled(self.network.kind(element))
+                    && mostly_without_power(element, self.all, self.network)
+            }
+            _ => false,
+        };
+        let explained: Vec<Part> = self
+            .candidates
+            .iter()
+            .copied()
+            .filter(lacks_power)
+            .collect();
+        let others: Vec<Part> = self
+            .candidates
+            .iter()
+            .copied()
+            .filter(|part| !lacks_power(part))
+            .collect();
+        let cut = self.network.cut_off(&others);
+        let areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
+        for part in explained {
+            let below = self.network.cut_off(&[part]);
+            let area = areas.iter().find_map(|homes| {
+                let is_below =
+                    |home: &&Part| matches!(home, Part::Element(home) if below.is_cut_off(*home));
+                homes.iter().find(is_below).copied()
+            });
+            if let Some(home) = area {
+                self.candidates.remove(&part);
+                self.symptoms.insert(part, home);
+            }
+        }
+        areas
     }
 
     /// Elements above that were only inferred, or that only miss the signal, are explained by the

@@ -391,6 +391,7 @@ mod life;
 mod likelihood;
 mod localise;
 mod matching;
+mod power_area;
 mod reasoning;
 mod shared_risk;
 

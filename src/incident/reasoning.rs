@@ -55,7 +55,10 @@ fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) ->
         times(verdict.gain)
     );
     if verdict.instead > 0 {
-        text += &format!("; by separate failures below it: {}", times(verdict.instead));
+        text += &format!(
+            "; by separate failures below it: {}",
+            times(verdict.instead)
+        );
     }
     if let Some(above) = network.immediate_dominator(element) {
         let likelihood = candidates.likelihood();

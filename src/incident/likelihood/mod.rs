@@ -26,7 +26,7 @@ mod tests;
 mod tree;
 
 pub(in crate::incident) use observation::{Observation, observe};
-pub(in crate::incident) use tree::is_home;
+pub(in crate::incident) use tree::{is_home, is_polled};
 
 use crate::clock::Millis;
 use crate::topology::{ElementNo, Network};
@@ -172,8 +172,7 @@ impl Likelihood {
         let tree = &self.tree;
         let each = self.epochs.values();
         let seen = each.filter_map(|epoch| epoch.darkness(element, tree));
-        seen.max()
-            .unwrap_or_else(|| mixture(tree.silence(element)))
+        seen.max().unwrap_or_else(|| mixture(tree.silence(element)))
     }
 
     /// The same at one time.

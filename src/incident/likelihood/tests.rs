@@ -146,7 +146,10 @@ impl Plain<'_> {
             ));
         }
         let children = self.network.dominator_children(element);
-        count + children.map(|child| self.alarmed_below(child)).sum::<usize>()
+        count
+            + children
+                .map(|child| self.alarmed_below(child))
+                .sum::<usize>()
     }
 
     fn failure(&self, element: ElementNo) -> Option<Nats> {
@@ -158,7 +161,8 @@ impl Plain<'_> {
             Observation::Alarmed(_) | Observation::NoPower(_)
         );
         let named = if own { NAMED } else { 0 };
-        let gain = mixture(std::array::from_fn(|j| self.cut_off(element, j))) - self.penalty + named;
+        let gain =
+            mixture(std::array::from_fn(|j| self.cut_off(element, j))) - self.penalty + named;
         (gain > 0 && (own || self.alarmed_below(element) >= 2)).then_some(gain)
     }
 

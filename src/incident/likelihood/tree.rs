@@ -98,7 +98,7 @@ fn is_observed(network: &Network, element: ElementNo) -> bool {
 }
 
 /// Whether somebody would notice that an element of that kind does not answer.
-pub(super) fn is_polled(kind: ElementKind) -> bool {
+pub(in crate::incident) fn is_polled(kind: ElementKind) -> bool {
     matches!(
         kind,
         ElementKind::Router
