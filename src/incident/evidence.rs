@@ -215,9 +215,10 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.is_stale |= other.is_stale;
         sum.flapped_ms = sum.flapped_ms.max(other.flapped_ms);
         if !other.reasoning.is_empty() {
-            sum.reasoning = format!("{} {}", sum.reasoning, other.reasoning)
-                .trim()
-                .to_owned();
+            if !sum.reasoning.is_empty() {
+                sum.reasoning.push(' ');
+            }
+            sum.reasoning.push_str(&other.reasoning);
         }
     }
     sum.parts

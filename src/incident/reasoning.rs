@@ -55,17 +55,16 @@ fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) ->
         times(verdict.gain)
     );
     if verdict.instead > 0 {
-        text += &format!(
-            "; by separate failures below it: {}",
-            times(verdict.instead)
-        );
+        text += "; by separate failures below it: ";
+        text += &times(verdict.instead);
     }
     if let Some(above) = network.immediate_dominator(element) {
         let likelihood = candidates.likelihood();
         let gain = likelihood.darkness_at(verdict.window, above) - likelihood.penalty();
         let above = name(Part::Element(above), network);
         if gain < verdict.gain {
-            text += &format!("; by failure of {above}: {}", times(gain));
+            text += "; by failure of ";
+            text += &format!("{above}: {}", times(gain));
         }
     }
     text.push('.');

@@ -4,8 +4,8 @@ use super::background::Background;
 use super::observation::Observation;
 use super::tree::{Tree, is_home, is_polled, is_reporter};
 use super::{
-    ALIVE, Aspect, GRID, MISSED, NAMED, Nats, OWN_ALARM, SILENT_REPORTER, SUPPRESSED, Verdict,
-    mixture, nats, unless_silent,
+    ALIVE, Aspect, GRID, MISSED, NAMED, NAT, Nats, ODD_LOT, ONE_OF_SIBLINGS, OWN_ALARM,
+    SILENT_REPORTER, SUPPRESSED, Verdict, mixture, nats, unless_silent,
 };
 use crate::incident::candidates::NumberMap;
 use crate::topology::{ElementKind, ElementNo, Network};
@@ -21,8 +21,7 @@ pub(super) struct Epoch {
     nodes: NumberMap<u32, Node>,
     /// Elements to be worked off, with repetitions.
     dirty: Vec<u32>,
-    /// Elements that are better explained by their own failure than by those below them, and whose
-    /// immediate dominator is not.
+    /// Elements at which something failed, and whose immediate dominator is no such element.
     tops: BTreeSet<u32>,
     /// Parents with exactly one dark home.
     singles: u32,
@@ -60,17 +59,34 @@ struct Node {
     alarmed: u32,
     no_power: u32,
     alive: u32,
-    /// Alarmed parts at and below the children that are no homes.
+    /// Alarmed parts at and below the children that are no homes; homes among them.
     alarmed_below: u32,
+    alarmed_homes_below: u32,
     /// What hangs on it, if nothing of it were seen.
     silence_below: [Nats; GRID],
     /// Of the children that are no homes: how much they differ from silence.
     children: [Nats; GRID],
     /// Of the children: what the best failures explain.
     best_below: Nats,
+    /// The same, with those that may share one cause left unexplained.
+    joint_below: Nats,
+    /// How many may.
+    joinable: u32,
     /// As it was told to the dominator.
     told: Told,
-    is_failed: bool,
+    state: State,
+}
+
+/// What is held to have failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing here; perhaps something below.
+    #[default]
+    Alive,
+    /// The element.
+    Failed,
+    /// Those of its children that can share a cause.
+    Joint,
 }
 
 /// What an element adds to the sums of its dominator.
@@ -80,7 +96,11 @@ struct Told {
     cut_off: [Nats; GRID],
     /// What the best failures at and below it explain.
     best: Nats,
+    /// How well its failure explains what is seen, if it needs no explanation of its own; 0 if it
+    /// explains less than `best`.
+    joint: Nats,
     alarmed_in_all: u32,
+    alarmed_homes: u32,
 }
 
 impl Epoch {
@@ -131,11 +151,14 @@ impl Epoch {
             no_power: 0,
             alive: 0,
             alarmed_below: 0,
+            alarmed_homes_below: 0,
             silence_below: tree.silence_below(element, network),
             children: [0; GRID],
             best_below: 0,
+            joint_below: 0,
+            joinable: 0,
             told: Told::default(),
-            is_failed: false,
+            state: State::Alive,
         })
     }
 
@@ -157,9 +180,10 @@ impl Epoch {
             let Some(node) = self.nodes.get_mut(&element.0) else {
                 continue;
             };
-            let (told, is_failed) = node.judge(element, &alarmed, tree, network);
+            let (told, state) = node.judge(element, &alarmed, tree, network);
             let before = std::mem::replace(&mut node.told, told);
-            let flipped = std::mem::replace(&mut node.is_failed, is_failed) != is_failed;
+            let was = std::mem::replace(&mut node.state, state);
+            let flipped = (was == State::Alive) != (state == State::Alive);
             let is_bare = node.is_bare();
             if told != before
                 && let Some(parent) = network.immediate_dominator(element)
@@ -176,22 +200,22 @@ impl Epoch {
         }
     }
 
-    /// Keeps [`Self::tops`] after an element has changed between failed and not.
+    fn state(&self, element: ElementNo) -> State {
+        let node = self.nodes.get(&element.0);
+        node.map_or(State::Alive, |node| node.state)
+    }
+
+    /// Keeps [`Self::tops`] after an element has come to have failures at it, or has none any more.
     fn place(&mut self, element: ElementNo, network: &Network) {
-        let is_failed = |nodes: &NumberMap<u32, Node>, no: u32| {
-            nodes.get(&no).is_some_and(|node| node.is_failed)
-        };
-        let itself = is_failed(&self.nodes, element.0);
-        let above = network
-            .immediate_dominator(element)
-            .is_some_and(|above| is_failed(&self.nodes, above.0));
-        if itself && !above {
+        let itself = self.state(element) != State::Alive;
+        let above = network.immediate_dominator(element);
+        if itself && above.is_none_or(|above| self.state(above) == State::Alive) {
             self.tops.insert(element.0);
         } else {
             self.tops.remove(&element.0);
         }
         for child in network.dominator_children(element) {
-            if is_failed(&self.nodes, child.0) {
+            if self.state(child) != State::Alive {
                 if itself {
                     self.tops.remove(&child.0);
                 } else {
@@ -205,25 +229,89 @@ impl Epoch {
     pub(super) fn failed(
         &self,
         window: i64,
+        tree: &Tree,
         network: &Network,
-    ) -> impl Iterator<Item = (ElementNo, Verdict)> {
-        let is_failed = |element: &ElementNo| {
-            let node = self.nodes.get(&element.0);
-            node.is_some_and(|node| node.is_failed)
-        };
-        self.tops.iter().filter_map(move |&top| {
+    ) -> Vec<(ElementNo, Verdict)> {
+        let mut failed = Vec::new();
+        for &top in &self.tops {
             let top = ElementNo(top);
-            let above = |&element: &ElementNo| network.immediate_dominator(element);
-            let mut line = std::iter::successors(above(&top), above);
-            let node = self.nodes.get(&top.0)?;
-            let verdict = Verdict {
-                gain: node.told.best,
-                instead: node.best_below,
-                alarmed: node.told.alarmed_in_all,
-                window,
-            };
-            (!line.any(|element| is_failed(&element))).then_some((top, verdict))
-        })
+            if !self.is_explained(top, network) {
+                self.collect(top, window, tree, network, &mut failed);
+            }
+        }
+        failed
+    }
+
+    /// Whether something above an element has failed that cuts it off.
+    fn is_explained(&self, element: ElementNo, network: &Network) -> bool {
+        let mut below = element;
+        while let Some(above) = network.immediate_dominator(below) {
+            match self.state(above) {
+                State::Failed => return true,
+                State::Joint if self.is_joinable(below) => return true,
+                _ => below = above,
+            }
+        }
+        false
+    }
+
+    fn is_joinable(&self, element: ElementNo) -> bool {
+        let node = self.nodes.get(&element.0);
+        node.is_some_and(|node| node.told.joint > 0)
+    }
+
+    fn collect(
+        &self,
+        element: ElementNo,
+        window: i64,
+        tree: &Tree,
+        network: &Network,
+        failed: &mut Vec<(ElementNo, Verdict)>,
+    ) {
+        let Some(node) = self.nodes.get(&element.0) else {
+            return;
+        };
+        match node.state {
+            State::Alive => {}
+            State::Failed => failed.push((
+                element,
+                Verdict {
+                    gain: node.told.best,
+                    instead: node.best_below,
+                    alarmed: node.told.alarmed_in_all,
+                    is_joint: false,
+                    window,
+                },
+            )),
+            State::Joint => {
+                let share = tree.penalty / i64::from(node.joinable.max(1));
+                for child in network.dominator_children(element) {
+                    let Some(below) = self.nodes.get(&child.0) else {
+                        continue;
+                    };
+                    if below.told.joint > 0 {
+                        failed.push((
+                            child,
+                            Verdict {
+                                gain: below.told.joint - share,
+                                instead: below.best_below,
+                                alarmed: below.told.alarmed_in_all,
+                                is_joint: true,
+                                window,
+                            },
+                        ));
+                    } else {
+                        self.collect(child, window, tree, network, failed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the best failures at and below an element explain.
+    #[cfg(test)]
+    pub(super) fn best(&self, element: ElementNo) -> Nats {
+        self.nodes.get(&element.0).map_or(0, |node| node.told.best)
     }
 
     /// See [`super::Likelihood::darkness`].
@@ -261,6 +349,11 @@ impl Node {
             *sum += now - before;
         }
         self.best_below += now.best - before.best;
+        self.joint_below += now.best.max(now.joint) - before.best.max(before.joint);
+        self.joinable += u32::from(now.joint > 0);
+        self.joinable -= u32::from(before.joint > 0);
+        self.alarmed_homes_below += now.alarmed_homes;
+        self.alarmed_homes_below -= before.alarmed_homes;
         self.alarmed_below += now.alarmed_in_all;
         self.alarmed_below -= before.alarmed_in_all;
     }
@@ -275,28 +368,48 @@ impl Node {
             && self.best_below == 0
     }
 
-    /// What it tells its dominator, and whether it is held to have failed itself.
+    /// What it tells its dominator, and what is held to have failed.
     fn judge(
         &self,
         element: ElementNo,
         alarmed: &[Nats; GRID],
         tree: &Tree,
         network: &Network,
-    ) -> (Told, bool) {
+    ) -> (Told, State) {
         let cut_off = self.cut_off(network.kind(element), alarmed);
         let own_alarms = u32::from(self.own.is_alarmed()) + u32::from(self.way_in.is_alarmed());
         let alarmed_in_all = self.alarmed_below + self.alarmed + own_alarms;
+        let alarmed_homes = self.alarmed_homes_below + self.alarmed;
         let named = if own_alarms > 0 { NAMED } else { 0 };
-        let failure = mixture(cut_off) - tree.penalty + named;
         let is_backed = own_alarms > 0 || alarmed_in_all >= FEWEST_ALARMED;
-        let is_failed = is_backed && failure > 0 && failure >= self.best_below;
+        let odd_lot = odd_lot(alarmed_homes, tree.homes_below(element), alarmed[0]);
+        let whole = mixture(cut_off) + named;
+        let is_whole = is_backed && whole >= odd_lot;
+        let failure = whole - tree.penalty;
+        let joint = self.joint_below - tree.penalty;
+        let odd_lot = odd_lot - tree.penalty;
+        let instead = self.best_below.max(odd_lot).max(0);
+        let (best, state) = if is_whole && failure > 0 && failure >= instead.max(joint) {
+            (failure, State::Failed)
+        } else if self.joinable >= 2 && joint > instead {
+            (joint, State::Joint)
+        } else {
+            (instead, State::Alive)
+        };
         let silence = tree.silence(element);
+        let with_siblings = whole - ONE_OF_SIBLINGS;
         let told = Told {
             cut_off: std::array::from_fn(|j| cut_off[j] - silence[j]),
-            best: if is_failed { failure } else { self.best_below },
+            best,
+            joint: if is_whole && with_siblings > best {
+                with_siblings
+            } else {
+                0
+            },
             alarmed_in_all,
+            alarmed_homes,
         };
-        (told, is_failed)
+        (told, state)
     }
 
     /// Likelihood of what is seen at and below it if it is cut off, against its having service.
@@ -329,4 +442,28 @@ impl Node {
             below + own + way_in
         })
     }
+}
+
+/// How well it explains the alarms that something has taken so many of the homes and left the others,
+/// any number being as likely as any other.
+fn odd_lot(alarmed: u32, homes: u32, each: Nats) -> Nats {
+    if alarmed < FEWEST_ALARMED || alarmed > homes {
+        return Nats::MIN / 4;
+    }
+    let lots = ln_choose(homes, alarmed) + f64::from(homes + 1).ln();
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "at most some millions of nats"
+    )]
+    let lots = (lots * NAT as f64) as Nats;
+    i64::from(alarmed) * each - lots - ODD_LOT
+}
+
+/// ln of the number of ways to choose so many out of so many, by Stirling's series (error below 1e-3).
+fn ln_choose(of: u32, chosen: u32) -> f64 {
+    let ln_factorial = |n: u32| {
+        let x = f64::from(n) + 1.0;
+        (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + 1.0 / (12.0 * x)
+    };
+    (ln_factorial(of) - ln_factorial(chosen) - ln_factorial(of - chosen)).max(0.0)
 }

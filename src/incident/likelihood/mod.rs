@@ -12,6 +12,10 @@
 //! - **Time** tells coincidence from cause: alarms count together when they were raised within one
 //!   window ([`WINDOW_MS`]), for which lone alarms are rare; and, apart from that, whenever they were
 //!   raised, for which they are not.
+//! - **Siblings** that fail at one time have one cause, a card or a cable, and need no more than one
+//!   explanation.
+//! - **Odd lots** are left alone: when some homes below an element go dark at one time and the others
+//!   do not, something has happened, but the element has not failed.
 //! - **Signs of life** ([`Observation::Alive`]) speak against a failure, far more than a missing
 //!   alarm does. A home without power says nothing about its line.
 //!
@@ -61,6 +65,14 @@ const OWN_ALARM: Nats = 20 * NAT;
 /// What a sign of life counts against a failure: one report in a thousand is about another one.
 const ALIVE: Nats = -7 * NAT;
 
+/// What it costs a common cause of several siblings to name one of them: a line card or a cable may
+/// take any of a handful.
+const ONE_OF_SIBLINGS: Nats = 2 * NAT;
+
+/// How much rarer it is that something takes an odd lot of the homes below an element than that the
+/// element fails as a whole: one in twenty.
+const ODD_LOT: Nats = 3 * NAT;
+
 /// Preference for a part with an alarm of its own among parts that cannot be told apart.
 const NAMED: Nats = NAT / 4;
 
@@ -84,6 +96,8 @@ pub(in crate::incident) struct Verdict {
     pub(in crate::incident) instead: Nats,
     /// Alarmed parts at and below it that count.
     pub(in crate::incident) alarmed: u32,
+    /// It fails with siblings.
+    pub(in crate::incident) is_joint: bool,
     /// When: the number of the window in which it begins, [`ANY_TIME`] for no time in particular.
     pub(in crate::incident) window: i64,
 }
@@ -156,7 +170,7 @@ impl Likelihood {
         for (element, verdict) in self
             .epochs
             .iter()
-            .flat_map(|(window, epoch)| epoch.failed(*window, network))
+            .flat_map(|(window, epoch)| epoch.failed(*window, &self.tree, network))
         {
             let known = failed.entry(element).or_insert(verdict);
             if known.gain < verdict.gain {

@@ -12,6 +12,8 @@ pub(super) struct Tree {
     /// Per element: how its utter silence speaks for its being cut off; zero for what is not
     /// observed.
     silent: Vec<[i32; GRID]>,
+    /// Per element: homes at and below it.
+    homes_below: Vec<u32>,
     /// Premises.
     pub(super) homes: u32,
     /// What a failure must explain at least.
@@ -23,6 +25,7 @@ impl Tree {
         let elements = network.element_count();
         let mut below = vec![[0i64; GRID]; elements];
         let mut silent = vec![[0i32; GRID]; elements];
+        let mut homes_below = vec![0u32; elements];
         let (mut homes, mut classes) = (0u32, 0u32);
         // In pre-order of the dominator tree children have the higher numbers.
         for no in (0..elements).rev() {
@@ -35,6 +38,7 @@ impl Tree {
             }
             let value = if is_home(network, element) {
                 homes += 1;
+                homes_below[no] = 1;
                 MISSED.map(nats)
             } else {
                 classes += 1;
@@ -44,6 +48,7 @@ impl Tree {
             if let Some(above) = network.immediate_dominator(element)
                 && let Some(sum) = below.get_mut(above.0 as usize)
             {
+                homes_below[above.0 as usize] += homes_below[no];
                 for (sum, value) in sum.iter_mut().zip(value) {
                     *sum += value;
                 }
@@ -54,6 +59,7 @@ impl Tree {
         let penalty = (penalty * NAT as f64) as Nats;
         Self {
             silent,
+            homes_below,
             homes,
             penalty,
         }
@@ -64,6 +70,12 @@ impl Tree {
         self.silent
             .get(element.0 as usize)
             .is_some_and(|silent| silent[0] != 0)
+    }
+
+    /// Homes at and below an element.
+    pub(super) fn homes_below(&self, element: ElementNo) -> u32 {
+        let homes = self.homes_below.get(element.0 as usize);
+        homes.copied().unwrap_or(0)
     }
 
     /// An element of which nothing is seen.
