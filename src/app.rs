@@ -443,7 +443,6 @@ fn correlator_settings(config: &Config) -> CorrelatorSettings {
         flap_count: correlation.flap_count,
         flap_window_ms: seconds(correlation.flap_window_s),
         unstable_quiet_ms: seconds(correlation.unstable_quiet_s),
-        child_share: correlation.child_share,
         single_premise_incidents: correlation.single_premise_incidents,
         ..CorrelatorSettings::default()
     }

@@ -87,8 +87,6 @@ pub struct Correlation {
     pub flap_count: u32,
     pub flap_window_s: u32,
     pub unstable_quiet_s: u32,
-    /// Above 0, at most 1.
-    pub child_share: f64,
     pub single_premise_incidents: bool,
 }
 

@@ -219,6 +219,7 @@ fn incident(no: i64, olt: &str, now_ms: i64) -> Incident {
             kind: CauseKind::Equipment,
             text: String::new(),
             set_by_operator: false,
+            reasoning: String::new(),
         },
         onset_ms: now_ms - 600_000,
         detected_ms: now_ms - 590_000,

@@ -443,6 +443,11 @@ impl AlarmBook {
             .flat_map(|book| book.alarms.values().copied())
     }
 
+    /// When the latest entry arrived, by our clock.
+    pub fn watermark_ms(&self) -> Millis {
+        self.watermark_ms
+    }
+
     /// Alarms that are active.
     pub fn active_count(&self) -> usize {
         self.active

@@ -429,6 +429,14 @@ fn facts(out: &Output, incident: &v1::Incident) -> Vec<(&'static str, String)> {
         ("incident", incident.id.clone()),
         ("state", state_name(incident)),
         ("cause", cause_line(incident)),
+        (
+            "why",
+            incident
+                .cause
+                .as_ref()
+                .map(|cause| cause.reasoning.clone())
+                .unwrap_or_default(),
+        ),
         ("affected", affected_line(incident)),
         ("at risk", grouped(incident.at_risk)),
         ("since", out.when(incident.onset_ms)),
@@ -488,6 +496,7 @@ fn record(incident: &v1::Incident) -> Value {
             "kind": cause.kind,
             "text": cause.text,
             "set_by_operator": cause.set_by_operator,
+            "reasoning": cause.reasoning,
         },
         "onset_ms": instant(incident.onset_ms),
         "detected_ms": instant(incident.detected_ms),

@@ -107,13 +107,6 @@ const FORMS: &[(&str, Form)] = &[
             most: 86_400,
         },
     ),
-    (
-        "correlation.child_share",
-        Form::Number {
-            above: 0.0,
-            most: 1.0,
-        },
-    ),
     ("notice.experiment", Form::Filled),
     (
         "notice.holdout_percent",

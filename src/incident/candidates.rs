@@ -4,10 +4,13 @@
 //! - An alarm costs work along its way up the tree, as far as something changes there.
 
 use super::CorrelatorSettings;
+use super::likelihood::{Aspect, Likelihood, Nats, Observation, Verdict, is_home, observe};
+use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
+use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupNo, Network, Part};
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Multiplies and rotates, as rustc's own hasher; for numbers that no stranger chooses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +41,6 @@ impl Hasher for NumberHasher {
 }
 
 pub(super) type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
-type NumberSet<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;
 
 /// Loss alarms by place, and what they imply further up.
 #[derive(Debug, Default)]
@@ -47,20 +49,35 @@ pub(super) struct Candidates {
     seen: Vec<Seen>,
     /// Places that were updated since [`Self::start_anew`].
     fresh: Vec<AlarmNo>,
-    /// Number of alarms that count as evidence, where there is any.
-    evidence: NumberMap<Part, u32>,
-    /// Number of such alarms on the links into an element.
-    evidence_on_way_in: NumberMap<ElementNo, u32>,
     /// Parts with evidence of their own that are no single premise.
     alarmed: BTreeSet<Part>,
     /// Their alarms that count as evidence.
     alarms_of: NumberMap<Part, Vec<AlarmNo>>,
-    dark: NumberSet<ElementNo>,
-    dark_children: NumberMap<ElementNo, u32>,
-    inferred: BTreeSet<ElementNo>,
-    observable: NumberMap<ElementNo, u32>,
+    /// Loss alarms, active or ended lately, and what they say together.
+    seats: NumberMap<Seat, Seated>,
+    /// Seats whose alarms changed since the last time they were weighed.
+    changed: Vec<Seat>,
+    likelihood: Likelihood,
+    /// Elements that are held to have failed, and why.
+    failed: BTreeMap<ElementNo, Verdict>,
+    /// Groups in whose place the likelihood puts a single failure, by how much they explain.
+    failed_groups: BTreeMap<GroupNo, Nats>,
     groups_of: NumberMap<Part, Vec<GroupNo>>,
+    /// Homes that said that they have no power, and when.
+    without_power: BTreeMap<ElementNo, Millis>,
+    /// Per group: how many of them are in it.
+    group_without_power: BTreeMap<GroupNo, u32>,
     unmapped: BTreeSet<AlarmNo>,
+}
+
+/// Where an alarm speaks of the service of an element.
+type Seat = (ElementNo, Aspect);
+
+#[derive(Debug, Default)]
+struct Seated {
+    alarms: Vec<AlarmNo>,
+    observation: Observation,
+    is_changed: bool,
 }
 
 /// What has been taken over of an alarm.
@@ -87,6 +104,7 @@ impl Candidates {
         }
         Self {
             groups_of,
+            likelihood: Likelihood::new(network),
             ..Self::default()
         }
     }
@@ -137,16 +155,41 @@ impl Candidates {
         if !old.is_fresh {
             self.fresh.push(no);
         }
+        if old.part != new.part {
+            self.move_seat(no, old.part, false, network);
+            self.move_seat(no, new.part, true, network);
+        } else if let Some(seat) = new.part.and_then(|part| seat_of(network, part)) {
+            self.mark(seat);
+        }
         let evident = |seen: Seen| seen.part.filter(|_| seen.is_evidence);
         if evident(old) != evident(new) {
             for (part, up) in [(evident(old), false), (evident(new), true)] {
                 if let Some(part) = part {
                     self.count(no, part, up, network, settings);
-                    self.propagate(part, network, settings);
                 }
             }
         }
         old.part.is_some() || new.part.is_some()
+    }
+
+    fn move_seat(&mut self, no: AlarmNo, part: Option<Part>, up: bool, network: &Network) {
+        let Some(seat) = part.and_then(|part| seat_of(network, part)) else {
+            return;
+        };
+        let alarms = &mut self.seats.entry(seat).or_default().alarms;
+        if up {
+            alarms.push(no);
+        } else {
+            alarms.retain(|other| *other != no);
+        }
+        self.mark(seat);
+    }
+
+    fn mark(&mut self, seat: Seat) {
+        let seated = self.seats.entry(seat).or_default();
+        if !std::mem::replace(&mut seated.is_changed, true) {
+            self.changed.push(seat);
+        }
     }
 
     fn count(
@@ -157,10 +200,6 @@ impl Candidates {
         network: &Network,
         settings: &CorrelatorSettings,
     ) {
-        step(&mut self.evidence, part, up);
-        if let Part::Link(link) = part {
-            step(&mut self.evidence_on_way_in, network.link_ends(link).1, up);
-        }
         if !settings.single_premise_incidents && is_premise(network, part) {
             return;
         }
@@ -177,104 +216,135 @@ impl Candidates {
         }
     }
 
-    /// Carries a change at a part up the tree, as far as it matters.
-    fn propagate(&mut self, part: Part, network: &Network, settings: &CorrelatorSettings) {
-        let mut next = match part {
-            Part::Element(element) => Some(element),
-            Part::Link(link) => Some(network.link_ends(link).1),
-            Part::Group(_) => None,
+    /// Weighs what has changed: which failures explain the alarms best.
+    pub(super) fn weigh(&mut self, book: &AlarmBook, network: &Network) {
+        for seat in std::mem::take(&mut self.changed) {
+            let Some(seated) = self.seats.get_mut(&seat) else {
+                continue;
+            };
+            seated.is_changed = false;
+            let alarms = seated.alarms.iter().filter_map(|no| book.get(*no));
+            let new = observe(alarms);
+            let old = std::mem::replace(&mut seated.observation, new);
+            if seated.alarms.is_empty() {
+                self.seats.remove(&seat);
+            }
+            let (element, aspect) = seat;
+            self.likelihood
+                .observe(element, aspect, (old, new), network);
+            if is_home(network, element) {
+                self.count_power(element, old, false);
+                self.count_power(element, new, true);
+            }
+        }
+        self.likelihood.weigh(network);
+        self.failed = self.likelihood.failed(network);
+        self.failed_groups = self.weigh_groups(network);
+    }
+
+    fn count_power(&mut self, element: ElementNo, observation: Observation, up: bool) {
+        let Observation::NoPower(at_ms) = observation else {
+            return;
         };
-        while let Some(element) = next.take() {
-            let Some(parent) = sole_parent(network, element) else {
-                return;
-            };
-            if !has_subscribers(network, element) {
-                return;
-            }
-            let is_dark = self.is_dark(network, element);
-            let flipped = if is_dark {
-                self.dark.insert(element)
+        if up {
+            self.without_power.insert(element, at_ms);
+        } else {
+            self.without_power.remove(&element);
+        }
+        let groups = self.groups_of.get(&Part::Element(element));
+        for group in groups.into_iter().flatten() {
+            let count = self.group_without_power.entry(*group).or_default();
+            *count = if up {
+                *count + 1
             } else {
-                self.dark.remove(&element)
+                count.saturating_sub(1)
             };
-            if flipped {
-                step(&mut self.dark_children, parent, is_dark);
+            if *count == 0 {
+                self.group_without_power.remove(group);
             }
-            let changed = if self.infer(network, parent, element, settings) {
-                self.inferred.insert(parent)
-            } else {
-                self.inferred.remove(&parent)
-            };
-            next = changed.then_some(parent);
         }
     }
 
-    fn is_dark(&self, network: &Network, element: ElementNo) -> bool {
-        self.evidence.contains_key(&Part::Element(element))
-            || self.inferred.contains(&element)
-            || self.way_in_is_alarmed(network, element)
+    /// Homes that said that they have no power, and when.
+    pub(super) fn without_power(&self) -> &BTreeMap<ElementNo, Millis> {
+        &self.without_power
     }
 
-    /// Whether the only link into an element has a loss alarm.
-    fn way_in_is_alarmed(&self, network: &Network, element: ElementNo) -> bool {
-        self.evidence_on_way_in.contains_key(&element) && network.parents(element).count() == 1
+    /// The groups whose failure explains more than the failures of their members one by one.
+    fn weigh_groups(&self, network: &Network) -> BTreeMap<GroupNo, Nats> {
+        let enough = self
+            .group_without_power
+            .iter()
+            .filter(|(_, count)| **count >= 2);
+        let mut groups: BTreeSet<GroupNo> = enough.map(|(group, _)| *group).collect();
+        groups.extend(self.groups(network));
+        let weigh = |group: GroupNo| Some((group, group_gain(group, self, network)?));
+        groups.into_iter().filter_map(weigh).collect()
     }
 
-    /// Whether an element must have failed, because nearly all that hangs on it alone is dark.
-    /// Over a single dark child only passive plant is inferred: the two cannot be told apart, and
-    /// the alarms do not speak against the higher one.
-    fn infer(
-        &mut self,
-        network: &Network,
-        element: ElementNo,
-        child: ElementNo,
-        settings: &CorrelatorSettings,
-    ) -> bool {
-        let dark = self.dark_children.get(&element).copied().unwrap_or(0);
-        if dark == 0 {
-            return false;
-        }
-        let observable = *self
-            .observable
-            .entry(element)
-            .or_insert_with(|| observable_children(network, element));
-        if observable == 1 {
-            return is_passive(network.kind(element))
-                && self.inferred.contains(&child)
-                && !self.evidence.contains_key(&Part::Element(child));
-        }
-        dark >= settings.min_children.max(1)
-            && f64::from(dark) >= settings.child_share * f64::from(observable)
-    }
-
-    /// Whether a part is a candidate: it has an alarm of its own, or is inferred.
+    /// Whether a part is a candidate: it has an alarm of its own, or is held to have failed.
     pub(super) fn contains(&self, part: Part) -> bool {
         self.alarmed.contains(&part)
-            || matches!(part, Part::Element(element) if self.inferred.contains(&element))
+            || matches!(part, Part::Element(element) if self.failed.contains_key(&element))
     }
 
-    /// The candidates, without the inferred ones whose only parent is a candidate as well: that one
-    /// explains them, and there are many.
+    /// The candidates, without those that another one dominates.
     pub(super) fn upper(&self, network: &Network) -> BTreeSet<Part> {
-        let inferred = self.inferred.iter().copied().filter(|&element| {
-            let parent = sole_parent(network, element).map(Part::Element);
-            !parent.is_some_and(|parent| self.contains(parent))
+        let is_explained = |element: ElementNo| {
+            let above = |&element: &ElementNo| network.immediate_dominator(element);
+            let mut line = std::iter::successors(above(&element), above);
+            line.any(|above| self.contains(Part::Element(above)))
+        };
+        let alarmed = self.alarmed.iter().copied().filter(|part| match part {
+            Part::Element(element) => !is_explained(*element),
+            Part::Link(link) => {
+                let below = network.link_ends(*link).1;
+                sole_parent(network, below).is_none() || !is_explained(below)
+            }
+            Part::Group(_) => true,
         });
-        let inferred = inferred.map(Part::Element);
-        self.alarmed.iter().copied().chain(inferred).collect()
+        let failed = self.failed.keys().copied();
+        let failed = failed.filter(|&element| !is_explained(element));
+        alarmed.chain(failed.map(Part::Element)).collect()
     }
 
     /// The groups with a candidate in them, or at the far end of a link in them.
-    pub(super) fn groups(&self) -> BTreeSet<GroupNo> {
-        let inferred = self.inferred.iter().map(|&element| Part::Element(element));
+    fn groups(&self, network: &Network) -> BTreeSet<GroupNo> {
+        let failed = self.failed.keys().flat_map(|&e| class_of(e, network));
+        let failed = failed.map(Part::Element);
         let mut groups = BTreeSet::new();
-        for part in self.alarmed.iter().copied().chain(inferred) {
+        for part in self.alarmed.iter().copied().chain(failed) {
             groups.extend(self.groups_of.get(&part).into_iter().flatten());
             if let Part::Group(group) = part {
                 groups.insert(group);
             }
         }
         groups
+    }
+
+    /// The groups that are held to have failed, those that explain most first.
+    pub(super) fn failed_groups(&self, network: &Network) -> Vec<GroupNo> {
+        let alarmed = self.alarmed.iter().filter_map(|part| match part {
+            Part::Group(group) => Some((*group, Nats::MAX)),
+            _ => None,
+        });
+        let known = self
+            .failed_groups
+            .iter()
+            .map(|(group, gain)| (*group, *gain));
+        let all: BTreeMap<GroupNo, Nats> = known.chain(alarmed).collect();
+        let mut groups: Vec<(GroupNo, Nats)> = all.into_iter().collect();
+        groups.sort_unstable_by_key(|&(group, gain)| {
+            (std::cmp::Reverse(gain), network.part_id(Part::Group(group)))
+        });
+        groups.into_iter().map(|(group, _)| group).collect()
+    }
+
+    /// When the earliest alarm of a part was raised that counts as evidence.
+    pub(super) fn raised_ms(&self, part: Part, book: &AlarmBook) -> Option<Millis> {
+        let alarms = self.alarms_of.get(&part)?.iter();
+        let alarms = alarms.filter_map(|no| book.get(*no));
+        alarms.map(AlarmState::raised_ms).min()
     }
 
     /// Whether an alarm at a part tells of its own hardware.
@@ -286,16 +356,60 @@ impl Candidates {
     }
 }
 
-fn step<K: Copy + Eq + Hash>(counts: &mut NumberMap<K, u32>, key: K, up: bool) {
-    let count = counts.entry(key).or_default();
-    *count = if up {
-        *count + 1
-    } else {
-        count.saturating_sub(1)
-    };
-    if *count == 0 {
-        counts.remove(&key);
+/// Where an alarm at a part tells of the service of an element: at the element itself, or on the only
+/// link into it. The drop of a home tells what the home tells.
+fn seat_of(network: &Network, part: Part) -> Option<Seat> {
+    match part {
+        Part::Element(element) => Some((element, Aspect::Own)),
+        Part::Link(link) => {
+            let below = network.link_ends(link).1;
+            sole_parent(network, below)?;
+            if network.parents(below).count() > 1 {
+                return None;
+            }
+            let aspect = if is_home(network, below) {
+                Aspect::Own
+            } else {
+                Aspect::WayIn
+            };
+            Some((below, aspect))
+        }
+        Part::Group(_) => None,
     }
+}
+
+impl Candidates {
+    pub(super) fn likelihood(&self) -> &Likelihood {
+        &self.likelihood
+    }
+
+    /// What is observed of an element.
+    pub(super) fn observation(&self, element: ElementNo) -> Observation {
+        let seated = self.seats.get(&(element, Aspect::Own));
+        seated.map_or(Observation::Silent, |seated| seated.observation)
+    }
+
+    /// How much a group explains, if it is held to have failed.
+    pub(super) fn group_gain(&self, group: GroupNo) -> Option<Nats> {
+        self.failed_groups.get(&group).copied()
+    }
+
+    /// The elements that are held to have failed, and why.
+    pub(super) fn failed(&self) -> &BTreeMap<ElementNo, Verdict> {
+        &self.failed
+    }
+}
+
+/// An element and those below it that nobody could tell from it by who is cut off: the only thing that
+/// hangs on each is the next.
+fn class_of(element: ElementNo, network: &Network) -> impl Iterator<Item = ElementNo> + '_ {
+    let only_child = |&element: &ElementNo| {
+        let mut children = network.dominator_children(element);
+        let only = children.next().filter(|_| children.next().is_none())?;
+        let runs = |element| network.lost_alone_runs(Part::Element(element));
+        (runs(element).as_slice() == runs(only).as_slice()).then_some(only)
+    };
+    std::iter::successors(Some(element), only_child)
 }
 
 /// The element on which another hangs alone, if there is one.
@@ -303,34 +417,6 @@ pub(super) fn sole_parent(network: &Network, element: ElementNo) -> Option<Eleme
     let mut parents = network.parents(element);
     let first = parents.next()?;
     parents.all(|other| other == first).then_some(first)
-}
-
-fn has_subscribers(network: &Network, element: ElementNo) -> bool {
-    !network
-        .lost_alone_runs(Part::Element(element))
-        .as_slice()
-        .is_empty()
-}
-
-/// How many elements with subscribers hang on an element alone.
-fn observable_children(network: &Network, element: ElementNo) -> u32 {
-    let children: BTreeSet<ElementNo> = network
-        .children(element)
-        .filter(|&child| sole_parent(network, child) == Some(element))
-        .filter(|&child| has_subscribers(network, child))
-        .collect();
-    u32::try_from(children.len()).unwrap_or(u32::MAX)
-}
-
-fn is_passive(kind: ElementKind) -> bool {
-    matches!(
-        kind,
-        ElementKind::Splitter
-            | ElementKind::PonPort
-            | ElementKind::FibreNode
-            | ElementKind::Duct
-            | ElementKind::Cabinet
-    )
 }
 
 /// Whether a part serves one premise only: an ONT, or the drop to it, with at most one subscriber.

@@ -13,7 +13,7 @@ use super::matching::{Found, Matching, can_reopen, recurring};
 use super::{
     CommandError, CorrelatorSettings, Incident, IncidentChange, IncidentNo, OperatorCommand,
 };
-use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry};
+use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry, RETENTION_MS};
 use crate::clock::Millis;
 use crate::topology::{Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, HashMap};
@@ -185,6 +185,7 @@ impl Correlator {
     }
 
     fn localise(&mut self) {
+        self.candidates.weigh(&self.book, &self.network);
         let failures = localise(&self.candidates, &self.network, &self.book);
         self.candidates.start_anew();
         let known: HashMap<Vec<Part>, Found> = std::mem::take(&mut self.found)
@@ -231,6 +232,7 @@ impl Correlator {
             .zip(held)
             .zip(&self.found)
             .filter(|((assigned, held), _)| assigned.is_none() && held.is_none())
+            .filter(|(_, found)| !self.is_left_over(found))
             .map(|(_, found)| found.summary.first_received_ms + self.settings.gather_ms)
             .min();
     }
@@ -310,7 +312,8 @@ impl Correlator {
             .collect();
         for at in 0..self.found.len() {
             let gathered_ms = self.found[at].summary.first_received_ms + self.settings.gather_ms;
-            if assigned[at].is_some() || held[at].is_some() || now_ms < gathered_ms {
+            let is_due = now_ms >= gathered_ms && !self.is_left_over(&self.found[at]);
+            if assigned[at].is_some() || held[at].is_some() || !is_due {
                 continue;
             }
             let no = recurring(&self.tracked, &self.found[at], &restored);
@@ -324,6 +327,12 @@ impl Correlator {
                 None => Some(self.open_one(at, None, now_ms)),
             };
         }
+    }
+
+    /// Whether all alarms of a failure are so old that the clears of others like them may have been
+    /// forgotten: what was a failure then opens no incident now.
+    fn is_left_over(&self, found: &Found) -> bool {
+        self.book.watermark_ms() > found.summary.last_received_ms + RETENTION_MS
     }
 
     fn open_one(&mut self, at: usize, parent: Option<&Incident>, now_ms: Millis) -> IncidentNo {

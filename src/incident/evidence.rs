@@ -19,10 +19,14 @@ pub(super) struct Summary {
     pub(super) newest_raise_ms: Millis,
     /// When the first of the alarms arrived, by our clock.
     pub(super) first_received_ms: Millis,
+    /// When the last of them arrived.
+    pub(super) last_received_ms: Millis,
     pub(super) is_stale: bool,
     /// When an alarm last had cleared so often that it counts as unstable.
     pub(super) flapped_ms: Option<Millis>,
     pub(super) kind: CauseKind,
+    /// See [`super::Cause::reasoning`].
+    pub(super) reasoning: String,
 }
 
 /// Shares of the evidence.
@@ -69,9 +73,11 @@ pub(super) fn summarise(
         oldest_raise_ms: raises.iter().copied().min()?,
         newest_raise_ms: raises.iter().copied().max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
+        last_received_ms: alarms.iter().map(|a| a.active_received_ms()).max()?,
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
         flapped_ms: flapped_ms(&alarms, &failure.own, book, settings),
         kind: kind_of(&failure.parts, votes, network),
+        reasoning: failure.reasoning.clone(),
     })
 }
 
@@ -205,8 +211,15 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.oldest_raise_ms = sum.oldest_raise_ms.min(other.oldest_raise_ms);
         sum.newest_raise_ms = sum.newest_raise_ms.max(other.newest_raise_ms);
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
+        sum.last_received_ms = sum.last_received_ms.max(other.last_received_ms);
         sum.is_stale |= other.is_stale;
         sum.flapped_ms = sum.flapped_ms.max(other.flapped_ms);
+        if !other.reasoning.is_empty() {
+            if !sum.reasoning.is_empty() {
+                sum.reasoning.push(' ');
+            }
+            sum.reasoning.push_str(&other.reasoning);
+        }
     }
     sum.parts
         .sort_unstable_by_key(|&part| network.part_id(part));
@@ -219,6 +232,22 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
 /// The cause in plain words, for operators.
 pub(super) fn describe(parts: &[Part], kind: CauseKind, lost: usize, network: &Network) -> String {
     const NAMED: usize = 3;
+    let is_home =
+        |part: &Part| matches!(part, Part::Element(e) if network.kind(*e) == ElementKind::Ont);
+    if parts.len() > 1 && parts.iter().all(is_home) {
+        let predicate = if kind == CauseKind::Power {
+            "have no power"
+        } else {
+            "are dark"
+        };
+        return format!(
+            "{} homes near one another {predicate}, {} to {}; {} subscribers",
+            thousands(parts.len()),
+            parts.first().map_or("", |&part| network.part_id(part)),
+            parts.last().map_or("", |&part| network.part_id(part)),
+            thousands(lost)
+        );
+    }
     let mut names: Vec<String> = parts
         .iter()
         .take(NAMED)
@@ -265,7 +294,7 @@ pub(super) fn describe(parts: &[Part], kind: CauseKind, lost: usize, network: &N
     format!("{subject} {predicate}; {behind}")
 }
 
-fn name(part: Part, network: &Network) -> String {
+pub(super) fn name(part: Part, network: &Network) -> String {
     let id = network.part_id(part);
     match part {
         Part::Link(_) => format!("link {id}"),

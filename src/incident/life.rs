@@ -113,6 +113,7 @@ impl Tracked {
                 resources: Vec::new(),
                 kind: summary.kind,
                 text: String::new(),
+                reasoning: String::new(),
                 set_by_operator: false,
             },
             onset_ms: summary.onset_ms,
@@ -191,6 +192,7 @@ impl Tracked {
             incident.cause.text =
                 describe(&self.parts, summary.kind, impact.lost.len(), at.network);
         }
+        incident.cause.reasoning.clone_from(&summary.reasoning);
         incident.onset_ms = summary.onset_ms.min(at.now_ms);
         incident.evidence.clone_from(&summary.evidence);
         incident.evidence_count = summary.evidence_count;

@@ -1,15 +1,19 @@
-//! Localisation, first form: from loss alarms to the failures highest up that explain them.
+//! Localisation: from loss alarms to the failures highest up that explain them.
 //!
 //! - The answer follows from the set of alarms and the network, not from the order of arrival.
-//! - Candidates are the parts with a loss alarm of their own, the elements below which nearly
-//!   everything is dark, and the shared-risk groups all of whose members are candidates. Failures
-//!   are the candidates that the others do not cut off.
+//! - Candidates are the parts with a loss alarm of their own, and the elements and shared-risk groups
+//!   that the likelihood holds to have failed. Failures are the candidates that the others do not cut
+//!   off.
 //! - A single premise is no candidate by itself, but counts for the element above it.
 //! - Each alarm at a part that is cut off belongs to exactly one failure.
 
 use super::candidates::{Candidates, NumberMap, sole_parent};
+use super::joint::{is_plausible, join_siblings};
+use super::likelihood::{is_home, is_polled};
+use super::power_area::{mostly_without_power, power_areas};
+use super::reasoning::reasoning;
 use crate::alarm::{AlarmBook, AlarmNo};
-use crate::topology::{CutOff, ElementNo, GroupNo, Network, Part, SubscriberSet};
+use crate::topology::{CutOff, ElementNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Parts that failed, and the loss alarms that they explain.
@@ -23,6 +27,8 @@ pub(super) struct Failure {
     pub(super) own: Vec<AlarmNo>,
     /// Some of these alarms changed since the localisation before.
     pub(super) is_fresh: bool,
+    /// Why these parts, and what else it might have been; in words.
+    pub(super) reasoning: String,
 }
 
 /// The failures behind the present alarms, in the order of their parts' ids.
@@ -40,8 +46,11 @@ pub(super) fn localise(
     };
     search.take_groups();
     search.drop_symptoms();
-    let sets = search.independent_sets();
-    search.assign(&sets)
+    let power = search.take_power_areas();
+    let (mut sets, cut) = search.independent_sets();
+    sets.extend(power);
+    sets.sort_unstable_by_key(|set| set.first().map(|&part| network.part_id(part)));
+    search.assign(&(sets, cut))
 }
 
 /// One run of the localisation.
@@ -55,25 +64,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Puts a group in the place of its members, larger groups first.
+    /// Puts a group in the place of its members, those that explain most first.
     fn take_groups(&mut self) {
-        let mut groups: Vec<GroupNo> = self
-            .all
-            .groups()
-            .into_iter()
-            .filter(|&group| {
-                let members = self.network.group_members(group);
-                self.all.contains(Part::Group(group))
-                    || (members.len() >= 2 && members.iter().all(|&member| self.is_down(member)))
-            })
-            .collect();
-        groups.sort_unstable_by_key(|&group| {
-            let members = self.network.group_members(group).len();
-            (
-                std::cmp::Reverse(members),
-                self.network.part_id(Part::Group(group)),
-            )
-        });
+        let groups = self.all.failed_groups(self.network);
         let mut taken: BTreeMap<Part, Part> = BTreeMap::new();
         for group in groups {
             let members = self.network.group_members(group);
@@ -100,16 +93,50 @@ impl Search<'_> {
         }
     }
 
-    /// A link without an alarm is down as well when all that it alone leads to is.
-    fn is_down(&self, member: Part) -> bool {
-        if self.all.contains(member) {
-            return true;
+    /// Finds power cuts that follow no part of the network, and takes what they explain from the
+    /// candidates: a port that misses the signal of homes without power has no fault.
+    fn take_power_areas(&mut self) -> Vec<Vec<Part>> {
+        if self.all.without_power().is_empty() {
+            return Vec::new();
         }
-        let Part::Link(link) = member else {
-            return false;
+        let lacks_power = |&part: &Part| match part {
+            Part::Element(element) if is_home(self.network, element) => {
+                self.all.without_power().contains_key(&element)
+            }
+            Part::Element(element) => {
+                !self.all.has_own_fault(self.book, part)
+                    && !is_polled(self.network.kind(element))
+                    && mostly_without_power(element, self.all, self.network)
+            }
+            _ => false,
         };
-        let below = self.network.link_ends(link).1;
-        self.all.contains(Part::Element(below)) && self.network.parents(below).count() == 1
+        let explained: Vec<Part> = self
+            .candidates
+            .iter()
+            .copied()
+            .filter(lacks_power)
+            .collect();
+        let others: Vec<Part> = self
+            .candidates
+            .iter()
+            .copied()
+            .filter(|part| !lacks_power(part))
+            .collect();
+        let cut = self.network.cut_off(&others);
+        let areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
+        for part in explained {
+            let below = self.network.cut_off(&[part]);
+            let area = areas.iter().find_map(|homes| {
+                let is_below =
+                    |home: &&Part| matches!(home, Part::Element(home) if below.is_cut_off(*home));
+                homes.iter().find(is_below).copied()
+            });
+            if let Some(home) = area {
+                self.candidates.remove(&part);
+                self.symptoms.insert(part, home);
+            }
+        }
+        areas
     }
 
     /// Elements above that were only inferred, or that only miss the signal, are explained by the
@@ -265,7 +292,8 @@ impl Search<'_> {
         }
     }
 
-    /// The outermost candidates, joined where only several together cut somebody off.
+    /// The outermost candidates, joined where only several together cut somebody off, or where they
+    /// are siblings that failed at one time.
     fn independent_sets(&self) -> (Vec<Vec<Part>>, CutOff) {
         let (outermost, cut) = self.outermost();
         let mut sets: Vec<Vec<Part>> = outermost.iter().map(|&part| vec![part]).collect();
@@ -277,6 +305,10 @@ impl Search<'_> {
         let mut explained = SubscriberSet::from_runs(alone.collect());
         while let Some(rank) = all.difference(&explained).iter().next() {
             let needed = self.needed_for(rank, &[], &outermost);
+            if !is_plausible(&needed, self.all, self.network, self.book) {
+                explained = explained.union(&self.network.lost(&needed));
+                continue;
+            }
             let mut joined: Vec<Part> = Vec::new();
             sets.retain(|set| {
                 let touches = set.iter().any(|part| needed.contains(part));
@@ -289,6 +321,7 @@ impl Search<'_> {
             explained = explained.union(&self.network.lost(&joined));
             sets.push(joined);
         }
+        let mut sets = join_siblings(sets, self.all, self.network, self.book);
         sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
         (sets, cut)
     }
@@ -318,6 +351,7 @@ impl Search<'_> {
             .iter()
             .map(|parts| Failure {
                 parts: parts.clone(),
+                reasoning: reasoning(parts, self.all, self.network),
                 ..Failure::default()
             })
             .collect();

@@ -34,9 +34,11 @@ impl Found {
         }
     }
 
-    /// Whether it was found from the same alarms.
+    /// Whether it was found from the same alarms, for the same reasons.
     pub(super) fn covers(&self, failure: &Failure) -> bool {
-        *self.alarms == *failure.alarms && *self.own == *failure.own
+        *self.alarms == *failure.alarms
+            && *self.own == *failure.own
+            && self.summary.reasoning == failure.reasoning
     }
 }
 

@@ -120,6 +120,9 @@ pub struct Cause {
     pub kind: CauseKind,
     /// In plain words, for operators.
     pub text: String,
+    /// Why this one and nothing else, in words; empty when only an alarm of its own speaks for it.
+    #[serde(default)]
+    pub reasoning: String,
     pub set_by_operator: bool,
 }
 
@@ -235,10 +238,6 @@ pub struct CorrelatorSettings {
     pub flap_window_ms: i64,
     /// An unstable incident needs this long a quiet.
     pub unstable_quiet_ms: i64,
-    /// Share of an element's dark children from which the element itself is held to have failed.
-    pub child_share: f64,
-    /// And so many of them at least.
-    pub min_children: u32,
     /// Whether the alarm of a single premise opens an incident.
     pub single_premise_incidents: bool,
 }
@@ -253,8 +252,6 @@ impl Default for CorrelatorSettings {
             flap_count: 3,
             flap_window_ms: 10 * 60_000,
             unstable_quiet_ms: 10 * 60_000,
-            child_share: 0.8,
-            min_children: 2,
             single_premise_incidents: false,
         }
     }
@@ -394,8 +391,13 @@ pub enum CommandError {
 mod candidates;
 mod correlator;
 mod evidence;
+mod joint;
 mod life;
+mod likelihood;
 mod localise;
 mod matching;
+mod power_area;
+mod reasoning;
+mod shared_risk;
 
 pub use correlator::{Correlator, LiveImpact};

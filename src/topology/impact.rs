@@ -57,6 +57,11 @@ impl CutOff {
     pub fn is_cut_off(&self, element: ElementNo) -> bool {
         self.elements.contains(element.0)
     }
+
+    /// The elements, in ascending order.
+    pub fn elements(&self) -> impl Iterator<Item = ElementNo> + '_ {
+        self.elements.iter().map(ElementNo)
+    }
 }
 
 /// What is computed of a network to answer who loses service, and nothing else.

@@ -81,7 +81,7 @@ fn all_errors_come_in_one_go() {
         max_message_mib = "many"
         colour = "red"
         [correlation]
-        child_share = 1.5
+        flap_count = 0
         [weather]
         rain = true
         [email]
@@ -93,7 +93,7 @@ fn all_errors_come_in_one_go() {
     assert_eq!(
         keys,
         [
-            "correlation.child_share",
+            "correlation.flap_count",
             "email.tls",
             "ingest.batch_events",
             "rpc.colour",

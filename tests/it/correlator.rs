@@ -316,6 +316,108 @@ fn a_feeder_cut_is_inferred_from_the_homes_behind_it() {
 }
 
 #[test]
+fn a_lost_alarm_does_not_hide_a_feeder_cut() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "onu-los", &refs(&homes("olt2-p1")[..3]));
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    let reasoning = desk.state(1).cause.reasoning;
+    assert!(
+        reasoning.starts_with("3 alarms at and below PON port olt2-p1, which has 4 subscribers"),
+        "{reasoning}"
+    );
+    assert!(
+        reasoning.contains("by failure of OLT olt2: 10^"),
+        "{reasoning}"
+    );
+}
+
+#[test]
+fn homes_that_went_dark_days_apart_have_no_common_cause() {
+    let mut desk = Desk::new();
+    for (day, home) in (0..).zip(homes("olt2-p1").iter().take(2)) {
+        desk.raise(day * 24 * 60 * MINUTE, "onu-los", &[home]);
+    }
+    desk.until(100 * 60 * MINUTE);
+    assert_eq!(desk.open(), []);
+}
+
+#[test]
+fn homes_that_come_back_end_the_incident_although_one_never_says_so() {
+    let mut desk = Desk::new();
+    let homes = homes("olt2-p1");
+    desk.raise(SECOND, "onu-los", &refs(&homes));
+    desk.until(2 * MINUTE);
+    desk.clear(10 * MINUTE, "onu-los", &refs(&homes[1..]));
+    desk.until(12 * MINUTE);
+    assert_eq!(desk.state(1).state, Restored);
+    desk.raise(6 * 60 * MINUTE, "high-temperature", &["olt3"]);
+    desk.until(7 * 60 * MINUTE);
+    assert_eq!(desk.open(), [], "what is left over opens nothing");
+}
+
+#[test]
+fn homes_without_power_blame_no_line() {
+    let mut desk = Desk::new();
+    let homes = homes("olt2-p1");
+    desk.raise(SECOND, "dying-gasp", &refs(&homes[..3]));
+    desk.until(2 * MINUTE);
+    let incident = desk.state(1);
+    assert_eq!(incident.cause.resources, homes[..3]);
+    assert_eq!(
+        (incident.cause.kind, incident.affected),
+        (CauseKind::Power, 3)
+    );
+    desk.raise(3 * MINUTE, "dying-gasp", &refs(&homes[3..]));
+    desk.raise(3 * MINUTE, "pon-los", &["olt2-p1"]);
+    desk.until(6 * MINUTE);
+    let open: Vec<_> = desk.open().iter().map(|i| (i.0, i.3)).collect();
+    assert_eq!(
+        open,
+        [(1, 4)],
+        "a port without a signal is no fault of its own"
+    );
+    assert_eq!(desk.state(1).cause.kind, CauseKind::Power);
+}
+
+#[test]
+fn two_ports_that_fail_at_once_are_one_failure() {
+    let (mut network, mut attached) = metro();
+    element(&mut network, "olt2-p3", ElementKind::PonPort);
+    link(&mut network, "olt2", "olt2-p3");
+    for home in homes("olt2-p3") {
+        element(&mut network, &home, ElementKind::Ont);
+        link(&mut network, "olt2-p3", &home);
+        attached.push(Attachment {
+            account: format!("acc-{home}"),
+            served_by: vec![home],
+            redundancy: Redundancy::Any,
+        });
+    }
+    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    let mut desk = Desk::with(CorrelatorSettings::default(), network);
+    let both: Vec<String> = ["olt2-p1", "olt2-p2"]
+        .iter()
+        .flat_map(|p| homes(p))
+        .collect();
+    desk.raise(SECOND, "pon-los", &["olt2-p1", "olt2-p2"]);
+    desk.raise(SECOND, "onu-los", &refs(&both[..6]));
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2-p1+olt2-p2", Confirmed, 8)]);
+}
+
+#[test]
+fn a_wrong_alarm_at_the_far_end_of_a_ring_cuts_nobody_off() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "device-down", &["s1"]);
+    desk.until(60 * MINUTE);
+    desk.raise(61 * MINUTE, "link-down", &["s4/core2"]);
+    desk.until(120 * MINUTE);
+    let affected: u64 = desk.open().iter().map(|incident| incident.3).sum();
+    assert_eq!(affected, 0, "{:?}", desk.open());
+}
+
+#[test]
 fn a_single_premise_opens_no_incident_unless_asked_for() {
     let mut desk = Desk::new();
     desk.raise(SECOND, "dying-gasp", &["olt2-p1-h1"]);

@@ -16,6 +16,7 @@ pub(in crate::rpc) fn to_message(incident: &Incident) -> v1::Incident {
             kind: incident.cause.kind.as_str().to_owned(),
             text: incident.cause.text.clone(),
             set_by_operator: incident.cause.set_by_operator,
+            reasoning: incident.cause.reasoning.clone(),
         }),
         onset_ms: incident.onset_ms,
         detected_ms: incident.detected_ms,

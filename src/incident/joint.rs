@@ -1,0 +1,103 @@
+//! Which failures belong together: those that cut people off only together, and those of siblings at
+//! one time.
+
+use super::candidates::{Candidates, sole_parent};
+use super::likelihood::{ANY_TIME, NAT, Nats, WINDOW_MS, is_home};
+use crate::alarm::AlarmBook;
+use crate::topology::{ElementNo, Network, Part};
+use std::collections::BTreeMap;
+
+/// How surely two alarmed parts of the plant have both failed, before one looks at what hangs on
+/// them: nine alarms of ten are right.
+const BOTH_FAILED: Nats = 3 * NAT / 2;
+/// What it speaks for them that they were alarmed at one time.
+const AT_ONE_TIME: Nats = 5 * NAT;
+/// What the silence of all who would be cut off speaks against it at most: in one case of fifty
+/// whoever reports for them is silent itself.
+const SILENT_REGION: Nats = -4 * NAT;
+
+/// When a part failed: the number of the window.
+fn window_of(part: Part, candidates: &Candidates, book: &AlarmBook) -> Option<i64> {
+    let inferred = match part {
+        Part::Element(element) => candidates.failed().get(&element).map(|v| v.window),
+        _ => None,
+    };
+    let alarmed = || {
+        let raised_ms = candidates.raised_ms(part, book)?;
+        Some(raised_ms.div_euclid(WINDOW_MS))
+    };
+    inferred
+        .filter(|&window| window != ANY_TIME)
+        .or_else(alarmed)
+}
+
+/// Whether the parts can have failed together, as far as those say whom they would cut off together.
+///
+/// One of the alarms may be wrong: then nothing is seen of the others.
+pub(super) fn is_plausible(
+    parts: &[Part],
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> bool {
+    let together = network.cut_off(parts);
+    let alone: Vec<_> = parts.iter().map(|&part| network.cut_off(&[part])).collect();
+    let is_new = |element: ElementNo| {
+        together.is_cut_off(element) && !alone.iter().any(|cut| cut.is_cut_off(element))
+    };
+    let heads = together.elements().filter(|&element| {
+        let above = network.immediate_dominator(element);
+        is_new(element) && !above.is_some_and(is_new)
+    });
+    let seen: Nats = heads
+        .map(|element| candidates.likelihood().darkness(element))
+        .sum();
+    let windows: Vec<i64> = parts
+        .iter()
+        .filter_map(|&part| window_of(part, candidates, book))
+        .collect();
+    let spread = windows.iter().max().zip(windows.iter().min());
+    let at_one_time = windows.len() == parts.len() && spread.is_some_and(|(a, b)| a - b <= 1);
+    let time = if at_one_time { AT_ONE_TIME } else { 0 };
+    BOTH_FAILED + time + seen.max(SILENT_REGION) > 0
+}
+
+/// Joins failures of elements that hang on the same element alone and failed at one time: ports of
+/// one card, branches of one cable. Failures so near one another in place and time have one cause.
+pub(super) fn join_siblings(
+    sets: Vec<Vec<Part>>,
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> Vec<Vec<Part>> {
+    let mut joined: Vec<Vec<Part>> = Vec::new();
+    let mut siblings: BTreeMap<ElementNo, Vec<(i64, Part)>> = BTreeMap::new();
+    for set in sets {
+        let sibling = match set[..] {
+            [part @ Part::Element(element)] if !is_home(network, element) => {
+                let parent = sole_parent(network, element);
+                parent.zip(window_of(part, candidates, book).map(|window| (window, part)))
+            }
+            _ => None,
+        };
+        match sibling {
+            Some((parent, at)) => siblings.entry(parent).or_default().push(at),
+            None => joined.push(set),
+        }
+    }
+    for mut parts in siblings.into_values() {
+        parts.sort_unstable_by_key(|&(window, part)| (window, network.part_id(part)));
+        let mut last: Option<i64> = None;
+        for (window, part) in parts {
+            match joined.last_mut() {
+                Some(set) if last.is_some_and(|last| window - last <= 1) => set.push(part),
+                _ => joined.push(vec![part]),
+            }
+            last = Some(window);
+        }
+    }
+    for set in &mut joined {
+        set.sort_unstable_by_key(|&part| network.part_id(part));
+    }
+    joined
+}

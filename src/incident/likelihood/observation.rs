@@ -1,0 +1,65 @@
+//! What the alarms of one part say about its being cut off.
+
+use super::WINDOW_MS;
+use crate::alarm::{AlarmState, is_power};
+use crate::clock::Millis;
+
+/// Longest time by which a sign of life may seem to precede the alarm it belongs to, in milliseconds.
+const SLACK_MS: i64 = 60_000;
+
+/// What is seen of a part. The instants are by the clock of the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::incident) enum Observation {
+    /// No alarm.
+    #[default]
+    Silent,
+    /// Without service since then.
+    Alarmed(Millis),
+    /// It said itself that it has no power; nothing is known of its line.
+    NoPower(Millis),
+    /// It was without service from then on, and has come back.
+    Alive(Millis),
+}
+
+impl Observation {
+    pub(super) fn at_ms(self) -> Option<Millis> {
+        match self {
+            Self::Silent => None,
+            Self::Alarmed(at) | Self::NoPower(at) | Self::Alive(at) => Some(at),
+        }
+    }
+}
+
+/// Sums up the loss alarms of one part, active ones and those that ended lately.
+///
+/// A dying gasp is often never cleared: when another alarm of the part has been cleared after it, the
+/// part is alive.
+pub(in crate::incident) fn observe<'a>(
+    alarms: impl Iterator<Item = &'a AlarmState>,
+) -> Observation {
+    let earliest = |known: &mut Option<Millis>, at: Millis| {
+        *known = Some(known.map_or(at, |k| k.min(at)));
+    };
+    let (mut dark, mut gasp) = (None, None);
+    let mut ended: Option<(Millis, Millis)> = None;
+    for alarm in alarms {
+        if alarm.is_evidence() {
+            let power = is_power(&alarm.key().alarm_type);
+            earliest(if power { &mut gasp } else { &mut dark }, alarm.raised_ms());
+        } else if let Some(cleared_ms) = alarm.cleared_ms() {
+            ended = ended.max(Some((cleared_ms, alarm.raised_ms())));
+        }
+    }
+    match (dark, gasp, ended) {
+        (Some(dark), Some(gasp), _) if (dark - gasp).abs() <= 2 * WINDOW_MS => {
+            Observation::NoPower(gasp.min(dark))
+        }
+        (Some(dark), _, _) => Observation::Alarmed(dark),
+        (None, Some(gasp), Some((cleared_ms, _))) if cleared_ms > gasp + SLACK_MS => {
+            Observation::Alive(gasp)
+        }
+        (None, Some(gasp), _) => Observation::NoPower(gasp),
+        (None, None, Some((_, raised_ms))) => Observation::Alive(raised_ms),
+        (None, None, None) => Observation::Silent,
+    }
+}

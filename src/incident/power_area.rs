@@ -1,0 +1,211 @@
+//! Power cuts that follow no part of the network: homes near one another that say within minutes that
+//! they have no power.
+//!
+//! A dying gasp says nothing about the line, so no element above is to blame. Homes are gathered by
+//! where their line comes from the street (the nearest element above that has a position), and such
+//! places are joined when they are near one another and lost power at one time.
+
+use super::candidates::Candidates;
+use super::likelihood::{LEAF_SHARES, Observation, WINDOW_MS, is_home};
+use crate::geography::distance_metres;
+use crate::topology::{ElementNo, Network, Part, Position};
+use std::collections::BTreeMap;
+
+/// Places nearer to one another than this may hang on one feed; about the reach of a low-voltage
+/// substation and its neighbours.
+const NEAR_METRES: f64 = 1_500.0;
+/// Fewer homes without power are lone ones.
+const FEWEST_HOMES: usize = 3;
+/// Side of the squares in which neighbours are looked for, in degrees: more than [`NEAR_METRES`] up
+/// to 80 degrees from the equator.
+const SQUARE_DEGREES: f64 = 0.1;
+
+/// Homes around one place that went dark at one time, at least one of them for want of power.
+#[derive(Debug)]
+struct Place {
+    position: Option<Position>,
+    window: i64,
+    dark: Vec<ElementNo>,
+    without_power: usize,
+    alive: usize,
+}
+
+/// The homes of each power cut, by number. `is_explained`: homes that something else has cut off.
+pub(super) fn power_areas(
+    candidates: &Candidates,
+    network: &Network,
+    is_explained: impl Fn(ElementNo) -> bool,
+) -> Vec<Vec<Part>> {
+    let mut homes_of: BTreeMap<ElementNo, Vec<i64>> = BTreeMap::new();
+    for (&home, &at_ms) in candidates.without_power() {
+        if !is_explained(home)
+            && let Some(place) = place_of(home, network)
+        {
+            let windows = homes_of.entry(place).or_default();
+            windows.push(at_ms.div_euclid(WINDOW_MS));
+        }
+    }
+    let places: Vec<Place> = homes_of
+        .into_iter()
+        .map(|(element, windows)| look(element, &windows, candidates, network, &is_explained))
+        .collect();
+    let mut areas: Vec<Vec<Part>> = Vec::new();
+    for joined in join(&places) {
+        let of = |count: fn(&Place) -> usize| joined.iter().map(|p| count(p)).sum::<usize>();
+        let (dark, without_power) = (of(|p| p.dark.len()), of(|p| p.without_power));
+        let window = joined.iter().map(|p| p.window).min().unwrap_or(0);
+        let is_power = without_power >= FEWEST_HOMES
+            && 2 * without_power >= dark
+            && dark > of(|p| p.alive)
+            && beats_chance(without_power, window, candidates);
+        if is_power {
+            let homes = joined.iter().flat_map(|place| &place.dark);
+            let mut homes: Vec<Part> = homes.copied().map(Part::Element).collect();
+            homes.sort_unstable_by_key(|&home| network.part_id(home));
+            areas.push(homes);
+        }
+    }
+    areas
+}
+
+/// Whether so many homes lose power within a window by chance more rarely than there are places for
+/// power cuts.
+fn beats_chance(homes: usize, window: i64, candidates: &Candidates) -> bool {
+    let likelihood = candidates.likelihood();
+    let [weight, ..] = likelihood.leaf_weights(window * WINDOW_MS);
+    let homes = i64::try_from(homes).unwrap_or(i64::MAX / weight.gasped(1.0).max(1));
+    const { assert!(LEAF_SHARES > 0) };
+    homes.saturating_mul(weight.gasped(1.0)) > likelihood.penalty()
+}
+
+/// The nearest element above a home that stands somewhere, else the one it hangs on.
+fn place_of(home: ElementNo, network: &Network) -> Option<ElementNo> {
+    let above = |&element: &ElementNo| network.immediate_dominator(element);
+    let mut line = std::iter::successors(above(&home), above);
+    line.find(|&element| network.position(element).is_some())
+        .or_else(|| network.immediate_dominator(home))
+}
+
+/// What became of the homes around a place when most of them lost power.
+fn look(
+    element: ElementNo,
+    windows: &[i64],
+    candidates: &Candidates,
+    network: &Network,
+    is_explained: &impl Fn(ElementNo) -> bool,
+) -> Place {
+    let in_two = |from: i64| {
+        windows
+            .iter()
+            .filter(|&&w| (0..2).contains(&(w - from)))
+            .count()
+    };
+    let window = windows
+        .iter()
+        .copied()
+        .max_by_key(|&window| (in_two(window), std::cmp::Reverse(window)))
+        .unwrap_or(0);
+    let mut place = Place {
+        position: network.position(element),
+        window,
+        dark: Vec::new(),
+        without_power: 0,
+        alive: 0,
+    };
+    let is_then = |at_ms: i64| (-1..=2).contains(&(at_ms.div_euclid(WINDOW_MS) - window));
+    let mut open = vec![element];
+    while let Some(element) = open.pop() {
+        for child in network.dominator_children(element) {
+            if !is_home(network, child) {
+                // What stands elsewhere is a place of its own.
+                if network.position(child).is_none() {
+                    open.push(child);
+                }
+                continue;
+            }
+            match candidates.observation(child) {
+                _ if is_explained(child) => {}
+                Observation::NoPower(at_ms) if is_then(at_ms) => {
+                    place.without_power += 1;
+                    place.dark.push(child);
+                }
+                Observation::Alarmed(at_ms) if is_then(at_ms) => place.dark.push(child),
+                Observation::Alive(at_ms) if is_then(at_ms) => place.alive += 1,
+                _ => {}
+            }
+        }
+    }
+    place
+}
+
+/// Whether most of the homes below an element that went dark did so for want of power.
+pub(super) fn mostly_without_power(
+    element: ElementNo,
+    candidates: &Candidates,
+    network: &Network,
+) -> bool {
+    let (mut alarmed, mut without_power) = (0, 0);
+    let mut open = vec![element];
+    while let Some(element) = open.pop() {
+        for child in network.dominator_children(element) {
+            if !is_home(network, child) {
+                open.push(child);
+                continue;
+            }
+            match candidates.observation(child) {
+                Observation::NoPower(_) => without_power += 1,
+                Observation::Alarmed(_) => alarmed += 1,
+                _ => {}
+            }
+        }
+    }
+    without_power > alarmed
+}
+
+/// Places in groups: those near one another that lost power at one time, and what is near those.
+/// A place without a position stands alone.
+fn join(places: &[Place]) -> Vec<Vec<&Place>> {
+    #[allow(clippy::cast_possible_truncation, reason = "a few thousand squares")]
+    let square = |position: Position| {
+        let number = |degrees: f64| (degrees / SQUARE_DEGREES).floor() as i32;
+        (number(position.latitude), number(position.longitude))
+    };
+    let mut in_square: BTreeMap<(i32, i32), Vec<usize>> = BTreeMap::new();
+    for (at, place) in places.iter().enumerate() {
+        if let Some(position) = place.position {
+            in_square.entry(square(position)).or_default().push(at);
+        }
+    }
+    let is_near = |a: &Place, b: &Place| {
+        let positions = a.position.zip(b.position);
+        (a.window - b.window).abs() <= 1
+            && positions.is_some_and(|(a, b)| distance_metres(a, b) <= NEAR_METRES)
+    };
+    let mut joined = Vec::new();
+    let mut is_seen = vec![false; places.len()];
+    for first in 0..places.len() {
+        if std::mem::replace(&mut is_seen[first], true) {
+            continue;
+        }
+        let mut group = vec![first];
+        let mut next = 0;
+        while let Some(&at) = group.get(next) {
+            next += 1;
+            let Some((row, column)) = places[at].position.map(square) else {
+                continue;
+            };
+            for key in
+                (row - 1..=row + 1).flat_map(|r| (column - 1..=column + 1).map(move |c| (r, c)))
+            {
+                for &other in in_square.get(&key).into_iter().flatten() {
+                    if !is_seen[other] && is_near(&places[at], &places[other]) {
+                        is_seen[other] = true;
+                        group.push(other);
+                    }
+                }
+            }
+        }
+        joined.push(group.into_iter().map(|at| &places[at]).collect());
+    }
+    joined
+}

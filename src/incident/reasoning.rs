@@ -1,0 +1,92 @@
+//! Why the parts of a failure are held to have failed, and which other explanations they beat, in words
+//! that an operator can check against the alarms.
+
+use super::candidates::Candidates;
+use super::evidence::{name, thousands};
+use super::likelihood::{ANY_TIME, NAT, Nats, WINDOW_MS};
+use crate::topology::{ElementNo, Network, Part};
+
+/// Parts whose reasons are given.
+const EXPLAINED: usize = 3;
+
+/// See [`super::Cause::reasoning`].
+pub(super) fn reasoning(parts: &[Part], candidates: &Candidates, network: &Network) -> String {
+    let mut sentences: Vec<String> = Vec::new();
+    if parts.len() > 1 {
+        let alone: usize = parts.iter().map(|&p| network.lost_alone(p).len()).sum();
+        let together = network.lost(parts).len();
+        if together > alone {
+            sentences.push(format!(
+                "Only together do these {} parts cut off all {} subscribers.",
+                parts.len(),
+                thousands(together)
+            ));
+        } else {
+            sentences.push(format!(
+                "These {} parts failed at the same time, side by side.",
+                parts.len()
+            ));
+        }
+    }
+    let reasons = parts.iter().filter_map(|&part| match part {
+        Part::Element(element) => of_element(element, candidates, network),
+        Part::Group(_) => of_group(part, candidates, network),
+        Part::Link(_) => None,
+    });
+    sentences.extend(reasons.take(EXPLAINED));
+    sentences.join(" ")
+}
+
+fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) -> Option<String> {
+    let verdict = candidates.failed().get(&element)?;
+    let subject = name(Part::Element(element), network);
+    let runs = network.lost_alone_runs(Part::Element(element));
+    let behind: u32 = runs.as_slice().iter().map(|(from, to)| to - from).sum();
+    let when = if verdict.window == ANY_TIME {
+        String::new()
+    } else {
+        format!(", raised within {} minutes", 2 * WINDOW_MS / 60_000)
+    };
+    let mut text = format!(
+        "{} alarms at and below {subject}, which has {} subscribers{when}: {} likelier by its failure \
+         than by chance",
+        thousands(verdict.alarmed as usize),
+        thousands(behind as usize),
+        times(verdict.gain)
+    );
+    if verdict.instead > 0 {
+        text += "; by separate failures below it: ";
+        text += &times(verdict.instead);
+    }
+    if let Some(above) = network.immediate_dominator(element) {
+        let likelihood = candidates.likelihood();
+        let gain = likelihood.darkness_at(verdict.window, above) - likelihood.penalty();
+        let above = name(Part::Element(above), network);
+        if gain < verdict.gain {
+            text += "; by failure of ";
+            text += &format!("{above}: {}", times(gain));
+        }
+    }
+    text.push('.');
+    Some(text)
+}
+
+fn of_group(part: Part, candidates: &Candidates, network: &Network) -> Option<String> {
+    let Part::Group(group) = part else {
+        return None;
+    };
+    let gain = candidates.group_gain(group)?;
+    Some(format!(
+        "The {} members of {} have this in common: {} likelier by its failure than by chance.",
+        thousands(network.group_members(group).len()),
+        name(part, network),
+        times(gain)
+    ))
+}
+
+/// Odds as a power of ten: "10^12 times".
+fn times(gain: Nats) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "shown with two digits")]
+    let tens = gain as f64 / NAT as f64 / std::f64::consts::LN_10;
+    format!("10^{tens:.0} times")
+}

@@ -1,0 +1,125 @@
+//! Whether one failure of a shared-risk group explains the alarms better than failures of its members
+//! one by one.
+
+use super::candidates::{Candidates, sole_parent};
+use super::likelihood::{LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home, mixture};
+use super::localise::is_within;
+use crate::topology::{ElementNo, GroupNo, Network, Part, SubscriberSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How likely a home that loses power says so before it falls silent (some units cannot), and how
+/// likely a dark home is one that fell silent without a word when only its line is cut.
+const GASPS: f64 = 0.7;
+
+/// By how much the group explains more than the failures that it would replace; `None` when it does
+/// not.
+pub(super) fn group_gain(
+    group: GroupNo,
+    candidates: &Candidates,
+    network: &Network,
+) -> Option<Nats> {
+    let likelihood = candidates.likelihood();
+    let members = network.group_members(group);
+    let lost = network.lost_alone(Part::Group(group));
+    let mut explained: Nats = -likelihood.penalty();
+    let mut replaced = Replaced::default();
+    let mut homes: Vec<ElementNo> = Vec::new();
+    for &member in members {
+        match member {
+            Part::Element(element) if is_home(network, element) => homes.push(element),
+            Part::Element(element) => {
+                explained += likelihood.darkness(element);
+                replaced.add(element, &lost, candidates, network)?;
+            }
+            Part::Link(link) => {
+                let below = network.link_ends(link).1;
+                if sole_parent(network, below).is_some() {
+                    explained += likelihood.darkness(below);
+                    replaced.add(below, &lost, candidates, network)?;
+                } else {
+                    let own = likelihood.lone_link(candidates.contains(member));
+                    explained += own;
+                    replaced.gains += (own - likelihood.penalty()).max(0);
+                }
+            }
+            Part::Group(_) => {}
+        }
+    }
+    for &home in &homes {
+        replaced.add(home, &lost, candidates, network)?;
+    }
+    explained += of_homes(&homes, candidates);
+    let gain = explained - replaced.gains;
+    (gain > 0 && explained > 0).then_some(explained)
+}
+
+/// The failures that a group would stand for.
+#[derive(Default)]
+struct Replaced {
+    seen: BTreeSet<ElementNo>,
+    gains: Nats,
+}
+
+impl Replaced {
+    /// Counts the failure that explains an element without the group; `None` when that one takes
+    /// more than the group does, so that it cannot be replaced.
+    fn add(
+        &mut self,
+        element: ElementNo,
+        lost: &SubscriberSet,
+        candidates: &Candidates,
+        network: &Network,
+    ) -> Option<()> {
+        let above = |&element: &ElementNo| network.immediate_dominator(element);
+        let mut line = std::iter::successors(Some(element), above);
+        let Some((failed, verdict)) =
+            line.find_map(|element| Some((element, candidates.failed().get(&element)?)))
+        else {
+            return Some(());
+        };
+        if !self.seen.insert(failed) {
+            return Some(());
+        }
+        if !is_within(&network.lost_alone(Part::Element(failed)), lost) {
+            return None;
+        }
+        self.gains += verdict.gain;
+        Some(())
+    }
+}
+
+/// How what is seen of homes fits their having lost power together, at the time at which most did.
+fn of_homes(homes: &[ElementNo], candidates: &Candidates) -> Nats {
+    let seen: Vec<Observation> = homes.iter().map(|&h| candidates.observation(h)).collect();
+    let mut by_window: BTreeMap<i64, u32> = BTreeMap::new();
+    for observation in &seen {
+        if let Observation::NoPower(at_ms) = observation {
+            *by_window.entry(at_ms.div_euclid(WINDOW_MS)).or_default() += 1;
+        }
+    }
+    let in_two = |window: i64| -> u32 {
+        let counts = [window, window + 1].map(|w| by_window.get(&w).copied().unwrap_or(0));
+        counts.iter().sum()
+    };
+    let Some(window) = by_window
+        .keys()
+        .copied()
+        .max_by_key(|&window| (in_two(window), std::cmp::Reverse(window)))
+    else {
+        return 0;
+    };
+    let is_then = |at_ms: i64| (0..2).contains(&(at_ms.div_euclid(WINDOW_MS) - window));
+    let weights = candidates.likelihood().leaf_weights(window * WINDOW_MS);
+    let mut sums = [0; LEAF_SHARES];
+    for observation in seen {
+        for (sum, weight) in sums.iter_mut().zip(weights) {
+            *sum += match observation {
+                Observation::NoPower(at_ms) if is_then(at_ms) => weight.gasped(GASPS),
+                Observation::Alarmed(at_ms) if is_then(at_ms) => weight.fell_silent(GASPS),
+                Observation::Alive(_) => weight.alive,
+                _ => weight.silent,
+            };
+        }
+    }
+    mixture(sums)
+}
