@@ -21,6 +21,7 @@ mod migrations;
 mod notice;
 mod operators;
 mod rpc_ingest;
+mod simulate;
 mod support;
 mod tidy;
 mod topology;
