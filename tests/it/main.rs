@@ -22,6 +22,7 @@ mod notice;
 mod one_service;
 mod operators;
 mod rpc_ingest;
+mod simulate;
 mod support;
 mod tidy;
 mod topology;
