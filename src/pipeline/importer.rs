@@ -140,6 +140,7 @@ fn build(inventory: Inventory) -> Result<LoadedNetwork, LoadError> {
             gateway: false,
             transit: Some(false),
             redundancy: None,
+            battery_minutes: None,
         });
     }
     let network = Network::build(&definition, &attachments).map_err(LoadError::Invalid)?;
