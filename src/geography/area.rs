@@ -37,14 +37,25 @@ impl Area {
 
     /// Number of edges of its polygons.
     pub fn edge_count(&self) -> usize {
-        self.polygons.iter().map(|polygon| polygon.edges.len()).sum()
+        self.polygons
+            .iter()
+            .map(|polygon| polygon.edges.len())
+            .sum()
     }
 
     /// With latitude and longitude exchanged; `None` where that is no place on the earth.
     pub(super) fn mirrored(&self) -> Option<Self> {
         Some(Self {
-            polygons: self.polygons.iter().map(Polygon::mirrored).collect::<Option<_>>()?,
-            discs: self.discs.iter().map(Disc::mirrored).collect::<Option<_>>()?,
+            polygons: self
+                .polygons
+                .iter()
+                .map(Polygon::mirrored)
+                .collect::<Option<_>>()?,
+            discs: self
+                .discs
+                .iter()
+                .map(Disc::mirrored)
+                .collect::<Option<_>>()?,
         })
     }
 }

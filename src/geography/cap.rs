@@ -96,7 +96,9 @@ fn unreadable(place: &str, expected: &'static str, found: impl Into<String>) -> 
 
 /// Whether a text looks like XML rather than `GeoJSON`.
 pub fn looks_like_xml(text: &str) -> bool {
-    text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
+    text.trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with('<')
 }
 
 /// Reads an alert.
@@ -113,7 +115,11 @@ pub fn read_cap(text: &str) -> Result<CapAlert, Vec<AreaError>> {
     let namespace = name.namespace().unwrap_or_default();
     if name.name() != "alert" || !(namespace.contains(":cap:") || namespace.contains("/cap/")) {
         let found = format!("the element {} of \"{namespace}\"", name.name());
-        return Err(vec![unreadable("cap", "the element alert of CAP 1.2", found)]);
+        return Err(vec![unreadable(
+            "cap",
+            "the element alert of CAP 1.2",
+            found,
+        )]);
     }
     let mut reader = Reader::default();
     let read = reader.alert(alert);
@@ -141,8 +147,13 @@ struct Reader<'a> {
 
 /// The first child of that name, as text without space around it; empty when there is none.
 fn text<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
-    let child = node.children().find(|child| child.tag_name().name() == name);
-    child.and_then(|child| child.text()).unwrap_or_default().trim()
+    let child = node
+        .children()
+        .find(|child| child.tag_name().name() == name);
+    child
+        .and_then(|child| child.text())
+        .unwrap_or_default()
+        .trim()
 }
 
 fn children<'a, 'i>(node: Node<'a, 'i>, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
@@ -152,7 +163,9 @@ fn children<'a, 'i>(node: Node<'a, 'i>, name: &'static str) -> impl Iterator<Ite
 
 fn time(text: &str) -> Option<Millis> {
     // CAP writes UTC as -00:00.
-    let text = text.strip_suffix("-00:00").map_or_else(|| text.to_owned(), |t| format!("{t}Z"));
+    let text = text
+        .strip_suffix("-00:00")
+        .map_or_else(|| text.to_owned(), |t| format!("{t}Z"));
     let parsed: Timestamp = text.parse().ok()?;
     Some(parsed.as_millisecond())
 }
@@ -173,7 +186,11 @@ impl<'a> Reader<'a> {
         let parsed = time(found);
         if parsed.is_none() && !found.is_empty() {
             let place = format!("{place}{name}");
-            self.builder.error(unreadable(&place, "a time such as 2026-03-10T09:00:00+01:00", found));
+            self.builder.error(unreadable(
+                &place,
+                "a time such as 2026-03-10T09:00:00+01:00",
+                found,
+            ));
         }
         parsed
     }
@@ -187,7 +204,8 @@ impl<'a> Reader<'a> {
             Some("Update") => Some(CapMessage::Update),
             Some("Cancel") => Some(CapMessage::Cancel),
             Some(other) => {
-                self.builder.error(unreadable("msgType", "Alert, Update or Cancel", other));
+                self.builder
+                    .error(unreadable("msgType", "Alert, Update or Cancel", other));
                 None
             }
             None => None,
@@ -195,6 +213,37 @@ impl<'a> Reader<'a> {
         self.required(alert, "sent");
         let sent_ms = self.time(alert, "", "sent");
         let references = self.references(alert, message);
+        let (texts, onset_ms, expires_ms) = self.infos(alert, sent_ms)?;
+        let status = status?;
+        if status != "Actual" {
+            let status = status.to_owned();
+            self.builder
+                .warnings
+                .push(AreaWarning::NotActual { status });
+        }
+        Some(CapAlert {
+            identity: CapIdentity {
+                sender: sender?.to_owned(),
+                identifier: identifier?.to_owned(),
+                sent_ms: sent_ms?,
+            },
+            message: message?,
+            status: status.to_owned(),
+            references,
+            texts,
+            names: Vec::new(),
+            onset_ms,
+            expires_ms,
+            area: None,
+        })
+    }
+
+    /// Reads what it says in its languages, and its areas; texts, onset and end.
+    fn infos(
+        &mut self,
+        alert: Node<'a, '_>,
+        sent_ms: Option<Millis>,
+    ) -> Option<(Vec<CapText>, Millis, Option<Millis>)> {
         let mut texts: Vec<CapText> = Vec::new();
         let (mut onsets, mut ends) = (BTreeSet::new(), BTreeSet::new());
         for (number, info) in (1..).zip(children(alert, "info")) {
@@ -228,26 +277,7 @@ impl<'a> Reader<'a> {
                 expires: expires_ms.map_or_else(|| "none".to_owned(), written),
             });
         }
-        let status = status?;
-        if status != "Actual" {
-            let status = status.to_owned();
-            self.builder.warnings.push(AreaWarning::NotActual { status });
-        }
-        Some(CapAlert {
-            identity: CapIdentity {
-                sender: sender?.to_owned(),
-                identifier: identifier?.to_owned(),
-                sent_ms: sent_ms?,
-            },
-            message: message?,
-            status: status.to_owned(),
-            references,
-            texts,
-            names: Vec::new(),
-            onset_ms,
-            expires_ms,
-            area: None,
-        })
+        Some((texts, onset_ms, expires_ms))
     }
 
     /// Messages as "sender,identifier,sent", separated by space. An alert may refer to others too,
@@ -267,12 +297,11 @@ impl<'a> Reader<'a> {
                 }),
                 _ => None,
             };
-            match parsed {
-                Some(identity) => read.push(identity),
-                None => {
-                    let error = unreadable("references", "sender,identifier,sent", reference);
-                    self.builder.error(error);
-                }
+            if let Some(identity) = parsed {
+                read.push(identity);
+            } else {
+                let error = unreadable("references", "sender,identifier,sent", reference);
+                self.builder.error(error);
             }
         }
         if read.is_empty() {
@@ -292,7 +321,7 @@ impl<'a> Reader<'a> {
             let coordinates = polygon.text().unwrap_or_default().trim();
             shapes += 1;
             if self.seen.insert(coordinates) {
-                self.polygon(format!("{place}.polygon[{number}]"), coordinates);
+                self.polygon(&format!("{place}.polygon[{number}]"), coordinates);
             }
         }
         for (number, circle) in (1..).zip(children(area, "circle")) {
@@ -311,13 +340,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn polygon(&mut self, place: String, coordinates: &str) {
+    fn polygon(&mut self, place: &str, coordinates: &str) {
         let points = coordinates.split_whitespace().map(|pair| {
-            let (latitude, longitude) = position(&place, pair)?;
-            ring::point(&place, longitude, latitude)
+            let (latitude, longitude) = position(place, pair)?;
+            ring::point(place, longitude, latitude)
         });
         let points: Result<Vec<Point>, AreaError> = points.collect();
-        match points.and_then(|points| Ring::new(place.clone(), points)) {
+        match points.and_then(|points| Ring::new(place.to_owned(), points)) {
             Ok(ring) => self.builder.polygon(&[ring]),
             Err(error) => self.builder.error(error),
         }

@@ -93,7 +93,6 @@ impl Disc {
 fn sphere_m(a: Position, b: Position) -> f64 {
     let half = |from: f64, to: f64| ((to - from).to_radians() / 2.0).sin().powi(2);
     let (from, to) = (a.latitude.to_radians(), b.latitude.to_radians());
-    let h = half(a.latitude, b.latitude)
-        + from.cos() * to.cos() * half(a.longitude, b.longitude);
+    let h = half(a.latitude, b.latitude) + from.cos() * to.cos() * half(a.longitude, b.longitude);
     2.0 * EARTH_RADIUS_M * h.min(1.0).sqrt().asin()
 }

@@ -30,7 +30,10 @@ impl AreaNo {
             _ => text,
         };
         let no = digits.parse().ok().filter(|&no| no > 0)?;
-        digits.bytes().all(|b| b.is_ascii_digit()).then_some(Self(no))
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then_some(Self(no))
     }
 }
 

@@ -122,22 +122,19 @@ fn read_rings(place: &str, rings: &[Vec<Position>]) -> Result<Vec<Ring>, Vec<Are
 
 fn read_ring(place: &str, positions: &[Position]) -> Result<Ring, AreaError> {
     let points = positions.iter().enumerate().map(|(index, position)| {
-        let place = || format!("{place}[{index}]");
-        match *position.as_slice() {
-            [longitude, latitude, ..] => {
-                ring::point("", longitude, latitude).map_err(|error| AreaError {
-                    place: place(),
-                    ..error
-                })
-            }
-            _ => {
-                let fault = AreaFault::Unreadable {
-                    expected: "longitude and latitude",
-                    found: format!("{} numbers", position.as_slice().len()),
-                };
-                Err(AreaError::new(place(), fault))
-            }
-        }
+        let read = if let [longitude, latitude, ..] = *position.as_slice() {
+            ring::point("", longitude, latitude)
+        } else {
+            let fault = AreaFault::Unreadable {
+                expected: "longitude and latitude",
+                found: format!("{} numbers", position.as_slice().len()),
+            };
+            Err(AreaError::new("", fault))
+        };
+        read.map_err(|error| AreaError {
+            place: format!("{place}[{index}]"),
+            ..error
+        })
     });
     Ring::new(place.to_owned(), points.collect::<Result<_, _>>()?)
 }
@@ -181,7 +178,11 @@ fn named_area(index: usize, feature: &Feature) -> Result<NamedArea, GeoJsonError
         .collect();
     let name = properties.get("name").cloned();
     let name = name.ok_or_else(|| wrong("name", "a text property"))?;
-    Ok(NamedArea::new(name, properties, MultiPolygon::new(polygons)))
+    Ok(NamedArea::new(
+        name,
+        properties,
+        MultiPolygon::new(polygons),
+    ))
 }
 
 fn line_string(points: &[Point]) -> LineString<f64> {

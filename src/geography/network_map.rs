@@ -49,7 +49,11 @@ impl PremisesIndex {
 
     fn set_of(&self, slots: &[Range<usize>]) -> SubscriberSet {
         let found: usize = slots.iter().map(ExactSizeIterator::len).sum();
-        let ranks = || slots.iter().flat_map(|run| &self.index.numbers[run.clone()]);
+        let ranks = || {
+            slots
+                .iter()
+                .flat_map(|run| &self.index.numbers[run.clone()])
+        };
         // One bit for each subscriber is set and read faster than many ranks are sorted.
         if found > self.subscribers / 64 {
             let mut bits = vec![0_u64; self.subscribers.div_ceil(64)];

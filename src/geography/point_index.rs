@@ -39,7 +39,9 @@ impl PointIndex {
         keyed.sort_unstable_by(|a, b| {
             let by_key = a.0.cmp(&b.0);
             let by_place = |a: &Point, b: &Point| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y));
-            by_key.then_with(|| by_place(&a.2, &b.2)).then(a.1.cmp(&b.1))
+            by_key
+                .then_with(|| by_place(&a.2, &b.2))
+                .then(a.1.cmp(&b.1))
         });
         let points: Vec<Point> = keyed.iter().map(|&(_, _, point)| point).collect();
         let numbers = keyed.iter().map(|&(_, number, _)| number).collect();
@@ -253,7 +255,10 @@ fn along_curve(point: Point) -> u64 {
         reason = "the cast saturates, and degrees in range do not reach the ends"
     )]
     let scaled = |degrees: f64, span: f64| (degrees / span * 4_294_967_295.0) as u32;
-    let (mut x, mut y) = (scaled(point.x + 180.0, 360.0), scaled(point.y + 90.0, 180.0));
+    let (mut x, mut y) = (
+        scaled(point.x + 180.0, 360.0),
+        scaled(point.y + 90.0, 180.0),
+    );
     let mut along = 0;
     for bit in (0..32).rev() {
         let (right, top) = ((x >> bit) & 1, (y >> bit) & 1);

@@ -143,7 +143,10 @@ impl fmt::Display for AreaWarning {
                  latest end, {expires}, were taken"
             ),
             Self::NotActual { status } => {
-                write!(f, "the status of the alert is {status}: it is not meant in earnest")
+                write!(
+                    f,
+                    "the status of the alert is {status}: it is not meant in earnest"
+                )
             }
             Self::HoldsNobody => write!(f, "no subscriber lives inside this area"),
             Self::AxesSwapped { subscribers } => write!(

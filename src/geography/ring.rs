@@ -89,14 +89,17 @@ pub(super) fn polygon(
 /// For each edge: 1 when it crosses the antimeridian to the east, -1 to the west, else 0.
 fn turns(ring: &Ring) -> Result<Vec<i32>, AreaError> {
     let points = &ring.points;
-    let steps: Vec<f64> = points.windows(2).map(|pair| pair[1].x - pair[0].x).collect();
+    let steps: Vec<f64> = points
+        .windows(2)
+        .map(|pair| pair[1].x - pair[0].x)
+        .collect();
     let level = |index: usize| steps[index % steps.len()] == 0.0;
     let turns: Vec<i32> = (0..steps.len())
         .map(|index| {
             let step = steps[index];
             // The whole width of the map between two vertical edges is a parallel drawn in full, as
             // Antarctica is; anything else that long is an edge that was not cut.
-            let whole = step.abs() == 360.0;
+            let whole = step.abs() >= 360.0;
             if whole && level(index + steps.len() - 1) && level(index + 1) {
                 0
             } else if step < -180.0 {
@@ -171,10 +174,7 @@ fn cut(ring: &Ring, turns: &[i32], edges: &mut Vec<Edge>) {
     heights.sort_unstable_by(f64::total_cmp);
     for pair in heights.chunks_exact(2) {
         for x in [180.0, -180.0] {
-            edges.push(Edge::new(
-                Point { x, y: pair[0] },
-                Point { x, y: pair[1] },
-            ));
+            edges.push(Edge::new(Point { x, y: pair[0] }, Point { x, y: pair[1] }));
         }
     }
 }

@@ -48,7 +48,11 @@ impl SubscriberSet {
                     _ => runs.push(run),
                 }
                 let above = start + length;
-                left = if above == 64 { 0 } else { left >> above << above };
+                left = if above == 64 {
+                    0
+                } else {
+                    left >> above << above
+                };
             }
         }
         Self { runs }

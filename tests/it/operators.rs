@@ -282,6 +282,7 @@ impl World {
         let loaded = load_network(&t.store).await.unwrap();
         let (live, receiver) = watch::channel(Arc::new(Live {
             network: Arc::new(loaded.network),
+            map: Arc::new(loaded.map),
             topology_version: loaded.versions.topology,
             subscribers_version: loaded.versions.subscribers,
             incidents: Vec::new(),
