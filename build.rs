@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 10] = [
     "forewarn/v1/common.proto",
     "forewarn/v1/alarm.proto",
     "forewarn/v1/telemetry.proto",
@@ -12,6 +12,7 @@ const SERVICES: [&str; 9] = [
     "forewarn/v1/care.proto",
     "forewarn/v1/complaint.proto",
     "forewarn/v1/effect.proto",
+    "forewarn/v1/area.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -8,6 +8,7 @@ use crate::config::{Config, EmailTls, EmailTransport, MailUrl};
 use crate::delivery::backoff::Backoff;
 use crate::delivery::unsubscribe::UnsubscribeLinks;
 use crate::effect::holdout::Experiment;
+use crate::geography::Batteries;
 use crate::incident::CorrelatorSettings;
 use crate::notice::compose::Sender;
 use crate::notice::plan::NoticePolicy;
@@ -23,12 +24,14 @@ use crate::pipeline::meter::SampleLog;
 use crate::pipeline::planner::Planner;
 use crate::rpc::server::{self, Services, TlsFiles};
 use crate::rpc::{
-    alarm, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
+    alarm, area, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
 };
 use crate::store::{InstanceLock, Store};
 use crate::supervisor::{Stopped, Supervisor};
+use crate::topology::ElementKind;
 use crate::web::{self, Web};
 use anyhow::Context as _;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -278,6 +281,12 @@ fn services(
             useful_for_ms: seconds(config.notice.useless_after_s),
             message_id_domain: message_id_domain(config),
         },
+        area: area::AreaApi {
+            store: store.clone(),
+            live: correlator.live.clone(),
+            batteries: Arc::new(batteries(config)),
+            clock: clock.clone(),
+        },
         care: care::CareApi {
             store: store.clone(),
             live: correlator.live,
@@ -446,6 +455,24 @@ fn correlator_settings(config: &Config) -> CorrelatorSettings {
         single_premise_incidents: correlation.single_premise_incidents,
         ..CorrelatorSettings::default()
     }
+}
+
+/// Kinds without a setting need no power.
+fn batteries(config: &Config) -> Batteries {
+    let battery = &config.battery;
+    Batteries(BTreeMap::from([
+        (ElementKind::Router, battery.router_minutes),
+        (ElementKind::Switch, battery.switch_minutes),
+        (ElementKind::Bng, battery.bng_minutes),
+        (ElementKind::Olt, battery.olt_minutes),
+        (ElementKind::PonPort, battery.pon_port_minutes),
+        (ElementKind::Ont, battery.ont_minutes),
+        (ElementKind::Cmts, battery.cmts_minutes),
+        (ElementKind::FibreNode, battery.fibre_node_minutes),
+        (ElementKind::Cell, battery.cell_minutes),
+        (ElementKind::PowerFeed, battery.power_feed_minutes),
+        (ElementKind::Other, battery.other_minutes),
+    ]))
 }
 
 fn rpc_settings(config: &Config) -> server::Settings {

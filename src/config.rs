@@ -31,6 +31,7 @@ pub struct Config {
     pub web: Web,
     pub ingest: Ingest,
     pub correlation: Correlation,
+    pub battery: Battery,
     pub notice: Notice,
     pub email: Email,
     pub effect: Effect,
@@ -88,6 +89,23 @@ pub struct Correlation {
     pub flap_window_s: u32,
     pub unstable_quiet_s: u32,
     pub single_premise_incidents: bool,
+}
+
+/// How long elements run without mains power, by kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Battery {
+    pub router_minutes: u32,
+    pub switch_minutes: u32,
+    pub bng_minutes: u32,
+    pub olt_minutes: u32,
+    pub pon_port_minutes: u32,
+    pub ont_minutes: u32,
+    pub cmts_minutes: u32,
+    pub fibre_node_minutes: u32,
+    pub cell_minutes: u32,
+    pub power_feed_minutes: u32,
+    pub other_minutes: u32,
 }
 
 /// What is told, and by whom.

@@ -202,6 +202,7 @@ async fn faults(store: &Store, now_ms: i64) -> Live {
     }
     Live {
         network,
+        map: Arc::new(loaded.map),
         topology_version: loaded.versions.topology,
         subscribers_version: loaded.versions.subscribers,
         incidents,

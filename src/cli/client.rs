@@ -202,6 +202,7 @@ macro_rules! client {
 
 client! {
     alarms: alarm_service_client, AlarmServiceClient;
+    areas: area_service_client, AreaServiceClient;
     incidents: incident_service_client, IncidentServiceClient;
     notices: notice_service_client, NoticeServiceClient;
     care: care_service_client, CareServiceClient;

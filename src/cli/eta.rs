@@ -56,7 +56,7 @@ pub fn range(args: &EtaArgs, now_ms: Millis, zone: &TimeZone) -> anyhow::Result<
 }
 
 /// A time of day means its next occurrence after `after`.
-fn instant(text: &str, after: &Zoned) -> anyhow::Result<Zoned> {
+pub(super) fn instant(text: &str, after: &Zoned) -> anyhow::Result<Zoned> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at.to_zoned(after.time_zone().clone()));
     }

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod alarm;
+pub mod area;
 pub mod care;
 pub mod client;
 pub mod complaint;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
     propagate_version = true,
     arg_required_else_help = true,
     after_help = "\
-        incident, care, notice and alarm ask a running service: it is found by --server and \
+        incident, care, notice, alarm, area and report ask a running service: it is found by --server and \
         --token, or by FOREWARN_SERVER and FOREWARN_TOKEN. import, token and config work on this \
         machine by the settings in --config, and need no service."
 )]
@@ -60,6 +61,8 @@ pub enum Command {
     Notice(notice::NoticeArgs),
     /// Look at live alarms, and at the systems that send them
     Alarm(alarm::AlarmArgs),
+    /// Say that something has happened inside an area: a power cut, a flood, works
+    Area(area::AreaArgs),
     /// See what telling people was worth
     Report(report::ReportArgs),
     /// Import a network, its subscribers or complaints, all or nothing
@@ -107,6 +110,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Care(args) => care::run(args).await?,
         Command::Notice(args) => notice::run(args).await?,
         Command::Alarm(args) => alarm::run(args).await?,
+        Command::Area(args) => area::run(args).await?,
         Command::Report(args) => report::run(args).await?,
         Command::Demo(args) => crate::demo::run(&args).await?,
         Command::Serve => serve::run(&Config::load(config, std::env::vars())?).await?,

@@ -32,6 +32,12 @@ enum Form {
 
 const YEAR_S: i64 = 366 * 86_400;
 
+/// At most 30 days.
+const BATTERY: Form = Form::Whole {
+    least: 0,
+    most: 43_200,
+};
+
 const FORMS: &[(&str, Form)] = &[
     ("database.url", Form::DatabaseUrl),
     ("rpc.listen", Form::Address),
@@ -107,6 +113,17 @@ const FORMS: &[(&str, Form)] = &[
             most: 86_400,
         },
     ),
+    ("battery.router_minutes", BATTERY),
+    ("battery.switch_minutes", BATTERY),
+    ("battery.bng_minutes", BATTERY),
+    ("battery.olt_minutes", BATTERY),
+    ("battery.pon_port_minutes", BATTERY),
+    ("battery.ont_minutes", BATTERY),
+    ("battery.cmts_minutes", BATTERY),
+    ("battery.fibre_node_minutes", BATTERY),
+    ("battery.cell_minutes", BATTERY),
+    ("battery.power_feed_minutes", BATTERY),
+    ("battery.other_minutes", BATTERY),
     ("notice.experiment", Form::Filled),
     (
         "notice.holdout_percent",

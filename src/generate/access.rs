@@ -295,6 +295,7 @@ fn add_child(
         gateway: false,
         transit: None,
         redundancy: None,
+        battery_minutes: None,
     });
     network.links.push(link(format!("lnk-{id}"), parent, id));
 }

@@ -175,6 +175,7 @@ impl<'a> Transport<'a> {
             gateway: false,
             transit: None,
             redundancy: None,
+            battery_minutes: None,
         });
     }
 

@@ -1,94 +1,144 @@
-//! An area with a name, such as a municipality.
+//! An area: polygons and discs, and whatever lies in any of them.
 
+use super::disc::Disc;
+use super::polygon::{Point, Polygon};
+use super::problem::{AreaError, AreaFault, AreaWarning, MOST_POINTS};
+use super::ring::{self, Ring};
 use crate::topology::Position;
-use geo::indexed::IntervalTreeMultiPolygon;
-use geo::{Area, BoundingRect, Centroid, Contains, InteriorPoint, MultiPolygon, Point};
-use rand::{Rng, RngExt};
-use std::collections::BTreeMap;
 
-/// How often a random point is tried before the area is taken to be too thin for it.
-const RANDOM_POINT_TRIES: usize = 1000;
-
-/// An area with a name. Holes and several parts are respected; the direction of its rings is not
-/// looked at, for real files get it wrong.
-pub struct NamedArea {
-    name: String,
-    properties: BTreeMap<String, String>,
-    shape: MultiPolygon<f64>,
-    index: IntervalTreeMultiPolygon<f64>,
+/// The union of polygons with holes and of discs.
+///
+/// A position on the border of a polygon counts as if it lay an infinitesimal step to the east (and a
+/// smaller one to the north): of two areas that share a border, exactly one holds it. The border of
+/// a disc belongs to the disc.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Area {
+    pub(super) polygons: Vec<Polygon>,
+    pub(super) discs: Vec<Disc>,
 }
 
-impl NamedArea {
-    pub(super) fn new(
-        name: String,
-        properties: BTreeMap<String, String>,
-        shape: MultiPolygon<f64>,
-    ) -> Self {
-        let index = IntervalTreeMultiPolygon::new(&shape);
-        Self {
-            name,
-            properties,
-            shape,
-            index,
+impl Area {
+    /// Everything within so many metres of a point, measured along geodesics of WGS 84.
+    pub fn within_metres(centre: Position, radius_m: f64) -> Result<Self, AreaError> {
+        let disc = Disc::new("disc", centre.latitude, centre.longitude, radius_m)?;
+        Ok(Self {
+            polygons: Vec::new(),
+            discs: vec![disc],
+        })
+    }
+
+    /// Whether a position lies inside. Looks at every edge: many positions at once are for
+    /// [`super::PremisesIndex`].
+    pub fn contains(&self, position: Position) -> bool {
+        let point = Point::of(position);
+        self.polygons.iter().any(|polygon| polygon.contains(point))
+            || self.discs.iter().any(|disc| disc.contains(position))
+    }
+
+    /// Number of edges of its polygons.
+    pub fn edge_count(&self) -> usize {
+        self.polygons
+            .iter()
+            .map(|polygon| polygon.edges.len())
+            .sum()
+    }
+
+    /// With latitude and longitude exchanged; `None` where that is no place on the earth.
+    pub(super) fn mirrored(&self) -> Option<Self> {
+        Some(Self {
+            polygons: self
+                .polygons
+                .iter()
+                .map(Polygon::mirrored)
+                .collect::<Option<_>>()?,
+            discs: self
+                .discs
+                .iter()
+                .map(Disc::mirrored)
+                .collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// What was read of an area, with what is odd about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadArea {
+    pub area: Area,
+    pub warnings: Vec<AreaWarning>,
+}
+
+/// Most errors that are collected.
+const MOST_ERRORS: usize = 20;
+
+/// Puts an area together from what a format holds, and gathers what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct AreaBuilder {
+    polygons: Vec<Polygon>,
+    discs: Vec<Disc>,
+    points: usize,
+    pub(super) warnings: Vec<AreaWarning>,
+    pub(super) errors: Vec<AreaError>,
+}
+
+impl AreaBuilder {
+    /// Adds the polygon of some rings, the first of them the outline.
+    pub(super) fn polygon(&mut self, rings: &[Ring]) {
+        let points: usize = rings.iter().map(|ring| ring.points.len()).sum();
+        self.points = self.points.saturating_add(points);
+        if self.points > MOST_POINTS {
+            let place = rings.first().map(|ring| ring.place.clone());
+            self.error(AreaError::new(
+                place.unwrap_or_default(),
+                AreaFault::TooManyPoints,
+            ));
+            return;
+        }
+        match ring::polygon(rings, &mut self.warnings) {
+            Ok(polygon) => self.polygons.extend(polygon),
+            Err(error) => self.error(error),
         }
     }
 
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub(super) fn disc(&mut self, disc: Disc) {
+        self.discs.push(disc);
     }
 
-    /// A textual property of it; empty when there is none of that name.
-    pub fn property(&self, name: &str) -> &str {
-        self.properties.get(name).map_or("", String::as_str)
+    pub(super) fn error(&mut self, error: AreaError) {
+        if self.errors.len() < MOST_ERRORS {
+            self.errors.push(error);
+        }
     }
 
-    /// Whether the position lies inside.
-    pub fn contains(&self, position: Position) -> bool {
-        self.index
-            .contains(&Point::new(position.longitude, position.latitude))
+    pub(super) fn has_too_many_points(&self) -> bool {
+        self.points > MOST_POINTS
     }
 
-    /// Its size, in square degrees: to compare areas of like latitude only.
-    pub fn square_degrees(&self) -> f64 {
-        self.shape.unsigned_area()
-    }
-
-    /// Its centre of gravity, which may lie outside of it; `None` when it is empty.
-    pub fn centroid(&self) -> Option<Position> {
-        self.shape.centroid().map(position)
-    }
-
-    /// A point inside, evenly distributed; `None` when the area is empty or too thin to hit.
-    pub fn random_point(&self, rng: &mut impl Rng) -> Option<Position> {
-        let bounds = self.shape.bounding_rect()?;
-        for _ in 0..RANDOM_POINT_TRIES {
-            let tried = Position {
-                latitude: rng.random_range(bounds.min().y..=bounds.max().y),
-                longitude: rng.random_range(bounds.min().x..=bounds.max().x),
+    /// The area, unless something was wrong or nothing is left.
+    pub(super) fn finish(mut self, place: &str) -> Result<ReadArea, Vec<AreaError>> {
+        if self.errors.is_empty() && self.polygons.is_empty() && self.discs.is_empty() {
+            let no_size = |w: &AreaWarning| matches!(w, AreaWarning::NoSize { .. });
+            let fault = if self.warnings.iter().any(no_size) {
+                AreaFault::NoSize
+            } else {
+                AreaFault::NoShape
             };
-            if self.contains(tried) {
-                return Some(tried);
+            self.errors.push(AreaError::new(place, fault));
+        }
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        let mut warnings = Vec::with_capacity(self.warnings.len());
+        for warning in self.warnings {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
             }
         }
-        self.shape
-            .interior_point()
-            .map(position)
-            .filter(|&inside| self.contains(inside))
-    }
-}
-
-impl std::fmt::Debug for NamedArea {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NamedArea")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-fn position(point: Point<f64>) -> Position {
-    Position {
-        latitude: point.y(),
-        longitude: point.x(),
+        Ok(ReadArea {
+            area: Area {
+                polygons: self.polygons,
+                discs: self.discs,
+            },
+            warnings,
+        })
     }
 }

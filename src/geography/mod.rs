@@ -1,13 +1,32 @@
-//! Where things are: named areas, and which of them a position lies in.
+//! Where things are: areas, which subscribers and elements lie inside them, and what that means.
 //!
 //! Longitude is x and latitude is y throughout; [`Position`] is the only form that leaves the
 //! module, so that the two cannot be swapped outside.
 
 mod area;
+mod cap;
+mod disc;
+mod event;
 mod geojson;
+mod impact;
+mod named;
+mod network_map;
+mod point_index;
+mod polygon;
+mod problem;
+mod ring;
 
-pub use area::NamedArea;
-pub use geojson::{GeoJsonError, read_areas};
+pub use area::{Area, ReadArea};
+pub use cap::{CapAlert, CapIdentity, CapMessage, CapText, decode_xml, looks_like_xml, read_cap};
+pub use event::{
+    AlertChain, AlertStep, AreaDeclaration, AreaDocument, AreaEnd, AreaEvent, AreaNo, AreaState,
+    KnownMessage, alert_step,
+};
+pub use geojson::{GeoJsonError, read_areas, read_geojson};
+pub use impact::{Affects, AreaImpact, Batteries, PowerFailure};
+pub use named::NamedArea;
+pub use network_map::{Inside, NetworkMap, PremisesIndex};
+pub use problem::{AreaError, AreaFault, AreaWarning, LARGEST_RADIUS_M, MOST_POINTS};
 
 use crate::topology::Position;
 

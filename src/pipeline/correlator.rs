@@ -10,6 +10,7 @@
 
 use crate::alarm::{AlarmBook, AlarmState};
 use crate::clock::{Clock, Millis};
+use crate::geography::NetworkMap;
 use crate::incident::{
     CommandError, Correlator, CorrelatorSettings, Incident, IncidentChange, IncidentNo,
 };
@@ -71,6 +72,8 @@ pub struct CorrelatorWorker {
     planner: Planner,
     ports: CorrelatorPorts,
     core: Correlator,
+    /// Of the version of the network that the core has.
+    map: Arc<NetworkMap>,
     versions: DatasetVersions,
     /// Last log position that the core has taken.
     position: i64,
@@ -105,6 +108,7 @@ impl CorrelatorWorker {
             planner,
             ports,
             core: restored.core,
+            map: restored.map,
             versions: restored.versions,
             position: restored.position,
             checkpoint_position: restored.position,
@@ -335,6 +339,7 @@ impl CorrelatorWorker {
             "took over a new version of the network"
         );
         self.versions = loaded.versions;
+        self.map = Arc::new(loaded.map);
         self.core.replace_network(Arc::new(loaded.network), now_ms);
         self.unsettled = true;
         Ok(())
@@ -345,6 +350,7 @@ impl CorrelatorWorker {
         let settings = self.core.settings().clone();
         let restored = restore(&self.store, settings, &mut self.planner, now_ms).await?;
         self.core = restored.core;
+        self.map = restored.map;
         self.versions = restored.versions;
         self.position = restored.position;
         self.checkpoint_position = restored.position;
@@ -362,6 +368,7 @@ impl CorrelatorWorker {
         });
         let live = Live {
             network: Arc::clone(self.core.network()),
+            map: Arc::clone(&self.map),
             topology_version: self.versions.topology,
             subscribers_version: self.versions.subscribers,
             incidents: incidents.collect(),
@@ -388,6 +395,7 @@ impl CorrelatorWorker {
 pub fn nothing_live() -> Live {
     Live {
         network: Arc::new(Network::empty()),
+        map: Arc::new(NetworkMap::default()),
         topology_version: 0,
         subscribers_version: 0,
         incidents: Vec::new(),
@@ -398,6 +406,7 @@ pub fn nothing_live() -> Live {
 
 struct Restored {
     core: Correlator,
+    map: Arc<NetworkMap>,
     versions: DatasetVersions,
     position: i64,
     snapshot_position: i64,
@@ -443,6 +452,7 @@ async fn restore(
     let last_no = checkpoint.last_incident_no;
     Ok(Restored {
         core: Correlator::restore(settings, network, book, incidents, last_no),
+        map: Arc::new(loaded.map),
         versions: loaded.versions,
         position: checkpoint.position,
         snapshot_position: checkpoint.snapshot_position,

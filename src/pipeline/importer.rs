@@ -7,11 +7,12 @@
 
 use super::difference::{Difference, SubscriberComparison, compare_networks};
 use crate::clock::Millis;
+use crate::geography::NetworkMap;
 use crate::store::{DatasetKind, DatasetVersions, ImportTicket, Store, StoreError, Tx};
 use crate::subscriber::Subscriber;
 use crate::topology::{
     Attachment, Element, ElementKind, MAX_ERRORS, Network, NetworkDefinition, NetworkError,
-    SubscriberNo,
+    Position, SubscriberNo,
 };
 use serde::Serialize;
 use std::collections::HashSet;
@@ -81,6 +82,8 @@ pub struct Inventory {
     pub definition: NetworkDefinition,
     /// By subscriber number; ids of elements that the network does not have are left out.
     pub attachments: Vec<Attachment>,
+    /// Of the premises, by subscriber number.
+    pub positions: Vec<Option<Position>>,
     /// What does not fit together between the two.
     pub warnings: Vec<String>,
 }
@@ -90,6 +93,8 @@ pub struct Inventory {
 pub struct LoadedNetwork {
     pub versions: DatasetVersions,
     pub network: Network,
+    /// Where its subscribers and elements are.
+    pub map: NetworkMap,
     /// What does not fit together, or looks wrong.
     pub warnings: Vec<String>,
 }
@@ -120,12 +125,14 @@ fn build(inventory: Inventory) -> Result<LoadedNetwork, LoadError> {
         versions,
         mut definition,
         mut attachments,
+        positions,
         mut warnings,
     } = inventory;
     if versions.topology == 0 {
         return Ok(LoadedNetwork {
             versions,
             network: Network::empty(),
+            map: NetworkMap::default(),
             warnings,
         });
     }
@@ -140,12 +147,14 @@ fn build(inventory: Inventory) -> Result<LoadedNetwork, LoadError> {
             gateway: false,
             transit: Some(false),
             redundancy: None,
+            battery_minutes: None,
         });
     }
     let network = Network::build(&definition, &attachments).map_err(LoadError::Invalid)?;
     warnings.extend(network.warnings());
     Ok(LoadedNetwork {
         versions,
+        map: NetworkMap::build(&network, &positions),
         network,
         warnings,
     })
@@ -155,9 +164,10 @@ fn build(inventory: Inventory) -> Result<LoadedNetwork, LoadError> {
 pub async fn load_inventory(store: &Store) -> Result<Inventory, StoreError> {
     loop {
         let versions = store.dataset_versions().await?;
-        let (definition, mut attachments) = tokio::try_join!(
+        let (definition, mut attachments, positions) = tokio::try_join!(
             store.load_definition(versions.topology),
             store.load_attachments(versions.subscribers),
+            store.load_positions(versions.subscribers),
         )?;
         // Rows of a version that was replaced meanwhile may be half swept.
         if store.dataset_versions().await? != versions {
@@ -168,6 +178,7 @@ pub async fn load_inventory(store: &Store) -> Result<Inventory, StoreError> {
             versions,
             definition,
             attachments,
+            positions,
             warnings,
         });
     }

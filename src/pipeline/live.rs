@@ -1,5 +1,6 @@
 //! What the correlator shows to the rest of the process, and how commands reach it.
 
+use crate::geography::NetworkMap;
 use crate::incident::{CommandError, Incident, OperatorCommand};
 use crate::topology::{Network, SubscriberSet};
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 #[derive(Clone, Debug)]
 pub struct Live {
     pub network: Arc<Network>,
+    /// Where the subscribers and elements of that version are.
+    pub map: Arc<NetworkMap>,
     pub topology_version: i64,
     pub subscribers_version: i64,
     /// Open incidents, and those restored so lately that they can reopen; by number.

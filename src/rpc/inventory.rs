@@ -146,6 +146,7 @@ fn topology_fields(record: v1::TopologyRecord) -> TopologyFields {
             gateway: element.gateway.then_some(true),
             transit: element.transit,
             redundancy: element.redundancy,
+            battery_minutes: element.battery_minutes,
             ..TopologyFields::default()
         },
         Some(Record::Link(link)) => TopologyFields {

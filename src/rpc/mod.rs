@@ -1,6 +1,7 @@
 //! gRPC: the only part that knows protobuf.
 
 pub mod alarm;
+pub mod area;
 pub mod auth;
 pub mod care;
 pub mod complaint;

@@ -2,6 +2,7 @@
 
 use crate::proto;
 use crate::proto::v1::alarm_service_server::AlarmServiceServer;
+use crate::proto::v1::area_service_server::AreaServiceServer;
 use crate::proto::v1::care_service_server::CareServiceServer;
 use crate::proto::v1::complaint_service_server::ComplaintServiceServer;
 use crate::proto::v1::effect_service_server::EffectServiceServer;
@@ -10,6 +11,7 @@ use crate::proto::v1::inventory_service_server::InventoryServiceServer;
 use crate::proto::v1::notice_service_server::NoticeServiceServer;
 use crate::proto::v1::telemetry_service_server::TelemetryServiceServer;
 use crate::rpc::alarm::AlarmApi;
+use crate::rpc::area::AreaApi;
 use crate::rpc::auth::{Authenticator, authenticate};
 use crate::rpc::care::CareApi;
 use crate::rpc::complaint::ComplaintApi;
@@ -85,6 +87,7 @@ pub struct Services {
     pub care: CareApi,
     pub complaint: ComplaintApi,
     pub effect: EffectApi,
+    pub area: AreaApi,
 }
 
 /// HTTP/2 PINGs find connections whose other end is gone.
@@ -123,7 +126,8 @@ fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
         .add_service(limited!(NoticeServiceServer, services.notice, max))
         .add_service(limited!(CareServiceServer, services.care, max))
         .add_service(limited!(ComplaintServiceServer, services.complaint, max))
-        .add_service(limited!(EffectServiceServer, services.effect, max)))
+        .add_service(limited!(EffectServiceServer, services.effect, max))
+        .add_service(limited!(AreaServiceServer, services.area, max)))
 }
 
 /// What a process serves that does nothing but take alarms and samples; with reflection and health.

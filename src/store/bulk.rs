@@ -55,6 +55,20 @@ impl RowWriter<'_> {
         }
     }
 
+    /// A 64-bit integer (BIGINT), or NULL.
+    pub(in crate::store) fn optional_i64(&mut self, value: Option<i64>) {
+        if let Some(value) = value {
+            return self.i64(value);
+        }
+        match &mut self.target {
+            Target::Sqlite(arguments) => {
+                let added = arguments.add(value);
+                self.end(added);
+            }
+            Target::Postgres(_) => self.copy_null(),
+        }
+    }
+
     /// A 64-bit float (REAL, DOUBLE PRECISION), or NULL.
     pub(in crate::store) fn f64(&mut self, value: impl Into<Option<f64>>) {
         let value = value.into();

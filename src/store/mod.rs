@@ -3,6 +3,7 @@
 //! Invariant: no other module names `sqlx`, a pool or a table.
 
 mod alarm_log;
+mod area;
 mod assignment;
 mod bulk;
 mod care;
@@ -22,6 +23,7 @@ mod telemetry;
 mod token;
 mod topology;
 
+pub use area::{AreaTaken, Declarant};
 pub use assignment::ClusterAssignment;
 pub use checkpoint::Checkpoint;
 pub use complaint::{ComplaintFilter, ComplaintsTaken, KeptComplaint};

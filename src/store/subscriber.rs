@@ -9,7 +9,7 @@ use crate::subscriber::{
     ChannelKind, ContactKind, ContactPoint, QuietHours, Segment, Subscriber, address_key,
     contact_key,
 };
-use crate::topology::{Attachment, SubscriberNo};
+use crate::topology::{Attachment, Position, SubscriberNo};
 
 const SUBSCRIBER: Table = Table {
     name: "subscriber",
@@ -99,6 +99,27 @@ impl Store {
                     served_by: list_of("serving elements", &served_by)?,
                     redundancy: redundancy_of(&redundancy)?,
                 });
+            }
+        }
+    }
+
+    /// Where the premises of each subscriber of a version are; the index is the subscriber's number.
+    pub async fn load_positions(&self, version: i64) -> Result<Vec<Option<Position>>> {
+        const SQL: &str = "SELECT subscriber_no, latitude, longitude FROM subscriber \
+            WHERE version = $1 AND subscriber_no >= $2 AND subscriber_no < $3 \
+            ORDER BY subscriber_no";
+        let mut all = Vec::new();
+        loop {
+            let from = row_no(all.len());
+            let page: Vec<(i64, Option<f64>, Option<f64>)> = on_read!(self, pool =>
+                sqlx::query_as(SQL).bind(version).bind(from).bind(from + PAGE)
+                    .fetch_all(pool).await)?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            for (number, latitude, longitude) in page {
+                check_dense(number, all.len())?;
+                all.push(position(latitude, longitude));
             }
         }
     }

@@ -23,6 +23,7 @@ const ELEMENT: Table = Table {
         "gateway",
         "transit",
         "redundancy",
+        "battery_minutes",
     ],
 };
 const LINK: Table = Table {
@@ -46,6 +47,7 @@ type ElementRow = (
     bool,
     Option<bool>,
     Option<String>,
+    Option<i64>,
 );
 type LinkRow = (i64, String, String, String, Option<bool>);
 type GroupRow = (i64, String, String, String, String);
@@ -106,8 +108,8 @@ impl Store {
     }
 
     async fn load_elements(&self, version: i64) -> Result<Vec<Element>> {
-        const SQL: &str = "SELECT element_no, id, kind, name, site, gateway, transit, redundancy \
-            FROM element WHERE version = $1 AND element_no >= $2 ORDER BY element_no LIMIT $3";
+        const SQL: &str = "SELECT element_no, id, kind, name, site, gateway, transit, redundancy, \
+            battery_minutes FROM element WHERE version = $1 AND element_no >= $2 ORDER BY element_no LIMIT $3";
         read_pages!(self, version, SQL, ElementRow => element)
     }
 
@@ -167,6 +169,7 @@ impl Tx {
             row.bool(element.gateway);
             row.bool(element.transit);
             row.text(element.redundancy.map(redundancy_name));
+            row.optional_i64(element.battery_minutes.map(i64::from));
         })
         .await
     }
@@ -274,7 +277,12 @@ fn element(row: ElementRow) -> Result<Element> {
         gateway: row.5,
         transit: row.6,
         redundancy: row.7.as_deref().map(redundancy_of).transpose()?,
+        battery_minutes: row.8.map(battery_minutes).transpose()?,
     })
+}
+
+fn battery_minutes(minutes: i64) -> Result<u32> {
+    u32::try_from(minutes).map_err(|_| unknown("battery minutes", &minutes.to_string()))
 }
 
 fn group(row: GroupRow) -> Result<SharedRiskGroup> {

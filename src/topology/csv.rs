@@ -23,6 +23,7 @@ const COLUMNS: Columns = Columns {
         "a",
         "b",
         "members",
+        "battery_minutes",
     ],
     required: &["type", "id"],
 };
@@ -61,6 +62,7 @@ fn fields(row: &Row<'_>, errors: &mut RecordErrors) -> TopologyFields {
         a: row.text(10).to_owned(),
         b: row.text(11).to_owned(),
         members: row.list(12),
+        battery_minutes: row.whole(13, errors),
     }
 }
 
@@ -73,6 +75,7 @@ pub fn write_csv(network: &NetworkDefinition, writer: impl Write) -> std::io::Re
         let position = fields.position.unwrap_or_default();
         let latitude = position.latitude.map(|value| value.to_string());
         let longitude = position.longitude.map(|value| value.to_string());
+        let battery_minutes = fields.battery_minutes.map(|value| value.to_string());
         let members = join_list(fields.members.iter().map(String::as_str))?;
         let cells = [
             fields.record_type.as_str(),
@@ -88,6 +91,7 @@ pub fn write_csv(network: &NetworkDefinition, writer: impl Write) -> std::io::Re
             &fields.a,
             &fields.b,
             &members,
+            &battery_minutes.unwrap_or_default(),
         ];
         table.write_record(cells).map_err(plain_error)
     })?;

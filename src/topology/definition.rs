@@ -122,6 +122,8 @@ pub struct Element {
     pub transit: Option<bool>,
     /// Needed when an element without transit has several incoming links.
     pub redundancy: Option<Redundancy>,
+    /// Minutes that it runs without mains power; `None`: what the settings say of its kind.
+    pub battery_minutes: Option<u32>,
 }
 
 /// A connection of two elements.

@@ -12,6 +12,9 @@ pub const LONGEST_ID: usize = 256;
 /// Longest name, in bytes.
 const LONGEST_NAME: usize = 256;
 
+/// Longest time without mains power that is believed, in minutes.
+const LONGEST_BATTERY_MINUTES: u32 = 30 * 24 * 60;
+
 const RECORD_TYPES: [&str; 4] = ["site", "element", "link", "group"];
 
 /// One record as it was written down: nothing is checked yet, an empty text is one not given.
@@ -43,6 +46,9 @@ pub struct TopologyFields {
     /// Of an element.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub redundancy: String,
+    /// Of an element.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub battery_minutes: Option<u32>,
     /// Of a link.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub a: String,
@@ -91,6 +97,7 @@ impl From<&Element> for TopologyFields {
                 .map(redundancy_name)
                 .unwrap_or_default()
                 .to_owned(),
+            battery_minutes: element.battery_minutes,
             ..Self::default()
         }
     }
@@ -223,6 +230,11 @@ fn refuse_foreign(errors: &mut RecordErrors, line: u64, fields: &TopologyFields)
         ("gateway", fields.gateway.is_some(), "element"),
         ("transit", fields.transit.is_some(), "element link"),
         ("redundancy", !fields.redundancy.is_empty(), "element"),
+        (
+            "battery_minutes",
+            fields.battery_minutes.is_some(),
+            "element",
+        ),
         ("a", !fields.a.is_empty(), "link"),
         ("b", !fields.b.is_empty(), "link"),
         ("members", !fields.members.is_empty(), "group"),
@@ -325,6 +337,11 @@ pub(crate) fn redundancy_name(redundancy: Redundancy) -> &'static str {
 
 fn parse_element(errors: &mut RecordErrors, line: u64, fields: TopologyFields) -> Option<Element> {
     let redundancy = parse_redundancy(errors, line, &fields.redundancy);
+    let battery_minutes = fields.battery_minutes;
+    if let Some(minutes) = battery_minutes.filter(|&minutes| minutes > LONGEST_BATTERY_MINUTES) {
+        let expected = format!("minutes, at most {LONGEST_BATTERY_MINUTES} (30 days)");
+        errors.add(line, "battery_minutes", &minutes.to_string(), expected);
+    }
     if !fields.site.is_empty() {
         check_id(errors, line, "site", &fields.site, LONGEST_ID);
     }
@@ -341,6 +358,7 @@ fn parse_element(errors: &mut RecordErrors, line: u64, fields: TopologyFields) -
         gateway: fields.gateway.unwrap_or(false),
         transit: fields.transit,
         redundancy,
+        battery_minutes,
     })
 }
 

@@ -137,6 +137,7 @@ impl Map {
                 gateway: gateways.contains(&place),
                 transit: None,
                 redundancy: None,
+                battery_minutes: None,
             });
         }
         for &(a, b) in &self.edges {

@@ -30,6 +30,8 @@ pub struct Network {
     /// Per element: index in `sites`, or `NONE`.
     site_of: Vec<u32>,
     sites: Vec<Site>,
+    /// Element and minutes, of elements that give them; ascending.
+    batteries: Vec<(u32, u32)>,
     groups: Vec<Group>,
     accounts: Names,
     account_index: NameIndex,
@@ -138,6 +140,10 @@ impl Network {
                 .map(|&old| resolved.sites[old as usize])
                 .collect(),
             sites: definition.sites.clone(),
+            batteries: (0..)
+                .zip(in_order())
+                .filter_map(|(no, element)| Some((no, element.battery_minutes?)))
+                .collect(),
             groups: groups.collect(),
             accounts: Names::pack(attachments.iter().map(|a| a.account.as_str())),
             account_index: resolved.accounts,
@@ -282,6 +288,23 @@ impl Network {
     /// Where an element stands: the position of its site.
     pub fn position(&self, element: ElementNo) -> Option<Position> {
         self.site_record(element)?.position
+    }
+
+    /// The positions of all sites, in the order of the definition.
+    pub fn site_positions(&self) -> impl Iterator<Item = Option<Position>> + '_ {
+        self.sites.iter().map(|site| site.position)
+    }
+
+    /// Where in that order the site of an element stands.
+    pub fn site_index(&self, element: ElementNo) -> Option<usize> {
+        let site = self.site_of[element.0 as usize] as usize;
+        (site < self.sites.len()).then_some(site)
+    }
+
+    /// Minutes that an element runs without mains power, where the inventory says so.
+    pub fn battery_minutes(&self, element: ElementNo) -> Option<u32> {
+        let at = self.batteries.binary_search_by_key(&element.0, |own| own.0);
+        at.ok().map(|at| self.batteries[at].1)
     }
 
     fn site_record(&self, element: ElementNo) -> Option<&Site> {
@@ -469,6 +492,7 @@ impl Network {
             facts: self.kinds.capacity() * size_of::<ElementKind>()
                 + self.site_of.capacity() * size_of::<u32>()
                 + self.sites.capacity() * size_of::<Site>()
+                + self.batteries.capacity() * size_of::<(u32, u32)>()
                 + members.sum::<usize>(),
         }
     }

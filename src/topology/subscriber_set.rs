@@ -22,6 +22,42 @@ impl SubscriberSet {
         Self { runs }
     }
 
+    /// The set of ranks that come in ascending order, each once or more.
+    pub fn from_ascending(ranks: impl IntoIterator<Item = u32>) -> Self {
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for rank in ranks {
+            match runs.last_mut() {
+                Some(last) if rank <= last.1 => last.1 = last.1.max(rank + 1),
+                _ => runs.push((rank, rank + 1)),
+            }
+        }
+        Self { runs }
+    }
+
+    /// The set of the ranks whose bits are set, the lowest bit of the first word being rank 0.
+    pub fn from_bits(words: &[u64]) -> Self {
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for (base, &word) in (0..).step_by(64).zip(words) {
+            let mut left = word;
+            while left != 0 {
+                let start = left.trailing_zeros();
+                let length = (left >> start).trailing_ones();
+                let run = (base + start, base + start + length);
+                match runs.last_mut() {
+                    Some(last) if last.1 == run.0 => last.1 = run.1,
+                    _ => runs.push(run),
+                }
+                let above = start + length;
+                left = if above == 64 {
+                    0
+                } else {
+                    left >> above << above
+                };
+            }
+        }
+        Self { runs }
+    }
+
     /// A set of runs that are in order already.
     pub(super) fn of_sorted(runs: Vec<(u32, u32)>) -> Self {
         debug_assert!(runs.iter().all(|run| run.0 < run.1));

@@ -235,6 +235,7 @@ async fn a_client_that_knows_only_reflection_can_call_everything() {
     let services: BTreeSet<&str> = methods.iter().filter_map(|m| m.split('/').next()).collect();
     let all = [
         "AlarmService",
+        "AreaService",
         "CareService",
         "ComplaintService",
         "EffectService",
@@ -244,7 +245,7 @@ async fn a_client_that_knows_only_reflection_can_call_everything() {
         "TelemetryService",
     ];
     assert_eq!(services, BTreeSet::from(all));
-    assert_eq!(methods.len(), 24, "{methods:?}");
+    assert_eq!(methods.len(), 29, "{methods:?}");
     running.shutdown().cancel();
     assert_eq!(running.wait().await, Stopped::Requested);
 }

@@ -92,6 +92,7 @@ fn element(network: &mut NetworkDefinition, id: &str, kind: ElementKind) {
         gateway: false,
         transit: None,
         redundancy: None,
+        battery_minutes: None,
     });
 }
 

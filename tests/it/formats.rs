@@ -383,11 +383,12 @@ prop_compose! {
         gateway in any::<bool>(),
         kind in 0..ElementKind::ALL.len(),
         group in 0..GroupKind::ALL.len(),
+        battery_minutes in proptest::option::of(0..=43_200_u32),
     ) -> NetworkDefinition {
         let ids: Vec<String> = ids.into_iter().collect();
         let element = |id: &str, kind, site: Option<&str>| Element {
             id: id.to_owned(), kind, name: name.clone(), site: site.map(str::to_owned), gateway,
-            transit, redundancy: Some(Redundancy::All),
+            transit, redundancy: Some(Redundancy::All), battery_minutes,
         };
         NetworkDefinition {
             sites: vec![Site { id: ids[0].clone(), name: name.clone(), position }],

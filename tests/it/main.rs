@@ -16,6 +16,7 @@ mod demo;
 mod effect;
 mod formats;
 mod generator;
+mod geography;
 mod inventory;
 mod migrations;
 mod notice;

@@ -202,6 +202,7 @@ fn element(id: &str, kind: ElementKind) -> Element {
         gateway: kind == ElementKind::Bng,
         transit: None,
         redundancy: None,
+        battery_minutes: None,
     }
 }
 
@@ -281,6 +282,7 @@ impl World {
         let loaded = load_network(&t.store).await.unwrap();
         let (live, receiver) = watch::channel(Arc::new(Live {
             network: Arc::new(loaded.network),
+            map: Arc::new(loaded.map),
             topology_version: loaded.versions.topology,
             subscribers_version: loaded.versions.subscribers,
             incidents: Vec::new(),

@@ -24,6 +24,7 @@ fn element(id: String, kind: ElementKind, gateway: bool) -> Element {
         gateway,
         transit: None,
         redundancy: Some(Redundancy::Any),
+        battery_minutes: None,
     }
 }
 

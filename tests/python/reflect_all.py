@@ -62,6 +62,11 @@ COMPLAINT = {
     "channel": "call",
     "category": "no_service",
 }
+AREA = {
+    "disc": {"centre": {"latitude": 41.9, "longitude": 12.5}, "radiusM": 500},
+    "affects": "information",
+    "name": "By reflection",
+}
 NOTICE = "00000000-0000-0000-0000-000000000000"
 
 # In an order that makes sense: the network, its people, what happens to them, what is said of it.
@@ -115,6 +120,11 @@ CALLS = [
     ("NoticeService/GetNotice", {"id": NOTICE}, IF_THERE),
     ("NoticeService/RedriveNotice", {"id": NOTICE}, IF_ALLOWED),
     ("EffectService/Report", {}, OK),
+    ("AreaService/PreviewArea", {"area": AREA}, OK),
+    ("AreaService/DeclareArea", {"area": AREA, "requestId": "reflection"}, OK),
+    ("AreaService/ListAreas", {}, OK),
+    ("AreaService/GetArea", {"id": "AREA-1"}, IF_THERE),
+    ("AreaService/EndArea", {"id": "AREA-1", "reason": "done"}, IF_THERE),
     ("IncidentService/ResolveIncident", {"id": "INC-1", "reason": "done"}, IF_ALLOWED),
     ("IncidentService/RejectIncident", {"id": "INC-1", "reason": "none"}, IF_ALLOWED),
 ]

@@ -52,6 +52,7 @@ impl Synthetic {
             gateway,
             transit: None,
             redundancy: Some(Redundancy::Any),
+            battery_minutes: None,
         });
     }
 

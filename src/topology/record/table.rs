@@ -49,6 +49,18 @@ impl Row<'_> {
         }
     }
 
+    /// A cell that is empty or a whole number.
+    pub(crate) fn whole(&self, column: usize, errors: &mut RecordErrors) -> Option<u32> {
+        let text = self.text(column);
+        if text.is_empty() {
+            return None;
+        }
+        text.parse().ok().or_else(|| {
+            errors.add(self.line, self.names[column], text, "a whole number");
+            None
+        })
+    }
+
     /// A cell that is empty or a number.
     pub(crate) fn number(&self, column: usize, errors: &mut RecordErrors) -> Option<f64> {
         let text = self.text(column);

@@ -46,6 +46,7 @@ fn element(id: &str, kind: ElementKind) -> Element {
         gateway: kind == ElementKind::Bng,
         transit: None,
         redundancy: None,
+        battery_minutes: None,
     }
 }
 

@@ -23,6 +23,7 @@ prop_compose! {
         gateway in prop::bool::weighted(0.3),
         transit: Option<bool>,
         all in prop::bool::weighted(0.3),
+        battery_minutes in prop::option::of(0..=43_200_u32),
     ) -> Element {
         Element {
             id: format!("e{number}"),
@@ -36,6 +37,7 @@ prop_compose! {
             } else {
                 Redundancy::Any
             }),
+            battery_minutes,
         }
     }
 }
