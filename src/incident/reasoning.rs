@@ -64,7 +64,9 @@ fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) ->
         let above = name(Part::Element(above), network);
         if gain < verdict.gain {
             text += "; by failure of ";
-            text += &format!("{above}: {}", times(gain));
+            text += &above;
+            text += ": ";
+            text += &times(gain);
         }
     }
     text.push('.');

@@ -49,6 +49,7 @@ fn build(shape: &Shape) -> Network {
             gateway: parent.is_none(),
             transit: Some(true),
             redundancy: None,
+            battery_minutes: None,
         });
         if let Some(parent) = parent {
             network.links.push(Link {
