@@ -17,6 +17,7 @@ mod effect;
 mod formats;
 mod generator;
 mod inventory;
+mod localise;
 mod migrations;
 mod notice;
 mod operators;
