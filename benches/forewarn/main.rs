@@ -19,17 +19,19 @@ mod figure;
 mod impact;
 mod import;
 mod ingest;
+mod localise;
 
 use figure::Figure;
 
 /// A benchmark by name.
 type Benchmark = (&'static str, fn() -> Vec<Figure>);
 
-const BENCHMARKS: [Benchmark; 4] = [
+const BENCHMARKS: [Benchmark; 5] = [
     ("impact", impact::run),
     ("import", import::run),
     ("ingest", ingest::run),
     ("care", care::run),
+    ("localise", localise::run),
 ];
 
 fn main() {

@@ -24,6 +24,8 @@ pub struct DrawSettings {
     pub street_metres: [f64; 2],
     /// Metres around the place where power fails in a region.
     pub region_metres: [f64; 2],
+    /// Street power fails by whole power feed groups of the network instead of around a point.
+    pub power_feeds: bool,
     pub batteries: Batteries,
     /// Share of faults of several parts that come back in several steps.
     pub in_steps: f64,
@@ -42,6 +44,7 @@ impl Default for DrawSettings {
             ports_per_card: 8,
             street_metres: [200.0, 800.0],
             region_metres: [4_000.0, 12_000.0],
+            power_feeds: false,
             batteries: Batteries::default(),
             in_steps: 0.5,
             flaps: [4, 12],
@@ -152,6 +155,10 @@ fn try_one(
         ))
     };
     let fault = match kind {
+        FaultKind::StreetPower if settings.power_feeds => {
+            let feed = *world.groups(&[GroupKind::PowerFeed]).choose(rng)?;
+            Fault::lasting(kind, vec![Part::Group(feed)], onset_ms, Some(end_ms))
+        }
         FaultKind::StreetPower => power(settings.street_metres, rng)?,
         FaultKind::RegionalPower => power(settings.region_metres, rng)?,
         FaultKind::Flapping => {
@@ -235,23 +242,6 @@ fn parts_of(
         | FaultKind::Degradation
         | FaultKind::PlannedWork => None,
     }
-}
-
-/// The power feed group around a home, for a fault that is exactly one part of the network.
-pub fn draw_power_feed(
-    world: &World,
-    onset_ms: Millis,
-    end_ms: Option<Millis>,
-    rng: &mut impl Rng,
-) -> Option<Fault> {
-    let feeds = world.groups(&[GroupKind::PowerFeed]);
-    let feed = Part::Group(*feeds.choose(rng)?);
-    Some(Fault::lasting(
-        FaultKind::StreetPower,
-        vec![feed],
-        onset_ms,
-        end_ms,
-    ))
 }
 
 fn first_splitter(network: &Network, home: ElementNo) -> Option<ElementNo> {

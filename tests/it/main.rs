@@ -18,6 +18,7 @@ mod formats;
 mod generator;
 mod geography;
 mod inventory;
+mod localise;
 mod migrations;
 mod notice;
 mod one_service;
