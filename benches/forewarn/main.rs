@@ -16,6 +16,7 @@
 
 mod care;
 mod figure;
+mod geography;
 mod impact;
 mod import;
 mod ingest;
@@ -25,11 +26,12 @@ use figure::Figure;
 /// A benchmark by name.
 type Benchmark = (&'static str, fn() -> Vec<Figure>);
 
-const BENCHMARKS: [Benchmark; 4] = [
+const BENCHMARKS: [Benchmark; 5] = [
     ("impact", impact::run),
     ("import", import::run),
     ("ingest", ingest::run),
     ("care", care::run),
+    ("geography", geography::run),
 ];
 
 fn main() {
