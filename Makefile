@@ -18,7 +18,7 @@ test: ## Format check, clippy, and all tests on SQLite and on a private PostgreS
 	scripts/with-postgres cargo test --locked --no-fail-fast
 
 bench: ## Run all benchmarks, or one: make bench NAME=impact
-	@scripts/install-packages build postgres
+	@scripts/install-packages build postgres $(if $(filter geography,$(or $(NAME),geography)),postgis)
 	scripts/with-postgres cargo bench --locked --bench forewarn -- $(NAME)
 
 build: ## Build the release binary: target/release/forewarn

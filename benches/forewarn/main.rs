@@ -16,6 +16,7 @@
 
 mod care;
 mod figure;
+mod geography;
 mod impact;
 mod import;
 mod ingest;
@@ -26,12 +27,13 @@ use figure::Figure;
 /// A benchmark by name.
 type Benchmark = (&'static str, fn() -> Vec<Figure>);
 
-const BENCHMARKS: [Benchmark; 5] = [
+const BENCHMARKS: [Benchmark; 6] = [
     ("impact", impact::run),
     ("import", import::run),
     ("ingest", ingest::run),
     ("care", care::run),
     ("localise", localise::run),
+    ("geography", geography::run),
 ];
 
 fn main() {

@@ -2,16 +2,23 @@
 
 mod alerts;
 mod batteries;
+mod command;
 mod exact;
 mod index;
+mod kept;
 mod service;
 mod traps;
 
-use forewarn::geography::{Area, AreaError, AreaFault, NetworkMap, ReadArea, read_geojson};
+use forewarn::geography::{
+    Area, AreaError, AreaFault, AreaWarning, NetworkMap, ReadArea, read_geojson,
+};
 use forewarn::topology::{
     Attachment, Element, ElementKind, Network, NetworkDefinition, Position, Redundancy,
 };
 use serde_json::{Value, json};
+
+/// 2026-03-10 10:00 in Rome.
+const NOW_MS: i64 = 1_773_133_200_000;
 
 const MUNICIPALITIES: &str = include_str!("../../fixtures/lazio-municipalities.geojson");
 
@@ -55,7 +62,7 @@ fn fault(geojson: &str) -> AreaFault {
 }
 
 fn codes(read: &ReadArea) -> Vec<&'static str> {
-    read.warnings.iter().map(|warning| warning.code()).collect()
+    read.warnings.iter().map(AreaWarning::code).collect()
 }
 
 /// The feature of one municipality.

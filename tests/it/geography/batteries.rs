@@ -1,7 +1,7 @@
 //! Power cuts: which elements fail when, and who has no service then.
 
 use super::at;
-use forewarn::geography::{Affects, Area, AreaImpact, Batteries, NetworkMap};
+use forewarn::geography::{Affects, Area, AreaImpact, AreaWarning, Batteries, NetworkMap};
 use forewarn::topology::{
     Attachment, Element, ElementKind, Link, Network, NetworkDefinition, Part, Redundancy, Site,
 };
@@ -116,7 +116,12 @@ fn elements_fail_when_their_batteries_are_empty_and_take_who_hangs_on_them() {
     // The minutes of the element itself go over those of its kind; the splitter needs no power.
     assert_eq!(failures, [("cell", 90, 90), ("olt", 240, 240)]);
     assert_eq!(impact.inside.elements.len(), 3);
-    let codes: Vec<_> = impact.inside.warnings.iter().map(|w| w.code()).collect();
+    let codes: Vec<_> = impact
+        .inside
+        .warnings
+        .iter()
+        .map(AreaWarning::code)
+        .collect();
     assert_eq!(codes, ["unplaced", "unpowered"]);
 
     assert_eq!(accounts(&network, &impact, -1), [""; 0]);

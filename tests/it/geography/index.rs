@@ -5,7 +5,7 @@ use forewarn::geography::{Area, AreaDocument, PremisesIndex, read_geojson};
 use forewarn::topology::{Network, Position, SubscriberSet};
 use geo::{Distance as _, Geodesic, Point};
 use proptest::prelude::*;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
@@ -124,7 +124,7 @@ proptest! {
 #[test]
 fn every_municipality_of_lazio_is_found_exactly() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let positions: Vec<Option<Position>> = (0..20_000)
+    let positions: Vec<Option<Position>> = (0..3_000)
         .map(|_| {
             let latitude = rng.random_range(40.78..42.84);
             Some(at(latitude, rng.random_range(11.44..14.03)))
@@ -140,7 +140,7 @@ fn every_municipality_of_lazio_is_found_exactly() {
         held += inside.len();
     }
     // Most of the rectangle is Lazio or the sea.
-    assert!(held > 6_000, "{held}");
+    assert!(held > 900, "{held}");
 }
 
 #[test]
