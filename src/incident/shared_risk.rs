@@ -2,7 +2,7 @@
 //! one by one.
 
 use super::candidates::{Candidates, sole_parent};
-use super::likelihood::{LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home, mixture};
+use super::likelihood::{ANY_TIME, LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home, mixture};
 use super::localise::is_within;
 use crate::topology::{ElementNo, GroupNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,44 +19,51 @@ pub(super) fn group_gain(
     network: &Network,
 ) -> Option<Nats> {
     let likelihood = candidates.likelihood();
-    let members = network.group_members(group);
     let lost = network.lost_alone(Part::Group(group));
-    let mut explained: Nats = -likelihood.penalty();
     let mut replaced = Replaced::default();
-    let mut homes: Vec<ElementNo> = Vec::new();
-    for &member in members {
+    let (mut homes, mut heads, mut links) = (Vec::new(), Vec::new(), 0);
+    for &member in network.group_members(group) {
         match member {
             Part::Element(element) if is_home(network, element) => homes.push(element),
-            Part::Element(element) => {
-                explained += likelihood.darkness(element);
-                replaced.add(element, &lost, candidates, network)?;
-            }
+            Part::Element(element) => heads.push(element),
             Part::Link(link) => {
                 let below = network.link_ends(link).1;
                 if sole_parent(network, below).is_some() {
-                    explained += likelihood.darkness(below);
-                    replaced.add(below, &lost, candidates, network)?;
+                    heads.push(below);
                 } else {
                     let own = likelihood.lone_link(candidates.contains(member));
-                    explained += own;
+                    links += own;
                     replaced.gains += (own - likelihood.penalty()).max(0);
                 }
             }
             Part::Group(_) => {}
         }
     }
-    for &home in &homes {
-        replaced.add(home, &lost, candidates, network)?;
+    for &element in homes.iter().chain(&heads) {
+        replaced.add(element, &lost, candidates, network)?;
     }
-    explained += of_homes(&homes, candidates);
-    let gain = explained - replaced.gains;
-    (gain > 0 && explained > 0).then_some(explained)
+    let at_window = |window: i64| -> Nats {
+        let each = heads
+            .iter()
+            .map(|&head| likelihood.darkness_at(window, head));
+        each.sum()
+    };
+    let dark = replaced
+        .windows
+        .iter()
+        .map(|&window| at_window(window))
+        .max();
+    let dark = dark.unwrap_or_else(|| at_window(ANY_TIME));
+    let explained = dark + links + of_homes(&homes, candidates) - likelihood.penalty();
+    (explained > replaced.gains.max(0)).then_some(explained)
 }
 
 /// The failures that a group would stand for.
 #[derive(Default)]
 struct Replaced {
     seen: BTreeSet<ElementNo>,
+    /// When they happened.
+    windows: BTreeSet<i64>,
     gains: Nats,
 }
 
@@ -84,6 +91,7 @@ impl Replaced {
             return None;
         }
         self.gains += verdict.gain;
+        self.windows.insert(verdict.window);
         Some(())
     }
 }
