@@ -3,7 +3,6 @@
 
 use super::area::Area;
 use super::network_map::{Inside, NetworkMap};
-use super::problem::AreaWarning;
 use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, Network, Part, SubscriberSet};
 use serde::{Deserialize, Serialize};
@@ -89,7 +88,7 @@ impl AreaImpact {
         (network, map): (&Network, &NetworkMap),
         batteries: &Batteries,
     ) -> Self {
-        let mut inside = map.inside(area);
+        let inside = map.inside(area);
         let mut failures = Vec::new();
         if affects == Affects::PowerLostInside {
             failures.extend(inside.elements.iter().filter_map(|&element| {
@@ -101,12 +100,6 @@ impl AreaImpact {
                 })
             }));
             failures.sort_unstable_by_key(|failure| (failure.at_ms, failure.element));
-            let unpowered = inside.elements.len() - failures.len();
-            if unpowered > 0 {
-                inside.warnings.push(AreaWarning::Unpowered {
-                    elements: unpowered,
-                });
-            }
         }
         Self {
             affects,

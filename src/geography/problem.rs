@@ -91,8 +91,6 @@ pub enum AreaWarning {
     NullIsland { premises: usize },
     /// So many subscribers have no position: none of them can be found inside of anything.
     Unplaced { subscribers: usize, of: usize },
-    /// So many elements inside have no power of their own and were left out of failures.
-    Unpowered { elements: usize },
 }
 
 impl AreaWarning {
@@ -110,7 +108,6 @@ impl AreaWarning {
             Self::AxesSwapped { .. } => "axes_swapped",
             Self::NullIsland { .. } => "null_island",
             Self::Unplaced { .. } => "unplaced",
-            Self::Unpowered { .. } => "unpowered",
         }
     }
 }
@@ -162,10 +159,6 @@ impl fmt::Display for AreaWarning {
             Self::Unplaced { subscribers, of } => write!(
                 f,
                 "{subscribers} of {of} subscribers have no position and were not looked for"
-            ),
-            Self::Unpowered { elements } => write!(
-                f,
-                "{elements} elements inside are of kinds that need no power and do not fail"
             ),
         }
     }

@@ -122,7 +122,7 @@ fn elements_fail_when_their_batteries_are_empty_and_take_who_hangs_on_them() {
         .iter()
         .map(AreaWarning::code)
         .collect();
-    assert_eq!(codes, ["unplaced", "unpowered"]);
+    assert_eq!(codes, ["unplaced"]);
 
     assert_eq!(accounts(&network, &impact, -1), [""; 0]);
     assert_eq!(accounts(&network, &impact, 89), [""; 0]);
