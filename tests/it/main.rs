@@ -6,8 +6,10 @@
     clippy::cast_sign_loss,
     reason = "a test fails by panicking, and its numbers are small"
 )]
+mod authority;
 mod care;
 mod cli_client;
+mod cli_tls;
 mod config;
 mod correlator;
 mod crash;
