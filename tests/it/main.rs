@@ -16,6 +16,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod effect;
+mod failed_commits;
 mod formats;
 mod generator;
 mod geography;
