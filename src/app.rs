@@ -27,6 +27,7 @@ use crate::rpc::{
     alarm, area, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
 };
 use crate::store::{InstanceLock, Store};
+use crate::subscriber::Numbering;
 use crate::supervisor::{Stopped, Supervisor};
 use crate::topology::ElementKind;
 use crate::web::{self, Web};
@@ -292,6 +293,10 @@ fn services(
             live: correlator.live,
             clock: clock.clone(),
             message_id_domain: message_id_domain(config),
+            numbering: Numbering {
+                country_code: config.care.country_code.clone(),
+                trunk_prefix: config.care.trunk_prefix.clone(),
+            },
         },
         complaint: complaint::ComplaintApi {
             store: store.clone(),

@@ -34,6 +34,7 @@ pub struct Config {
     pub battery: Battery,
     pub notice: Notice,
     pub email: Email,
+    pub care: Care,
     pub effect: Effect,
     pub log: Log,
     pub shutdown: Shutdown,
@@ -175,6 +176,16 @@ impl EmailTls {
             Self::None => 25,
         }
     }
+}
+
+/// Answering customers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Care {
+    /// ITU-T E.164, digits only; empty: none.
+    pub country_code: String,
+    /// Digits; may be empty.
+    pub trunk_prefix: String,
 }
 
 /// Counting what telling is worth.

@@ -315,6 +315,7 @@ async fn serve(store: &Store, live: Live) -> CareServiceClient<Channel> {
         live: receiver,
         clock: Clock::System,
         message_id_domain: "mail.example.net".to_owned(),
+        numbering: forewarn::subscriber::Numbering::default(),
     };
     let service = CareServiceServer::with_interceptor(api, |mut request: tonic::Request<()>| {
         request.extensions_mut().insert(Caller {

@@ -1,6 +1,6 @@
 //! What an agent may have typed: each reading of a query that its form allows, likeliest first.
 
-use crate::subscriber::{ContactKind, address_key, contact_key};
+use crate::subscriber::{ContactKind, Numbering, address_key, contact_key};
 
 /// Digits of the shortest text that is taken for a phone number.
 const PHONE_DIGITS: usize = 6;
@@ -36,7 +36,8 @@ impl SearchKey {
 }
 
 /// The readings of a query, in the order in which to try them; the first that matches wins.
-pub fn search_order(query: &str) -> Vec<SearchKey> {
+/// `numbering` says what a phone number without a country code means.
+pub fn search_order(query: &str, numbering: &Numbering) -> Vec<SearchKey> {
     let query = query.trim();
     if query.is_empty() {
         return Vec::new();
@@ -48,12 +49,13 @@ pub fn search_order(query: &str) -> Vec<SearchKey> {
             SearchKey::Account(query.to_owned()),
         ];
     }
-    let phone = phone(query).map(SearchKey::Phone);
+    let phone = phones(query, numbering);
     let address = Some(address_key(query))
         .filter(|key| key.chars().filter(|c| *c != ' ').count() >= ADDRESS_CHARS)
         .map(SearchKey::Address);
-    let account = Some(SearchKey::Account(query.to_owned()));
-    let serial = Some(SearchKey::CpeSerial(query.to_owned()));
+    let address = Vec::from_iter(address);
+    let account = vec![SearchKey::Account(query.to_owned())];
+    let serial = vec![SearchKey::CpeSerial(query.to_owned())];
     let order = if query.starts_with('+') {
         [phone, account, serial, address]
     } else if query.contains(char::is_whitespace) {
@@ -64,11 +66,15 @@ pub fn search_order(query: &str) -> Vec<SearchKey> {
     order.into_iter().flatten().collect()
 }
 
-/// The contact key of a text that can be a phone number.
-fn phone(query: &str) -> Option<String> {
+/// The contact keys of a text that can be a phone number.
+fn phones(query: &str, numbering: &Numbering) -> Vec<SearchKey> {
     let allowed = |c: char| c.is_ascii_digit() || " +-./()".contains(c);
-    let key = contact_key(ContactKind::Phone, query);
-    (query.chars().all(allowed) && key.len() >= PHONE_DIGITS).then_some(key)
+    let typed = contact_key(ContactKind::Phone, query);
+    if !query.chars().all(allowed) || typed.len() < PHONE_DIGITS {
+        return Vec::new();
+    }
+    let keys = numbering.keys(query).into_iter();
+    keys.map(SearchKey::Phone).collect()
 }
 
 #[cfg(test)]
@@ -77,7 +83,7 @@ mod tests {
 
     #[track_caller]
     fn check(query: &str, expected: &[(&str, &str)]) {
-        let found = search_order(query);
+        let found = search_order(query, &Numbering::default());
         let found: Vec<_> = found
             .iter()
             .map(|key| {
@@ -126,6 +132,15 @@ mod tests {
                 ("cpe_serial", "A000017"),
                 ("address", "a000017"),
             ],
+        );
+        let italy = Numbering {
+            country_code: "39".to_owned(),
+            trunk_prefix: String::new(),
+        };
+        let phone = |key: &str| SearchKey::Phone(key.to_owned());
+        assert_eq!(
+            search_order("06 5550 123", &italy)[..2],
+            [phone("39065550123"), phone("065550123")]
         );
         check("x", &[("account", "x"), ("cpe_serial", "x")]);
         check(

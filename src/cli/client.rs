@@ -1,7 +1,11 @@
 //! The connection to a running server, as every client command makes it.
 
+use super::unreachable;
 use crate::proto::v1;
 use anyhow::{Context as _, anyhow};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -9,12 +13,16 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:50551";
 /// Time for a connection to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a first answer, of whatever kind.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest message that either side takes, bytes.
 pub const MESSAGE_LIMIT: usize = 64 << 20;
 
@@ -97,15 +105,30 @@ pub type Connection = InterceptedService<Channel, BearerToken>;
 pub async fn connect(args: &ClientArgs) -> anyhow::Result<Connection> {
     let token = BearerToken::new(args.token.as_deref())?;
     let endpoint = endpoint(args)?;
-    let channel = endpoint.connect().await.map_err(|error| {
-        anyhow!(
-            "no server answers at {}: {}\n\
-             Start one with `forewarn serve`, or name another with --server or FOREWARN_SERVER.",
-            args.server,
-            root_cause(&error)
-        )
-    })?;
-    Ok(InterceptedService::new(channel, token))
+    let connected = endpoint.connect().await;
+    let channel = connected.map_err(|error| unreachable::explain_connecting(args, &error))?;
+    let connection = InterceptedService::new(channel, token);
+    greet(args, &connection).await?;
+    Ok(connection)
+}
+
+/// Asks how the server is, whatever it answers: some misunderstandings (a plain connection to a port
+/// with TLS, a missing certificate of the client) show only with the first call.
+async fn greet(args: &ClientArgs, connection: &Connection) -> anyhow::Result<()> {
+    let mut health = HealthClient::new(connection.clone());
+    let asked = health.check(HealthCheckRequest::default());
+    match tokio::time::timeout(GREETING_TIMEOUT, asked).await {
+        Err(_) => Err(unreachable::not_grpc(args)),
+        Ok(Err(status)) => match status.source() {
+            Some(error) => Err(unreachable::explain_greeting(args, error)),
+            // tonic's words for an answer of another HTTP server.
+            None if status.message().starts_with("grpc-status header missing") => {
+                Err(unreachable::not_grpc(args))
+            }
+            None => Ok(()),
+        },
+        Ok(Ok(_)) => Ok(()),
+    }
 }
 
 fn endpoint(args: &ClientArgs) -> anyhow::Result<Endpoint> {
@@ -124,7 +147,9 @@ fn endpoint(args: &ClientArgs) -> anyhow::Result<Endpoint> {
         return Ok(endpoint);
     }
     let mut tls = match &args.ca {
-        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?)),
+        Some(file) => {
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority(file)?))
+        }
         None => ClientTlsConfig::new().with_webpki_roots(),
     };
     if let (Some(cert), Some(key)) = (&args.client_cert, &args.client_key) {
@@ -135,17 +160,20 @@ fn endpoint(args: &ClientArgs) -> anyhow::Result<Endpoint> {
         .context("the certificates given cannot be used")
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+/// A PEM file with at least one certificate.
+fn authority(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let pem = read(file)?;
+    let found = CertificateDer::pem_slice_iter(&pem).any(|found| found.is_ok());
+    anyhow::ensure!(
+        found,
+        "{} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)",
+        file.display()
+    );
+    Ok(pem)
 }
 
-/// The innermost reason: what the operating system or the TLS layer said.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// What a refused call means to the person who made it, with what to do about it.

@@ -15,6 +15,7 @@ pub mod report;
 pub mod serve;
 pub mod table;
 pub mod token;
+mod unreachable;
 
 use crate::clock::Clock;
 use crate::config::Config;

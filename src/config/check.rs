@@ -15,8 +15,14 @@ pub(super) struct Problem {
 
 /// What a single setting must be.
 enum Form {
-    Whole { least: i64, most: i64 },
-    Number { above: f64, most: f64 },
+    Whole {
+        least: i64,
+        most: i64,
+    },
+    Number {
+        above: f64,
+        most: f64,
+    },
     OneOf(&'static [&'static str]),
     Filled,
     Address,
@@ -24,6 +30,10 @@ enum Form {
     WebUrl,
     MailUrl,
     EhloName,
+    /// Or nothing.
+    Digits {
+        most: usize,
+    },
     MailAddress,
     OptionalMailAddress,
     Language,
@@ -212,6 +222,8 @@ const FORMS: &[(&str, Form)] = &[
             most: 86_400,
         },
     ),
+    ("care.country_code", Form::Digits { most: 3 }),
+    ("care.trunk_prefix", Form::Digits { most: 4 }),
     (
         "effect.window_s",
         Form::Whole {
@@ -293,6 +305,10 @@ impl Form {
                 "a host name such as mail.example.net, an address such as [192.0.2.1] or \
                  [IPv6:2001:db8::1], or nothing"
                     .to_owned(),
+            ),
+            Self::Digits { most } => (
+                text.len() <= *most && text.bytes().all(|b| b.is_ascii_digit()),
+                format!("up to {most} digits, or nothing"),
             ),
             Self::MailAddress => (is_mail_address(text), "a mail address".to_owned()),
             Self::OptionalMailAddress => (

@@ -83,6 +83,8 @@ pub struct CorrelatorWorker {
     polled_ms: Millis,
     /// A new network was taken and nothing has been settled since.
     unsettled: bool,
+    /// The step before has failed: the core may be ahead of the database.
+    broken: bool,
     /// What ended the last sleep.
     waiting_command: Option<PendingCommand>,
     waiting_query: Option<AlarmQuery>,
@@ -116,6 +118,7 @@ impl CorrelatorWorker {
             snapshot_position: restored.snapshot_position,
             polled_ms: now_ms,
             unsettled: true,
+            broken: false,
             waiting_command: None,
             waiting_query: None,
         };
@@ -128,8 +131,18 @@ impl CorrelatorWorker {
         self.position
     }
 
-    /// Takes what is new, decides, commits, shows. True when there may be more to take at once.
+    /// Takes what is new, decides, commits, shows. True when there may be more to take at once. After
+    /// one that has failed, the next begins by building the core anew.
     pub async fn step(&mut self, now_ms: Millis) -> Result<bool, CorrelatorError> {
+        if self.broken {
+            self.recover(now_ms).await?;
+        }
+        let done = self.decide(now_ms).await;
+        self.broken = done.is_err();
+        done
+    }
+
+    async fn decide(&mut self, now_ms: Millis) -> Result<bool, CorrelatorError> {
         self.follow_network(now_ms).await?;
         let entries = self.log.read_after(self.position, ENTRIES_PER_STEP).await?;
         for entry in entries.iter() {
@@ -193,7 +206,6 @@ impl CorrelatorWorker {
                     if !matches!(error, CorrelatorError::NetworkReplaced) {
                         tokio::time::sleep(RETRY_SLEEP).await;
                     }
-                    self.recover(clock.now_ms()).await?;
                 }
                 Err(error) => return Err(error),
             }

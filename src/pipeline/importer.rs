@@ -216,16 +216,10 @@ pub async fn import_topology(
     })
     .await??;
     progress(Phase::Check, records, records);
-    let ticket = begin(store, DatasetKind::Topology, versions, now_ms).await?;
-    let written = write_topology(store, &ticket, &definition, progress).await;
-    finish(store, &ticket, written, now_ms).await?;
-    Ok(ImportReport {
-        version: ticket.version,
-        changed: true,
-        records,
-        difference,
-        warnings,
-    })
+    let rows = Rows::Network(&definition);
+    replace(store, rows, versions, now_ms, progress)
+        .await
+        .map(|version| changed(version, records, difference, warnings))
 }
 
 /// Replaces the subscribers. The caller has checked each record by itself.
@@ -252,16 +246,10 @@ pub async fn import_subscribers(
     if difference.is_empty() {
         return Ok(unchanged(versions.subscribers, records));
     }
-    let ticket = begin(store, DatasetKind::Subscribers, versions, now_ms).await?;
-    let written = write_subscribers(store, &ticket, &subscribers, progress).await;
-    finish(store, &ticket, written, now_ms).await?;
-    Ok(ImportReport {
-        version: ticket.version,
-        changed: true,
-        records,
-        difference,
-        warnings: Vec::new(),
-    })
+    let rows = Rows::Subscribers(&subscribers);
+    replace(store, rows, versions, now_ms, progress)
+        .await
+        .map(|version| changed(version, records, difference, Vec::new()))
 }
 
 fn network_records(definition: &NetworkDefinition) -> u64 {
@@ -281,6 +269,21 @@ fn unchanged(version: i64, records: u64) -> ImportReport {
         records,
         difference: Difference::default(),
         warnings: Vec::new(),
+    }
+}
+
+fn changed(
+    version: i64,
+    records: u64,
+    difference: Difference,
+    warnings: Vec<String>,
+) -> ImportReport {
+    ImportReport {
+        version,
+        changed: true,
+        records,
+        difference,
+        warnings,
     }
 }
 
@@ -446,37 +449,66 @@ macro_rules! write_chunks {
     };
 }
 
-async fn write_topology(
-    store: &Store,
-    ticket: &ImportTicket,
-    definition: &NetworkDefinition,
-    progress: OnProgress<'_>,
-) -> Result<(), ImportError> {
-    let total = network_records(definition);
-    let mut done = 0;
-    let mut tell = |written: u64| {
-        done += written;
-        progress(Phase::Write, done, total);
-    };
-    write_chunks!(store, ticket, definition.sites, insert_sites, tell);
-    write_chunks!(store, ticket, definition.elements, insert_elements, tell);
-    write_chunks!(store, ticket, definition.links, insert_links, tell);
-    write_chunks!(store, ticket, definition.groups, insert_groups, tell);
-    Ok(())
+/// What a new version holds.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    Network(&'a NetworkDefinition),
+    Subscribers(&'a [Subscriber]),
 }
 
-async fn write_subscribers(
+impl Rows<'_> {
+    fn kind(self) -> DatasetKind {
+        match self {
+            Self::Network(_) => DatasetKind::Topology,
+            Self::Subscribers(_) => DatasetKind::Subscribers,
+        }
+    }
+
+    fn count(self) -> u64 {
+        match self {
+            Self::Network(definition) => network_records(definition),
+            Self::Subscribers(subscribers) => subscribers.len() as u64,
+        }
+    }
+
+    async fn write(
+        self,
+        store: &Store,
+        ticket: &ImportTicket,
+        progress: OnProgress<'_>,
+    ) -> Result<(), ImportError> {
+        let total = self.count();
+        let mut done = 0;
+        let mut tell = |written: u64| {
+            done += written;
+            progress(Phase::Write, done, total);
+        };
+        match self {
+            Self::Network(definition) => {
+                write_chunks!(store, ticket, definition.sites, insert_sites, tell);
+                write_chunks!(store, ticket, definition.elements, insert_elements, tell);
+                write_chunks!(store, ticket, definition.links, insert_links, tell);
+                write_chunks!(store, ticket, definition.groups, insert_groups, tell);
+            }
+            Self::Subscribers(subscribers) => {
+                write_chunks!(store, ticket, subscribers, insert_subscribers, tell);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a version aside and makes it the current one; returns its number. `compared` are the
+/// versions against which the difference was found.
+async fn replace(
     store: &Store,
-    ticket: &ImportTicket,
-    subscribers: &[Subscriber],
+    rows: Rows<'_>,
+    compared: DatasetVersions,
+    now_ms: Millis,
     progress: OnProgress<'_>,
-) -> Result<(), ImportError> {
-    let total = subscribers.len() as u64;
-    let mut done = 0;
-    let mut tell = |written: u64| {
-        done += written;
-        progress(Phase::Write, done, total);
-    };
-    write_chunks!(store, ticket, subscribers, insert_subscribers, tell);
-    Ok(())
+) -> Result<i64, ImportError> {
+    let ticket = begin(store, rows.kind(), compared, now_ms).await?;
+    let written = rows.write(store, &ticket, progress).await;
+    finish(store, &ticket, written, now_ms).await?;
+    Ok(ticket.version)
 }

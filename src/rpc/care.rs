@@ -14,6 +14,7 @@ use crate::pipeline::live::{Live, LiveReceiver};
 use crate::proto::v1;
 use crate::proto::v1::care_service_server::CareService;
 use crate::store::{NoticeRecord, Store};
+use crate::subscriber::Numbering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -36,6 +37,8 @@ pub struct CareApi {
     pub clock: Clock,
     /// What stands after the `@` of a Message-ID.
     pub message_id_domain: String,
+    /// What a phone number without a country code means.
+    pub numbering: Numbering,
 }
 
 #[tonic::async_trait]
@@ -86,7 +89,7 @@ impl CareApi {
     async fn search(&self, query: &str) -> Result<Option<(SearchKey, Vec<Customer>)>, Status> {
         // One more than is returned, to know that there are more.
         let limit = i64::try_from(MATCHES + 1).unwrap_or(i64::MAX);
-        for key in search_order(query) {
+        for key in search_order(query, &self.numbering) {
             let found = self.store.find_customers(&key, limit).await;
             let found = found.map_err(store_failed)?;
             if !found.is_empty() {

@@ -49,7 +49,7 @@ impl InventoryService for Inventory {
         require(&request, &[]).map_err(|status| *status)?;
         let _running = self.begin_import()?;
         let mut stream = request.into_inner();
-        let mut parser = TopologyParser::of_stream();
+        let mut parser = TopologyParser::new(RecordErrors::of_stream());
         let mut number = 0;
         while let Some(batch) = stream.message().await? {
             for record in batch.records {
@@ -73,7 +73,7 @@ impl InventoryService for Inventory {
         require(&request, &[]).map_err(|status| *status)?;
         let _running = self.begin_import()?;
         let mut stream = request.into_inner();
-        let mut parser = SubscriberParser::of_stream();
+        let mut parser = SubscriberParser::new(RecordErrors::of_stream());
         let mut number = 0;
         while let Some(batch) = stream.message().await? {
             for record in batch.subscribers {

@@ -2,13 +2,13 @@
 
 use super::Subscriber;
 use super::fields::{SubscriberFields, SubscriberParser};
-use crate::topology::ReadError;
 use crate::topology::record::lines::{read_lines, write_line};
+use crate::topology::{ReadError, RecordErrors};
 use std::io::{BufRead, Write};
 
 /// Reads accounts. `file` is the name that errors give.
 pub(super) fn read_jsonl(reader: impl BufRead, file: &str) -> Result<Vec<Subscriber>, ReadError> {
-    let mut parser = SubscriberParser::of_file(file);
+    let mut parser = SubscriberParser::new(RecordErrors::of_file(file));
     read_lines(reader, file, &mut parser)?;
     Ok(parser.finish()?)
 }

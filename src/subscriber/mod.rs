@@ -200,8 +200,10 @@ mod csv;
 mod fields;
 mod import;
 mod jsonl;
+mod phone;
 
 pub use csv::write_csv;
 pub use fields::{ContactFields, LONGEST_ACCOUNT, SubscriberFields, SubscriberParser};
 pub use import::{locate_errors, read_subscribers};
 pub use jsonl::write_jsonl;
+pub use phone::Numbering;

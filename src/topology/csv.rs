@@ -30,7 +30,7 @@ const COLUMNS: Columns = Columns {
 
 /// Reads a network. `file` is the name that errors give.
 pub(super) fn read_csv(reader: impl Read, file: &str) -> Result<NetworkDefinition, ReadError> {
-    let mut parser = TopologyParser::of_file(file);
+    let mut parser = TopologyParser::new(RecordErrors::of_file(file));
     read_into(reader, file, &mut parser)?;
     Ok(parser.finish()?)
 }

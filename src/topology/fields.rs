@@ -147,17 +147,8 @@ pub struct TopologyParser {
 }
 
 impl TopologyParser {
-    /// A parser for the records of a file of that name.
-    pub fn of_file(name: &str) -> Self {
-        Self::new(RecordErrors::of_file(name))
-    }
-
-    /// A parser for records that come over the network.
-    pub fn of_stream() -> Self {
-        Self::new(RecordErrors::of_stream())
-    }
-
-    fn new(errors: RecordErrors) -> Self {
+    /// A parser for the records of a file or a stream, as `errors` names their place.
+    pub fn new(errors: RecordErrors) -> Self {
         Self {
             errors,
             definition: NetworkDefinition::default(),

@@ -2,13 +2,13 @@
 
 use super::NetworkDefinition;
 use super::fields::{TopologyFields, TopologyParser};
-use super::record::ReadError;
 use super::record::lines::{read_lines, write_line};
+use super::record::{ReadError, RecordErrors};
 use std::io::{BufRead, Write};
 
 /// Reads a network. `file` is the name that errors give.
 pub(super) fn read_jsonl(reader: impl BufRead, file: &str) -> Result<NetworkDefinition, ReadError> {
-    let mut parser = TopologyParser::of_file(file);
+    let mut parser = TopologyParser::new(RecordErrors::of_file(file));
     read_lines(reader, file, &mut parser)?;
     Ok(parser.finish()?)
 }

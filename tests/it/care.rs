@@ -257,6 +257,9 @@ async fn a_customer_is_found_by_whatever_they_say(
         (" PERSON.3@example.net ", "A3 email"),
         ("+39 (06) 5550-0104", "A4 phone"),
         ("00390655500104", "A4 phone"),
+        ("06 5550 0104", "A4 phone"),
+        ("0655500104", "A4 phone"),
+        ("(06) 5550-0104", "A4 phone"),
         ("cpe0001", "A1 cpe_serial"),
         ("via dei SALUMI 3", "A3 address"),
         (

@@ -117,7 +117,7 @@ fn all_errors_come_in_one_go() {
 
 #[test]
 fn settings_must_fit_each_other() {
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 13] = [
         ("[rpc]\nlisten = \"0.0.0.0:50551\"", &["rpc.listen"]),
         (
             "[rpc]\ntls_key = \"/nonexistent\"",
@@ -129,6 +129,7 @@ fn settings_must_fit_each_other() {
         ),
         ("[email]\ntransport = \"smtp\"", &["email.url"]),
         ("[email]\nurl = \"smtp://user@relay\"", &["email.url"]),
+        ("[care]\ncountry_code = \"+39\"", &["care.country_code"]),
         ("[email]\nehlo_name = \"my host\"", &["email.ehlo_name"]),
         ("[email]\ndata_timeout_s = 0", &["email.data_timeout_s"]),
         ("[email]\nca_file = \"/nonexistent\"", &["email.ca_file"]),

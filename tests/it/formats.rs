@@ -278,7 +278,7 @@ fn contact(kind: &str, value: &str) -> Vec<ContactFields> {
 fn a_wrong_account_is_explained(#[case] spoil: fn(&mut SubscriberFields), #[case] expected: &str) {
     let mut fields = right();
     spoil(&mut fields);
-    let mut parser = SubscriberParser::of_stream();
+    let mut parser = SubscriberParser::new(RecordErrors::of_stream());
     parser.push(1, right_with_other_account());
     parser.push(2, fields);
     let errors = parser.finish().unwrap_err();
@@ -305,7 +305,7 @@ fn right_with_other_account() -> SubscriberFields {
 #[case("Anna <a@example.net>", false)]
 #[case("@example.net", false)]
 fn mail_addresses_are_told_from_what_looks_like_them(#[case] value: &str, #[case] right: bool) {
-    let mut parser = SubscriberParser::of_stream();
+    let mut parser = SubscriberParser::new(RecordErrors::of_stream());
     parser.push(
         1,
         SubscriberFields {
@@ -318,7 +318,7 @@ fn mail_addresses_are_told_from_what_looks_like_them(#[case] value: &str, #[case
 
 #[test]
 fn an_account_is_given_once() {
-    let mut parser = SubscriberParser::of_stream();
+    let mut parser = SubscriberParser::new(RecordErrors::of_stream());
     parser.push(1, right());
     parser.push(2, right());
     assert_eq!(
@@ -496,7 +496,7 @@ fn what_csv_cannot_hold_is_refused_when_written() {
 
 #[test]
 fn records_of_the_interface_get_the_same_words_as_those_of_files() {
-    let mut parser = TopologyParser::of_stream();
+    let mut parser = TopologyParser::new(RecordErrors::of_stream());
     parser.push(
         7,
         TopologyFields {

@@ -6,14 +6,17 @@
     clippy::cast_sign_loss,
     reason = "a test fails by panicking, and its numbers are small"
 )]
+mod authority;
 mod care;
 mod cli_client;
+mod cli_tls;
 mod config;
 mod correlator;
 mod crash;
 mod delivery;
 mod demo;
 mod effect;
+mod failed_commits;
 mod formats;
 mod generator;
 mod geography;

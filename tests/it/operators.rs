@@ -20,7 +20,9 @@ use forewarn::rpc::care::CareApi;
 use forewarn::rpc::incident::IncidentApi;
 use forewarn::rpc::notice::NoticeApi;
 use forewarn::store::{Checkpoint, IncidentFilter, Outcome, Settlement, Store};
-use forewarn::subscriber::{ChannelKind, ContactKind, ContactPoint, Segment, Subscriber};
+use forewarn::subscriber::{
+    ChannelKind, ContactKind, ContactPoint, Numbering, Segment, Subscriber,
+};
 use forewarn::topology::{Element, ElementKind, Link, NetworkDefinition, Redundancy};
 use rstest::rstest;
 use std::sync::Arc;
@@ -215,7 +217,7 @@ fn link(a: &str, b: &str) -> Link {
     }
 }
 
-fn network() -> NetworkDefinition {
+pub(crate) fn network() -> NetworkDefinition {
     let mut elements = vec![
         element("bng", ElementKind::Bng),
         element("olt1", ElementKind::Olt),
@@ -234,7 +236,7 @@ fn network() -> NetworkDefinition {
     }
 }
 
-fn person(no: u32, language: &str, segment: Segment, vulnerable: bool) -> Subscriber {
+pub(crate) fn person(no: u32, language: &str, segment: Segment, vulnerable: bool) -> Subscriber {
     Subscriber {
         account: format!("A{no}"),
         name: format!("Person {no}"),
@@ -495,6 +497,10 @@ fn routes(
         live,
         clock: clock.clone(),
         message_id_domain: domain,
+        numbering: Numbering {
+            country_code: "39".to_owned(),
+            trunk_prefix: String::new(),
+        },
     };
     let reflection = || {
         tonic_reflection::server::Builder::configure()

@@ -1,4 +1,5 @@
 use forewarn::store::Store;
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -11,6 +12,8 @@ pub(crate) enum Backend {
 
 pub(crate) struct TestStore {
     pub(crate) store: Store,
+    /// By which another connection finds the same tables.
+    url: String,
     _dir: Option<tempfile::TempDir>,
 }
 
@@ -19,20 +22,91 @@ pub(crate) async fn store(backend: Backend) -> TestStore {
     match backend {
         Backend::Sqlite => {
             let dir = tempfile::tempdir().unwrap();
-            let store = Store::open(&format!("sqlite://{}/t.db", dir.path().display()))
-                .await
-                .unwrap();
+            let url = format!("sqlite://{}/t.db", dir.path().display());
             TestStore {
-                store,
+                store: Store::open(&url).await.unwrap(),
+                url,
                 _dir: Some(dir),
             }
         }
         Backend::Postgres => {
-            let options = PgConnectOptions::from_str(&postgres_schema_url().await).unwrap();
-            let store = Store::open_postgres(options).await.unwrap();
-            TestStore { store, _dir: None }
+            let url = postgres_schema_url().await;
+            // The name by which `cut_connections` finds them.
+            let options = PgConnectOptions::from_str(&url)
+                .unwrap()
+                .application_name(schema_of(&url));
+            TestStore {
+                store: Store::open_postgres(options).await.unwrap(),
+                url,
+                _dir: None,
+            }
         }
     }
+}
+
+impl TestStore {
+    /// Makes the database refuse to insert into a table where `condition` on `NEW` holds, as a full
+    /// disk would: the transaction fails as a whole.
+    pub(crate) async fn refuse_inserts(&self, table: &str, condition: &str) {
+        self.execute(&if self.is_sqlite() {
+            format!(
+                "CREATE TRIGGER refused BEFORE INSERT ON {table} WHEN {condition}
+                 BEGIN SELECT RAISE(ABORT, 'no room'); END"
+            )
+        } else {
+            format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+                 AS $$ BEGIN RAISE EXCEPTION 'no room'; END $$;
+                 CREATE TRIGGER refused BEFORE INSERT ON {table}
+                 FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION refuse()"
+            )
+        })
+        .await;
+    }
+
+    /// Takes that back.
+    pub(crate) async fn accept_inserts(&self, table: &str) {
+        let sql = if self.is_sqlite() {
+            "DROP TRIGGER refused".to_owned()
+        } else {
+            format!("DROP TRIGGER refused ON {table}; DROP FUNCTION refuse()")
+        };
+        self.execute(&sql).await;
+    }
+
+    /// Ends every connection of the store to PostgreSQL, as a restart of the server does.
+    pub(crate) async fn cut_connections(&self) {
+        let schema = schema_of(&self.url);
+        let url = self.url.split('?').next().unwrap();
+        let mut admin = sqlx::PgConnection::connect(url).await.unwrap();
+        let cut: Vec<bool> = sqlx::query_scalar(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1",
+        )
+        .bind(schema)
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert!(!cut.is_empty(), "the store has connections");
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
+    async fn execute(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        if self.is_sqlite() {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+    }
+}
+
+fn schema_of(url: &str) -> &str {
+    url.rsplit("%3D").next().unwrap()
 }
 
 /// URL of a new, empty schema of the test server.

@@ -3,6 +3,7 @@
 mod command;
 mod grpc;
 mod property;
+mod sweep;
 
 use crate::support::{Backend, store};
 use forewarn::pipeline::difference::Difference;

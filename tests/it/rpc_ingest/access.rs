@@ -1,13 +1,13 @@
 //! Tokens, roles, TLS.
 
 use super::harness::*;
+use crate::authority::Authority;
 use crate::support::{self, Backend};
 use forewarn::cli::token::{self as command, TokenCommand};
 use forewarn::proto::v1;
 use forewarn::proto::v1::alarm_service_client::AlarmServiceClient;
 use forewarn::rpc::auth::{Authenticator, Role};
 use forewarn::rpc::server::{self, ServeError, Settings, TlsFiles};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rstest::rstest;
 use std::path::Path;
 use std::time::Duration;
@@ -126,46 +126,10 @@ async fn a_revoked_token_is_worthless_within_five_seconds(
     assert!(listed.contains("noc") && !listed.contains(token));
 }
 
-struct Authority {
-    dir: tempfile::TempDir,
-    ca: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ca.pem"), ca.pem()).unwrap();
-        Self { dir, ca }
-    }
-
-    /// Certificate and key for a name.
-    fn issue(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.ca).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-
-    fn server_files(&self, client_ca: bool) -> TlsFiles {
-        let (certificate, key) = self.issue("localhost");
-        let path = |name: &str| self.dir.path().join(name);
-        std::fs::write(path("server.pem"), certificate).unwrap();
-        std::fs::write(path("server.key"), key).unwrap();
-        TlsFiles {
-            certificate: path("server.pem"),
-            key: path("server.key"),
-            client_ca: client_ca.then(|| path("ca.pem")),
-        }
-    }
-
-    fn client_config(&self) -> ClientTlsConfig {
-        ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(self.ca.pem()))
-            .domain_name("localhost")
-    }
+fn client_config(authority: &Authority) -> ClientTlsConfig {
+    ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(authority.pem()))
+        .domain_name("localhost")
 }
 
 async fn start_tls(authority: &Authority, client_ca: bool) -> Service {
@@ -196,11 +160,11 @@ async fn list_over(service: &Service, tls: ClientTlsConfig) -> Result<(), String
 async fn tls_serves_those_who_trust_the_authority() {
     let authority = Authority::new();
     let service = start_tls(&authority, false).await;
-    list_over(&service, authority.client_config())
+    list_over(&service, client_config(&authority))
         .await
         .unwrap();
     let other = Authority::new();
-    list_over(&service, other.client_config())
+    list_over(&service, client_config(&other))
         .await
         .unwrap_err();
 }
@@ -209,18 +173,14 @@ async fn tls_serves_those_who_trust_the_authority() {
 async fn mutual_tls_serves_only_clients_with_a_certificate() {
     let authority = Authority::new();
     let service = start_tls(&authority, true).await;
-    list_over(&service, authority.client_config())
+    list_over(&service, client_config(&authority))
         .await
         .unwrap_err();
     let (certificate, key) = authority.issue("noc");
-    let known = authority
-        .client_config()
-        .identity(Identity::from_pem(certificate, key));
+    let known = client_config(&authority).identity(Identity::from_pem(certificate, key));
     list_over(&service, known).await.unwrap();
     let (certificate, key) = Authority::new().issue("noc");
-    let unknown = authority
-        .client_config()
-        .identity(Identity::from_pem(certificate, key));
+    let unknown = client_config(&authority).identity(Identity::from_pem(certificate, key));
     list_over(&service, unknown).await.unwrap_err();
 }
 
