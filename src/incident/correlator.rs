@@ -10,6 +10,7 @@ use super::evidence::{combine, summarise};
 use super::life::{Circumstances, Impact, Tracked};
 use super::localise::{Failure, localise};
 use super::matching::{Found, Matching, can_reopen, recurring};
+use super::onset::{FailedParts, LossRecord};
 use super::{
     CommandError, CorrelatorSettings, Incident, IncidentChange, IncidentNo, OperatorCommand,
 };
@@ -26,6 +27,7 @@ pub struct Correlator {
     network: Arc<Network>,
     book: AlarmBook,
     candidates: Candidates,
+    losses: LossRecord,
     /// Alarms that changed since the latest settle, each once.
     dirty: Vec<AlarmNo>,
     is_dirty: Vec<bool>,
@@ -70,6 +72,7 @@ impl Correlator {
             .collect();
         let mut correlator = Self {
             candidates: Candidates::new(&network),
+            losses: LossRecord::new(&network),
             settings,
             network,
             dirty: Vec::new(),
@@ -140,6 +143,7 @@ impl Correlator {
             tracked.move_to(&self.network, &network);
         }
         self.candidates = Candidates::new(&network);
+        self.losses = LossRecord::new(&network);
         self.network = network;
         self.found.clear();
         self.must_localise = true;
@@ -171,6 +175,7 @@ impl Correlator {
 
     fn take_over_alarms(&mut self) {
         for no in self.book.forget_expired() {
+            self.losses.update(no, None, &self.network);
             self.must_localise |= self
                 .candidates
                 .update(no, None, &self.network, &self.settings);
@@ -178,6 +183,7 @@ impl Correlator {
         for no in std::mem::take(&mut self.dirty) {
             self.is_dirty[no.0 as usize] = false;
             let alarm = self.book.get(no);
+            self.losses.update(no, alarm, &self.network);
             self.must_localise |= self
                 .candidates
                 .update(no, alarm, &self.network, &self.settings);
@@ -192,17 +198,33 @@ impl Correlator {
             .into_iter()
             .map(|found| (found.summary.parts.clone(), found))
             .collect();
+        let (book, network, settings) = (&self.book, &self.network, &self.settings);
+        let losses_changed = self.losses.take_changed();
         let find = |failure: &Failure| {
             let known = known.get(&failure.parts);
             if let Some(known) = known.filter(|k| !failure.is_fresh && k.covers(failure)) {
-                return Some(known.clone());
+                let mut known = known.clone();
+                if losses_changed {
+                    let failed = known.failed();
+                    let onset =
+                        self.losses
+                            .onset(failed, known.premises, book, network, settings)?;
+                    known.date(onset);
+                }
+                return Some(known);
             }
-            let summary = summarise(failure, &self.book, &self.network, &self.settings)?;
             let impact = known.map_or_else(
-                || Impact::of(&summary.parts, &self.network),
+                || Impact::of(&failure.parts, network),
                 |known| known.impact.clone(),
             );
-            Some(Found::new(failure, summary, impact))
+            let lost = impact.lost.len();
+            let premises = self.losses.premises(failure, lost, book, settings);
+            let failed = FailedParts::of(failure);
+            let onset = self
+                .losses
+                .onset(failed, premises, book, network, settings)?;
+            let summary = summarise(failure, book, network, settings, onset)?;
+            Some(Found::new(failure, summary, impact, premises))
         };
         self.found = failures.iter().filter_map(find).collect();
     }
@@ -350,6 +372,7 @@ impl Correlator {
         Circumstances {
             settings: &self.settings,
             book: &self.book,
+            losses: &self.losses,
             network: &self.network,
             now_ms,
         }
@@ -366,6 +389,7 @@ impl Correlator {
         let at = Circumstances {
             settings: &self.settings,
             book: &self.book,
+            losses: &self.losses,
             network: &self.network,
             now_ms,
         };

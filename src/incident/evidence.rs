@@ -1,6 +1,7 @@
 //! What the alarms behind a failure say: since when, how surely, and what kind of failure it is.
 
 use super::localise::Failure;
+use super::onset::Onset;
 use super::{CauseKind, CorrelatorSettings, EVIDENCE_KEPT, Evidence};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, is_power, is_signal_loss};
 use crate::clock::Millis;
@@ -14,7 +15,7 @@ pub(super) struct Summary {
     /// At most [`EVIDENCE_KEPT`], sorted.
     pub(super) evidence: Vec<Evidence>,
     pub(super) evidence_count: u64,
-    pub(super) onset_ms: Millis,
+    pub(super) onset: Onset,
     pub(super) oldest_raise_ms: Millis,
     pub(super) newest_raise_ms: Millis,
     /// When the first of the alarms arrived, by our clock.
@@ -43,6 +44,7 @@ pub(super) fn summarise(
     book: &AlarmBook,
     network: &Network,
     settings: &CorrelatorSettings,
+    onset: Onset,
 ) -> Option<Summary> {
     let mut alarms: Vec<&AlarmState> = failure
         .alarms
@@ -69,7 +71,7 @@ pub(super) fn summarise(
         parts: failure.parts.clone(),
         evidence,
         evidence_count: alarms.len() as u64,
-        onset_ms: onset(&alarms, &failure.own, book, settings)?,
+        onset,
         oldest_raise_ms: raises.iter().copied().min()?,
         newest_raise_ms: raises.iter().copied().max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
@@ -94,57 +96,6 @@ pub(super) fn entry(alarm: &AlarmState) -> Evidence {
 
 fn identity(alarm: &AlarmState) -> impl Ord + '_ {
     (alarm.key(), alarm.source())
-}
-
-/// When service went. The failed part itself is often reported late (silence is noticed after a
-/// minute), and what hangs on it may have been dark for days of its own: so the begin is that of
-/// the part's own run of alarms, or the lower quartile of all raises, whichever is earlier.
-fn onset(
-    alarms: &[&AlarmState],
-    own: &[AlarmNo],
-    book: &AlarmBook,
-    settings: &CorrelatorSettings,
-) -> Option<Millis> {
-    let mut starts: Vec<Millis> = alarms
-        .iter()
-        .map(|alarm| run_start(std::iter::once(*alarm), settings).unwrap_or(alarm.raised_ms()))
-        .collect();
-    let quartile = starts.len().checked_sub(1)? / 4;
-    let (_, lower, _) = starts.select_nth_unstable(quartile);
-    let own = run_start(own.iter().filter_map(|no| book.get(*no)), settings);
-    Some(own.map_or(*lower, |own| own.min(*lower)))
-}
-
-/// Begin of the activity that still lasts, over gaps too short for a restoration; `None` when no
-/// activity lasts.
-fn run_start<'a>(
-    alarms: impl Iterator<Item = &'a AlarmState>,
-    settings: &CorrelatorSettings,
-) -> Option<Millis> {
-    let (mut lasting, mut ended) = (None::<Millis>, Vec::new());
-    for alarm in alarms {
-        let mut last = None;
-        for interval in alarm.intervals() {
-            ended.extend(last.replace(interval));
-        }
-        let Some(last) = last else { continue };
-        if alarm.is_evidence() {
-            lasting = Some(lasting.map_or(last.start_ms, |l| l.min(last.start_ms)));
-        } else {
-            ended.push(last);
-        }
-    }
-    let mut start = lasting?;
-    ended.sort_unstable_by_key(|interval| std::cmp::Reverse(interval.end_ms));
-    for interval in ended {
-        let joins = interval
-            .end_ms
-            .is_none_or(|end| end + settings.restore_quiet_ms >= start);
-        if joins {
-            start = start.min(interval.start_ms);
-        }
-    }
-    Some(start)
 }
 
 fn flapped_ms(
@@ -207,7 +158,7 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.parts.extend(&other.parts);
         sum.evidence.extend(other.evidence.iter().cloned());
         sum.evidence_count += other.evidence_count;
-        sum.onset_ms = sum.onset_ms.min(other.onset_ms);
+        sum.onset = sum.onset.earlier(other.onset);
         sum.oldest_raise_ms = sum.oldest_raise_ms.min(other.oldest_raise_ms);
         sum.newest_raise_ms = sum.newest_raise_ms.max(other.newest_raise_ms);
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);

@@ -9,6 +9,7 @@
 use super::evidence::Summary;
 use super::life::{Impact, Tracked};
 use super::localise::{Failure, is_within};
+use super::onset::{FailedParts, Onset, Premises};
 use super::{Incident, IncidentNo, IncidentState};
 use crate::alarm::AlarmNo;
 use crate::topology::Part;
@@ -20,17 +21,40 @@ use std::sync::Arc;
 pub(super) struct Found {
     pub(super) summary: Arc<Summary>,
     pub(super) impact: Impact,
+    pub(super) premises: Premises,
     alarms: Arc<[AlarmNo]>,
     own: Arc<[AlarmNo]>,
 }
 
 impl Found {
-    pub(super) fn new(failure: &Failure, summary: Summary, impact: Impact) -> Self {
+    pub(super) fn new(
+        failure: &Failure,
+        summary: Summary,
+        impact: Impact,
+        premises: Premises,
+    ) -> Self {
         Self {
             summary: Arc::new(summary),
             impact,
+            premises,
             alarms: failure.alarms.as_slice().into(),
             own: failure.own.as_slice().into(),
+        }
+    }
+
+    /// The failure, as far as its begin goes.
+    pub(super) fn failed(&self) -> FailedParts<'_> {
+        FailedParts {
+            parts: &self.summary.parts,
+            alarms: &self.alarms,
+            own: &self.own,
+        }
+    }
+
+    /// Notes when service went.
+    pub(super) fn date(&mut self, onset: Onset) {
+        if self.summary.onset != onset {
+            Arc::make_mut(&mut self.summary).onset = onset;
         }
     }
 

@@ -150,6 +150,10 @@ pub struct Incident {
     pub no: IncidentNo,
     pub state: IncidentState,
     pub cause: Cause,
+    /// When service went, by the clock of the sources: the earliest begin of the loss that the
+    /// incident has stood for in this episode (see `reopened`), as far as is known by now. It can
+    /// move earlier, with late reports or when the cause turns out to be another, and moves later
+    /// only with a new episode.
     pub onset_ms: Millis,
     pub detected_ms: Millis,
     pub confirmed_ms: Option<Millis>,
@@ -159,7 +163,8 @@ pub struct Incident {
     pub affected: u64,
     pub affected_peak: u64,
     pub at_risk: u64,
-    /// How often it came back; the episodes of an incident are numbered 0 to `reopened`.
+    /// How often it came back, also where late reports alone tell; the episodes of an incident are
+    /// numbered 0 to `reopened`.
     pub reopened: u32,
     pub unstable: bool,
     pub stale: bool,
@@ -202,6 +207,9 @@ impl Incident {
 pub struct Life {
     /// Since when none of its evidence is active, by our clock.
     pub quiet_since_ms: Option<Millis>,
+    /// Begin of the run of loss that was found last in this episode, by the clock of the source; not
+    /// before the onset.
+    pub run_since_ms: Option<Millis>,
     /// When the set of its failures last changed, by our clock.
     pub failures_changed_ms: Millis,
     /// Latest clear of its evidence, by the clock of the source.
@@ -396,6 +404,7 @@ mod life;
 mod likelihood;
 mod localise;
 mod matching;
+mod onset;
 mod power_area;
 mod reasoning;
 mod shared_risk;

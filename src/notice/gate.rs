@@ -6,8 +6,8 @@
 
 use super::plan::NoticePolicy;
 use super::quiet::{quiet_until, time_zone};
-use super::standing::{History, Standing};
-use super::{Addressee, Arm, Facts, NoticeState, PriorNotice, Stage};
+use super::standing::{History, Standing, Teller};
+use super::{Addressee, Arm, Decision, Facts, NoticeState, PriorNotice, Stage};
 use crate::clock::Millis;
 use crate::incident::{Incident, IncidentState};
 
@@ -135,8 +135,8 @@ fn first(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> V
         if cover.told {
             return Verdict::Cancel("covered");
         }
-        // Of two that wait for each other the older goes first.
-        if cover.pending && cover.open && cover.incident < incident.no {
+        // Of two that wait for each other the older goes first; one that has ended does not wait.
+        if cover.pending && (!cover.open || cover.incident < incident.no) {
             return wait(input, "covering_notice_unsettled");
         }
     }
@@ -184,19 +184,30 @@ fn update(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> 
 fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> Verdict {
     let retraction = input.notice.stage == Stage::Retraction;
     let rejected = incident.state == IncidentState::Rejected && incident.merged_into.is_none();
-    if retraction != rejected {
+    if retraction && !rejected {
         return Verdict::Cancel("superseded");
     }
-    if input.notice.episode != incident.reopened {
+    // An incident that goes on in another says nothing after this any more.
+    if input.notice.episode != incident.reopened && incident.merged_into.is_none() {
         return Verdict::Cancel("reopened");
     }
+    if incident.state == IncidentState::Confirmed && is_lost_again(input.notice, history) {
+        return Verdict::Cancel("lost_again");
+    }
     let in_flight = history
-        .iter()
-        .any(|n| n.id != input.notice.id && n.state == NoticeState::Pending && n.attempt > 0);
+        .before(input.notice)
+        .any(|n| n.state == NoticeState::Pending && n.attempt > 0);
     if in_flight {
         return wait(input, "earlier_notice_unsettled");
     }
     match history.standing_before(input.notice) {
+        // What another incident said is not taken back with this one.
+        Standing::Told
+            if rejected
+                && retraction != (history.teller_before(input.notice) == Teller::Itself) =>
+        {
+            Verdict::Cancel("superseded")
+        }
         Standing::Told => match input.elsewhere {
             Elsewhere::No => Verdict::Send,
             _ if retraction => Verdict::Send,
@@ -209,6 +220,16 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
         Standing::MaybeTold | Standing::MaybeClosed => wait(input, "earlier_notice_unsettled"),
         Standing::NotTold | Standing::Elsewhere => Verdict::Cancel("not_told_before"),
     }
+}
+
+/// Whether the person has a row that was decided anew since, and knows already.
+fn is_lost_again(closing: &PriorNotice, history: &History<'_>) -> bool {
+    let first = history.last_of(closing.episode, Stage::First);
+    first.is_some_and(|n| {
+        n.state == NoticeState::NotSent
+            && !n.over
+            && matches!(n.decision, Decision::AlreadyTold | Decision::Covered)
+    })
 }
 
 fn quiet(input: &GateInput<'_>, incident: &Incident, person: &Addressee) -> Verdict {

@@ -36,9 +36,9 @@ pub enum Stage {
     Update,
     /// The estimated time of restoration was set or moved.
     Estimate,
-    /// Service is back; once per person and episode.
+    /// Service is back; once for each time the person was told of a loss.
     Restored,
-    /// There was no such fault; once per person and episode.
+    /// There was no such fault; once for each time the person was told of it.
     Retraction,
 }
 
@@ -260,6 +260,8 @@ pub struct Coverage {
     pub incident: IncidentNo,
     /// Its first notice has gone out; otherwise it is still in the outbox.
     pub settled: bool,
+    /// It goes on in this incident, which alone can say that what it told is over.
+    pub merged: bool,
 }
 
 /// What a notice told about the incident: kept with it, compared to see what is new.
@@ -308,15 +310,23 @@ pub struct PriorNotice {
 }
 
 /// What is known of the incident that covers a person.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about an incident and a person"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cover {
     pub incident: IncidentNo,
     /// It still speaks for itself.
     pub open: bool,
-    /// It told the person, and has not said that it is over.
+    /// An operator has said that there was no such fault.
+    pub rejected: bool,
+    /// It told the person, and nobody has said that it is over.
     pub told: bool,
-    /// Its first notice to the person is still in the outbox.
+    /// Its first notice to the person is still in the outbox, or the one that says that it is over.
     pub pending: bool,
+    /// When it told the person, the latest time.
+    pub told_at_ms: Option<Millis>,
     /// What it told last.
     pub facts: Option<Facts>,
     /// The first notice that it sent to the person: where the mail thread begins.

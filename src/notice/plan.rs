@@ -9,7 +9,7 @@
 use super::quiet::{quiet_until, time_zone};
 use super::standing::{History, Standing};
 use super::{
-    Arm, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice, Recipient, Stage,
+    Arm, Coverage, Decision, Facts, NoticeId, NoticeState, PersonKey, PriorNotice, Recipient, Stage,
 };
 use crate::clock::Millis;
 use crate::incident::{Incident, IncidentNo, IncidentState};
@@ -222,7 +222,12 @@ impl<'a> Planner<'a> {
                 self.close(account, history, Stage::Restored);
             }
             (IncidentState::Rejected, _) => {
-                self.take_back(history, |n| n.stage != Stage::Retraction, "rejected");
+                self.take_back(history, |n| !n.stage.closes(), "rejected");
+                // Who told the person may be known only when it is said: the gate lets one through.
+                let retracting = history.last_of(incident.reopened, Stage::Retraction);
+                if retracting.is_none_or(never_left) {
+                    self.close(account, history, Stage::Restored);
+                }
                 self.close(account, history, Stage::Retraction);
             }
         }
@@ -263,16 +268,21 @@ impl<'a> Planner<'a> {
         let Some(person) = history.iter().last().map(|n| n.person.clone()) else {
             return;
         };
-        let again = history
-            .last_of(episode, stage)
-            .is_some_and(|n| !never_left(n));
-        if !knows || again || person.arm == Arm::HeldOut {
+        let said = history.last_of(episode, stage);
+        // Said again only of what another incident has told since.
+        let number = match said {
+            Some(n) if n.state.is_told() && left.standing() == Standing::Told => n.stage_no + 1,
+            // One that went out while its outcome is open is left to the gate.
+            Some(n) if !never_left(n) => return,
+            Some(n) => n.stage_no,
+            None => 0,
+        };
+        if !knows || person.arm == Arm::HeldOut {
             return;
         }
-        // A closing notice that went out while its outcome is open is left to the gate.
         self.add(
             account,
-            (stage, 0),
+            (stage, number),
             Decision::Send,
             person,
             self.input.now_ms,
@@ -290,9 +300,11 @@ impl<'a> Planner<'a> {
         let kept = History::new(history.iter().filter(open));
         match kept.last_of(episode, Stage::First) {
             Some(first) if !never_left(first) => {
-                // It may yet fail; what a merged incident has said counts then.
-                let linked = first.cover.is_some() || first.state.is_told();
-                if let Some(coverage) = recipient.covered_by.filter(|_| !linked) {
+                // It may yet fail, or be over already; what a merged incident has said counts then.
+                if let Some(coverage) = recipient.covered_by
+                    && first.cover.map(|cover| cover.incident) != Some(coverage.incident)
+                    && may_link(first, kept.standing(), coverage)
+                {
                     self.plan.link.push((first.id, coverage.incident));
                 }
                 self.relapse(recipient, &kept);
@@ -312,7 +324,16 @@ impl<'a> Planner<'a> {
     ) {
         let in_force = earlier.filter(|n| n.state == NoticeState::NotSent && !n.over);
         let inherited = earlier.and_then(|n| n.cover).filter(|cover| cover.told);
+        // It may just be hearing that this is over; nothing can follow that in this episode.
+        let is_closing = history.iter().any(|n| {
+            n.episode == self.input.incident.reopened
+                && n.stage.closes()
+                && n.state == NoticeState::Pending
+        });
         let (decision, available_at_ms) = match (history.standing(), inherited) {
+            (Standing::MaybeClosed, None) if is_closing => {
+                (Decision::AlreadyTold, self.input.now_ms)
+            }
             (Standing::Told | Standing::Elsewhere, _) if in_force.is_some() => return,
             (Standing::Told | Standing::Elsewhere, Some(_)) => {
                 (Decision::Covered, self.input.now_ms)
@@ -485,6 +506,16 @@ impl<'a> Planner<'a> {
                 .saturating_add(self.input.policy.useless_after_ms(stage)),
             facts: self.facts,
         });
+    }
+}
+
+/// Whether what the other incident has said, or may be saying, is to count for this first notice.
+fn may_link(first: &PriorNotice, standing: Standing, coverage: Coverage) -> bool {
+    let (told, pending) = first.cover.map_or((false, false), |c| (c.told, c.pending));
+    match standing {
+        Standing::Told | Standing::Elsewhere => false,
+        Standing::MaybeTold => !told && (coverage.merged || !pending),
+        Standing::NotTold | Standing::MaybeClosed => true,
     }
 }
 

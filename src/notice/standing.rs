@@ -2,7 +2,7 @@
 
 use super::{Cover, Decision, Facts, NoticeId, NoticeState, PriorNotice, Stage};
 use crate::clock::Millis;
-use crate::incident::IncidentNo;
+use crate::incident::{IncidentNo, IncidentState};
 
 /// What a person knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +56,24 @@ impl<'a> History<'a> {
 
     /// What the person knows, taking all notices into account.
     pub fn standing(&self) -> Standing {
-        standing(self.iter())
+        knowledge(self.iter()).standing
     }
 
     /// What the person knew when a notice was planned: everything that goes before it.
     pub fn standing_before(&self, notice: &PriorNotice) -> Standing {
+        knowledge(self.before(notice)).standing
+    }
+
+    /// Who told what the person knew when a notice was planned.
+    pub fn teller_before(&self, notice: &PriorNotice) -> Teller {
+        knowledge(self.before(notice)).teller
+    }
+
+    /// The notices that go before this one.
+    pub fn before(&self, notice: &PriorNotice) -> impl Iterator<Item = &'a PriorNotice> + '_ {
         let place = (notice.episode, notice.stage, notice.stage_no);
-        standing(
-            self.iter()
-                .filter(|n| (n.episode, n.stage, n.stage_no) < place),
-        )
+        self.iter()
+            .filter(move |n| (n.episode, n.stage, n.stage_no) < place)
     }
 
     /// What the person was told last, or is about to be told, and when.
@@ -84,50 +92,146 @@ impl<'a> History<'a> {
     }
 }
 
-fn standing<'a>(notices: impl Iterator<Item = &'a PriorNotice>) -> Standing {
-    let mut standing = Standing::NotTold;
-    for notice in notices {
-        standing = match (notice.stage, notice.state) {
-            (Stage::First, state) if state.is_told() => Standing::Told,
-            (Stage::First, NoticeState::Pending) if standing == Standing::NotTold => {
-                Standing::MaybeTold
-            }
-            (Stage::First, _) if notice.decision != Decision::HeldOut => match notice.cover {
-                Some(cover) if cover.told && cover.open => Standing::Elsewhere,
-                Some(cover) if cover.told => Standing::Told,
-                Some(cover) if cover.pending && !cover.open && standing == Standing::NotTold => {
-                    Standing::MaybeTold
-                }
-                _ => standing,
-            },
-            (Stage::Restored | Stage::Retraction, state)
-                if state.is_told() || notice.handed_over =>
-            {
-                Standing::NotTold
-            }
-            (Stage::Restored | Stage::Retraction, NoticeState::Pending) => match standing {
-                Standing::NotTold => Standing::NotTold,
-                _ => Standing::MaybeClosed,
-            },
-            _ => standing,
-        };
-    }
-    standing
+/// Who told a person that service is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Teller {
+    /// This incident, as far as anybody did; or another one, of which an operator has said that
+    /// there was no such fault either.
+    #[default]
+    Itself,
+    /// Another one, in whose place it goes on: what that one said does not hang on this one.
+    Another,
 }
 
-/// What another incident means to a person to whom it sent these notices.
-pub fn cover(incident: IncidentNo, open: bool, notices: &[PriorNotice]) -> Cover {
+#[derive(Clone, Copy, Debug)]
+struct Knowledge {
+    standing: Standing,
+    teller: Teller,
+    /// When this incident last said that it is over.
+    closed_at_ms: Option<Millis>,
+}
+
+fn knowledge<'a>(notices: impl Iterator<Item = &'a PriorNotice>) -> Knowledge {
+    let mut known = Knowledge {
+        standing: Standing::NotTold,
+        teller: Teller::Itself,
+        closed_at_ms: None,
+    };
+    let mut firsts = Vec::new();
+    for notice in notices {
+        match notice.stage {
+            Stage::First => {
+                known.begin(notice);
+                firsts.push(notice);
+            }
+            Stage::Restored | Stage::Retraction => known.end(notice),
+            Stage::Update | Stage::Estimate => {}
+        }
+    }
+    // What another incident has told since this one said that it was over.
+    for first in firsts {
+        if known.standing == Standing::NotTold {
+            known.inherit(first);
+        }
+    }
+    known
+}
+
+impl Knowledge {
+    fn begin(&mut self, first: &PriorNotice) {
+        if first.state.is_told() {
+            self.standing = Standing::Told;
+            self.teller = Teller::Itself;
+            return;
+        }
+        let is_sending = first.state == NoticeState::Pending;
+        if is_sending && self.standing == Standing::NotTold {
+            self.standing = Standing::MaybeTold;
+            self.teller = Teller::Itself;
+        }
+        // That it is over may just be being said.
+        if !is_sending && self.standing != Standing::MaybeClosed {
+            self.inherit(first);
+        }
+    }
+
+    fn inherit(&mut self, first: &PriorNotice) {
+        let cover = first.cover.filter(|cover| !self.has_closed(cover));
+        let Some(cover) = cover.filter(|_| first.decision != Decision::HeldOut) else {
+            return;
+        };
+        let standing = match (cover.told, cover.open) {
+            (true, true) => Standing::Elsewhere,
+            (true, false) => Standing::Told,
+            (false, false) if cover.pending && self.standing == Standing::NotTold => {
+                Standing::MaybeTold
+            }
+            _ => return,
+        };
+        self.standing = standing;
+        self.teller = if cover.rejected {
+            Teller::Itself
+        } else {
+            Teller::Another
+        };
+    }
+
+    fn end(&mut self, closing: &PriorNotice) {
+        if closing.state.is_told() || closing.handed_over {
+            self.standing = Standing::NotTold;
+            self.closed_at_ms = self.closed_at_ms.max(closing.sent_at_ms);
+        } else if closing.state == NoticeState::Pending && self.standing != Standing::NotTold {
+            self.standing = Standing::MaybeClosed;
+        }
+    }
+
+    /// Whether it has already said that what another incident told is over.
+    fn has_closed(&self, cover: &Cover) -> bool {
+        let told_at_ms = cover.told_at_ms;
+        told_at_ms.is_some() && told_at_ms <= self.closed_at_ms
+    }
+}
+
+/// A restored or retraction by another incident to a person to whom it does not speak alone: it
+/// goes on in the place of the one that told the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    pub by: IncidentNo,
+    /// `None` while it may be on its way.
+    pub sent_at_ms: Option<Millis>,
+}
+
+/// What another incident means to a person to whom it sent these notices, for `asking`, which goes
+/// on in its place; the others that do have sent `closings`.
+pub fn cover(
+    asking: IncidentNo,
+    (incident, state): (IncidentNo, IncidentState),
+    notices: &[PriorNotice],
+    closings: &[Closing],
+) -> Cover {
     let handed_over = History::new(notices).iter().fold(false, |before, n| {
         n.handed_over || before && !(n.stage == Stage::First && n.state.is_told())
     });
     // What was handed over is still to be said, by the incident that asks here.
     let history = History::new(notices.iter().filter(|n| !n.handed_over));
     let standing = history.standing();
+    let told_at_ms = history
+        .iter()
+        .filter(|n| n.stage == Stage::First && n.state.is_told())
+        .filter_map(|n| n.sent_at_ms)
+        .max();
+    let others = || closings.iter().filter(|closing| closing.by != asking);
+    let is_closed = told_at_ms.is_some() && others().any(|c| c.sent_at_ms >= told_at_ms);
+    // Of several that are about to say it the oldest goes first.
+    let is_closing = others().any(|c| c.sent_at_ms.is_none() && c.by < asking);
+    let is_pending = matches!(standing, Standing::MaybeTold | Standing::MaybeClosed);
     Cover {
         incident,
-        open: open && !handed_over,
-        told: standing == Standing::Told,
-        pending: matches!(standing, Standing::MaybeTold | Standing::MaybeClosed),
+        open: state.is_open() && !handed_over,
+        rejected: state == IncidentState::Rejected,
+        told: standing == Standing::Told && !is_closed && !is_closing,
+        pending: !is_closed && (is_pending || standing == Standing::Told && is_closing),
+        told_at_ms,
         facts: history.last_facts().map(|(_, facts)| facts),
         root: history.root(),
     }

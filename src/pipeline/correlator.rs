@@ -459,7 +459,7 @@ async fn restore(
     let incidents = store
         .load_incidents(now_ms - settings.reopen_within_ms)
         .await?;
-    planner.restart(&incidents);
+    planner.restart(&store.mergers().await?);
     let network = Arc::new(loaded.network);
     let last_no = checkpoint.last_incident_no;
     Ok(Restored {

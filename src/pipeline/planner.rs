@@ -49,13 +49,13 @@ impl Planner {
         }
     }
 
-    /// Forgets what it has planned and takes up the incidents of a restart.
-    pub fn restart(&mut self, incidents: &[Incident]) {
+    /// Forgets what it has planned; `mergers` are the incidents that go on in another, with that one.
+    pub fn restart(&mut self, mergers: &[(IncidentNo, IncidentNo)]) {
         self.planned.clear();
         self.merged.clear();
         self.again_at.clear();
-        for incident in incidents {
-            self.note_merger(incident);
+        for (no, survivor) in mergers {
+            self.merged.entry(*survivor).or_default().insert(*no);
         }
     }
 
@@ -157,6 +157,17 @@ impl Planner {
         }
     }
 
+    /// The incidents that go on in this one, also by way of others.
+    fn taken_over(&self, incident: IncidentNo) -> Vec<IncidentNo> {
+        let mut found = vec![incident];
+        let mut next = 0;
+        while let Some(survivor) = found.get(next) {
+            found.extend(self.merged.get(survivor).into_iter().flatten());
+            next += 1;
+        }
+        found.split_off(1)
+    }
+
     /// Fills in cluster and arm; the answer lists each cluster once. A cluster keeps the arm that was
     /// logged for it, also when the settings have changed since.
     fn assign_arms(
@@ -204,13 +215,7 @@ impl Planner {
         incident: IncidentNo,
         recipients: &mut [Recipient],
     ) -> Result<(), StoreError> {
-        let merged: Vec<IncidentNo> = self
-            .merged
-            .get(&incident)
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
+        let merged = self.taken_over(incident);
         let accounts: Vec<&str> = recipients.iter().map(|r| r.account.as_str()).collect();
         let elsewhere = tx.told_elsewhere(incident, &merged, &accounts).await?;
         for recipient in recipients {

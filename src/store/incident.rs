@@ -121,6 +121,22 @@ impl Store {
         bodies.iter().map(|body| decode(body)).collect()
     }
 
+    /// Which incidents go on in another one, and in which, by number.
+    pub async fn mergers(&self) -> Result<Vec<(IncidentNo, IncidentNo)>> {
+        // Read once per start, as above.
+        const SQL: &str = "SELECT body FROM incident WHERE NOT open \
+            AND body LIKE '%\"merged_into\":%' AND body NOT LIKE '%\"merged_into\":null%' \
+            ORDER BY incident_no";
+        let bodies: Vec<String> =
+            on_read!(self, pool => sqlx::query_scalar(SQL).fetch_all(pool).await)?;
+        let mut mergers = Vec::new();
+        for body in &bodies {
+            let incident = decode(body)?;
+            mergers.extend(incident.merged_into.map(|by| (incident.no, by)));
+        }
+        Ok(mergers)
+    }
+
     /// One incident.
     pub async fn incident(&self, no: IncidentNo) -> Result<Option<Incident>> {
         const SQL: &str = "SELECT body FROM incident WHERE incident_no = $1";

@@ -33,6 +33,8 @@ pub use incident::{IncidentFilter, NoticeOutcome};
 pub use instance_lock::{InstanceLock, LockError, LockLost};
 pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
 pub use outbox::{Claimed, Histories, Outcome, Settlement};
+pub use notice::{AttemptRecord, Histories, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
+pub use outbox::{Claimed, Outcome, Settlement};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
 pub use telemetry::StoredSample;
 pub use token::StoredToken;
@@ -74,7 +76,7 @@ enum Engine {
     Postgres(PgPool),
 }
 
-/// One write transaction.
+/// One transaction.
 pub enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
@@ -228,6 +230,14 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match &self.engine {
             Engine::Sqlite { write, .. } => Tx::Sqlite(begin_sqlite(write).await?),
+            Engine::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Begins a transaction that only reads, beside the writers.
+    pub(in crate::store) async fn begin_read(&self) -> Result<Tx> {
+        Ok(match &self.engine {
+            Engine::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
             Engine::Postgres(pool) => Tx::Postgres(pool.begin().await?),
         })
     }

@@ -4,19 +4,14 @@
 //! is written as sent even when it was cancelled meanwhile.
 
 use super::notice::{
-    OPTED_OUT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt, facts_text, read_quiet_hours,
-    read_segment, read_stage,
+    OPTED_OUT, ROWS_PER_STATEMENT, corrupt, facts_text, read_quiet_hours, read_segment, read_stage,
 };
 use super::{Result, Store, Tx, on_read, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
-use crate::notice::gate::Elsewhere;
-use crate::notice::standing::cover;
-use crate::notice::{
-    Addressee, Decision, Facts, NoticeId, NoticeState, PRIORITIES, PriorNotice, Stage,
-};
+use crate::notice::{Addressee, Facts, NoticeId, NoticeState, PRIORITIES, Stage};
 use sqlx::QueryBuilder;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -368,146 +363,7 @@ fn read_claimed(row: ClaimedRow) -> Result<Claimed> {
     })
 }
 
-/// Notices of people, by incident and account.
-pub type Histories = BTreeMap<(IncidentNo, String), Vec<PriorNotice>>;
-
 impl Store {
-    /// All notices of each of the incidents to its people, with cover filled in.
-    pub async fn notice_histories(
-        &self,
-        wanted: &BTreeMap<IncidentNo, BTreeSet<String>>,
-    ) -> Result<Histories> {
-        let mut covered: BTreeMap<IncidentNo, BTreeSet<String>> = BTreeMap::new();
-        let mut histories = Histories::new();
-        let mut places = Vec::new();
-        for row in self.prior_rows(wanted).await? {
-            let incident = row.incident();
-            let (notice, by) = row.read()?;
-            let key = (incident, notice.account.clone());
-            let history = histories.entry(key.clone()).or_default();
-            if let Some(by) = by {
-                covered
-                    .entry(by)
-                    .or_default()
-                    .insert(notice.account.clone());
-                places.push((key, history.len(), by));
-            }
-            history.push(notice);
-        }
-        if covered.is_empty() {
-            return Ok(histories);
-        }
-        let mut told: Histories = BTreeMap::new();
-        for row in self.prior_rows(&covered).await? {
-            let incident = row.incident();
-            let (notice, _) = row.read()?;
-            let key = (incident, notice.account.clone());
-            told.entry(key).or_default().push(notice);
-        }
-        let open = self.open_among(covered.keys().copied()).await?;
-        for (key, place, by) in places {
-            let known = told
-                .get(&(by, key.1.clone()))
-                .map_or(&[][..], Vec::as_slice);
-            let found = cover(by, open.contains(&by), known);
-            if let Some(notice) = histories.get_mut(&key).and_then(|h| h.get_mut(place)) {
-                notice.cover = Some(found);
-            }
-        }
-        Ok(histories)
-    }
-
-    async fn prior_rows(
-        &self,
-        wanted: &BTreeMap<IncidentNo, BTreeSet<String>>,
-    ) -> Result<Vec<PriorRow>> {
-        let mut rows = Vec::new();
-        for (incident, accounts) in wanted {
-            let accounts: Vec<&String> = accounts.iter().collect();
-            for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-                let found: Vec<PriorRow> = on_read!(self, pool => {
-                    let mut query = QueryBuilder::new("SELECT ");
-                    query.push(PRIOR_COLUMNS).push(" FROM notice WHERE incident_no = ")
-                        .push_bind(incident.0).push(" AND account IN (");
-                    let mut list = query.separated(", ");
-                    for account in chunk {
-                        list.push_bind(*account);
-                    }
-                    query.push(")");
-                    query.build_query_as().fetch_all(pool).await?
-                });
-                rows.extend(found);
-            }
-        }
-        Ok(rows)
-    }
-
-    async fn open_among(
-        &self,
-        incidents: impl Iterator<Item = IncidentNo>,
-    ) -> Result<BTreeSet<IncidentNo>> {
-        let incidents: Vec<_> = incidents.collect();
-        let mut open = BTreeSet::new();
-        for chunk in incidents.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<i64> = on_read!(self, pool => {
-                let mut query =
-                    QueryBuilder::new("SELECT incident_no FROM incident WHERE open AND incident_no IN (");
-                let mut list = query.separated(", ");
-                for incident in chunk {
-                    list.push_bind(incident.0);
-                }
-                query.push(")");
-                query.build_query_scalar().fetch_all(pool).await?
-            });
-            open.extend(rows.into_iter().map(IncidentNo));
-        }
-        Ok(open)
-    }
-
-    /// Which of the people another open incident still leaves without service.
-    pub async fn lost_elsewhere(
-        &self,
-        incident: IncidentNo,
-        accounts: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, Elsewhere>> {
-        let accounts: Vec<&String> = accounts.iter().collect();
-        let mut found = BTreeMap::new();
-        for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<(String, String, String)> = on_read!(self, pool => {
-                let mut query = QueryBuilder::new(
-                    "SELECT n.account, n.state, n.decision FROM notice n \
-                     JOIN incident i ON i.incident_no = n.incident_no AND i.open \
-                     WHERE n.stage = 'first' AND (n.state IN ('pending', 'sent', 'delivered') \
-                     OR n.state = 'not_sent' AND n.state_reason = '' \
-                     OR n.state = 'cancelled' AND n.state_reason IN ('covered', 'already_told')) \
-                     AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
-                     AND c.account = n.account AND c.episode >= n.episode \
-                     AND c.stage IN ('restored', 'retraction') AND (c.state <> 'cancelled' \
-                     OR c.state_reason = 'still_affected')) \
-                     AND n.incident_no <> ");
-                query.push_bind(incident.0).push(" AND n.account IN (");
-                let mut list = query.separated(", ");
-                for account in chunk {
-                    list.push_bind(*account);
-                }
-                query.push(")");
-                query.build_query_as().fetch_all(pool).await?
-            });
-            for (account, state_name, decision) in rows {
-                let speaks = matches!(state_name.as_str(), "sent" | "delivered" | "cancelled")
-                    || decision == Decision::Covered.as_str();
-                let elsewhere = if speaks {
-                    Elsewhere::TakesOver
-                } else {
-                    Elsewhere::Silent
-                };
-                let kept = found.entry(account).or_insert(elsewhere);
-                *kept = elsewhere.max(*kept);
-            }
-        }
-        Ok(found)
-    }
-
     /// The people of these accounts in the current version of the subscribers, by account.
     pub async fn addressees(
         &self,

@@ -1,5 +1,7 @@
 //! Alarms become incidents: timelines of typical faults, and properties over random streams.
 
+mod onset;
+
 use forewarn::alarm::{
     AlarmBook, AlarmDetail, AlarmEvent, AlarmEventKind, AlarmKey, LogEntry, LogRecord, Severity,
     SourceId,
@@ -907,7 +909,7 @@ fn stream(stories: &[Story]) -> Vec<LogEntry> {
     entries
 }
 
-/// What must not depend on the order of arrival.
+/// What must not depend on the order of arrival; of the onset, see [`onset`].
 fn essence(correlator: &Correlator) -> Vec<String> {
     let mut open: Vec<String> = correlator
         .live()
@@ -915,10 +917,9 @@ fn essence(correlator: &Correlator) -> Vec<String> {
         .map(|live| {
             let i = live.incident;
             format!(
-                "{:?} {:?} onset {} unstable {} stale {} lost {:?} at risk {:?} evidence {} {:?}",
+                "{:?} {:?} unstable {} stale {} lost {:?} at risk {:?} evidence {} {:?}",
                 i.state,
                 i.cause,
-                i.onset_ms,
                 i.unstable,
                 i.stale,
                 live.lost,

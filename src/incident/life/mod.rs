@@ -3,10 +3,14 @@
 //! Invariants: an incident is confirmed only while its evidence is active; it is restored only after
 //! a quiet in which no source of its evidence is stale.
 
-use super::evidence::{Summary, describe, entry, thousands};
+mod command;
+mod episode;
+
+use super::evidence::{Summary, describe, thousands};
+use super::onset::LossRecord;
 use super::{
-    Cause, CommandError, CorrelatorSettings, HeldBack, Incident, IncidentChange, IncidentNo,
-    IncidentState, Life, OperatorAction, OperatorCommand, TimelineEntry, TimelineKind,
+    Cause, CorrelatorSettings, Incident, IncidentChange, IncidentNo, IncidentState, Life,
+    TimelineEntry, TimelineKind,
 };
 use crate::alarm::AlarmBook;
 use crate::clock::Millis;
@@ -15,13 +19,13 @@ use std::sync::Arc;
 
 /// Who is without service, and who has no redundancy left.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Impact {
-    pub(super) lost: Arc<SubscriberSet>,
-    pub(super) at_risk: Arc<SubscriberSet>,
+pub(in crate::incident) struct Impact {
+    pub(in crate::incident) lost: Arc<SubscriberSet>,
+    pub(in crate::incident) at_risk: Arc<SubscriberSet>,
 }
 
 impl Impact {
-    pub(super) fn of(parts: &[Part], network: &Network) -> Self {
+    pub(in crate::incident) fn of(parts: &[Part], network: &Network) -> Self {
         Self {
             lost: Arc::new(network.lost(parts)),
             at_risk: Arc::new(network.at_risk(parts)),
@@ -42,26 +46,27 @@ impl Impact {
 
 /// Everything that the steps of a life depend on besides the incident.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances<'a> {
-    pub(super) settings: &'a CorrelatorSettings,
-    pub(super) book: &'a AlarmBook,
-    pub(super) network: &'a Network,
-    pub(super) now_ms: Millis,
+pub(in crate::incident) struct Circumstances<'a> {
+    pub(in crate::incident) settings: &'a CorrelatorSettings,
+    pub(in crate::incident) book: &'a AlarmBook,
+    pub(in crate::incident) losses: &'a LossRecord,
+    pub(in crate::incident) network: &'a Network,
+    pub(in crate::incident) now_ms: Millis,
 }
 
 /// An incident that is followed.
 #[derive(Debug)]
-pub(super) struct Tracked {
-    pub(super) incident: Incident,
+pub(in crate::incident) struct Tracked {
+    pub(in crate::incident) incident: Incident,
     /// The parts that failed, as far as the present network knows them.
-    pub(super) parts: Vec<Part>,
+    pub(in crate::incident) parts: Vec<Part>,
     /// Of those parts, whatever the state is.
-    pub(super) impact: Impact,
+    pub(in crate::incident) impact: Impact,
     /// Failures that it consists of now.
-    pub(super) failures: usize,
+    pub(in crate::incident) failures: usize,
     /// As of the latest change that was given out.
-    pub(super) shown: Arc<Incident>,
-    pub(super) shown_impact: Impact,
+    pub(in crate::incident) shown: Arc<Incident>,
+    pub(in crate::incident) shown_impact: Impact,
     network_changed: bool,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
@@ -74,7 +79,7 @@ pub(super) struct Tracked {
 
 impl Tracked {
     /// Follows an incident that was kept.
-    pub(super) fn restore(incident: Incident, network: &Network) -> Self {
+    pub(in crate::incident) fn restore(incident: Incident, network: &Network) -> Self {
         let parts = parts_of(&incident.cause, network);
         let is_open = incident.state.is_open();
         let impact = Impact::kept(&parts, network, is_open);
@@ -99,7 +104,7 @@ impl Tracked {
     }
 
     /// A new incident for a failure; `parent` when it is split from another.
-    pub(super) fn open(
+    pub(in crate::incident) fn open(
         no: IncidentNo,
         summary: &Arc<Summary>,
         impact: &Impact,
@@ -116,7 +121,7 @@ impl Tracked {
                 reasoning: String::new(),
                 set_by_operator: false,
             },
-            onset_ms: summary.onset_ms,
+            onset_ms: summary.onset.at_ms.min(at.now_ms),
             detected_ms: parent.map_or(at.now_ms, |p| p.detected_ms),
             confirmed_ms: parent.and_then(|p| p.confirmed_ms),
             restored_ms: None,
@@ -168,8 +173,7 @@ impl Tracked {
     /// Takes over what was found, and its impact.
     fn take(&mut self, summary: &Arc<Summary>, impact: &Impact, at: Circumstances<'_>) {
         let is_known = self.taken.as_ref().is_some_and(|t| Arc::ptr_eq(t, summary));
-        let same_onset = self.incident.onset_ms == summary.onset_ms;
-        if is_known && same_onset && Arc::ptr_eq(&self.impact.lost, &impact.lost) {
+        if is_known && Arc::ptr_eq(&self.impact.lost, &impact.lost) {
             return;
         }
         self.taken = Some(Arc::clone(summary));
@@ -193,7 +197,6 @@ impl Tracked {
                 describe(&self.parts, summary.kind, impact.lost.len(), at.network);
         }
         incident.cause.reasoning.clone_from(&summary.reasoning);
-        incident.onset_ms = summary.onset_ms.min(at.now_ms);
         incident.evidence.clone_from(&summary.evidence);
         incident.evidence_count = summary.evidence_count;
         incident.life.quiet_since_ms = None;
@@ -245,12 +248,13 @@ impl Tracked {
     }
 
     /// A step with active evidence.
-    pub(super) fn continue_with(
+    pub(in crate::incident) fn continue_with(
         &mut self,
         summary: &Arc<Summary>,
         impact: &Impact,
         at: Circumstances<'_>,
     ) {
+        self.date(summary.onset, at);
         if self.is_clearing(summary, at) {
             self.taken = None;
             self.is_touched = true;
@@ -304,65 +308,6 @@ impl Tracked {
         self.set_unstable(self.calm_ms.is_some(), at.now_ms);
     }
 
-    /// A step without active evidence.
-    pub(super) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
-        self.taken = None;
-        self.incident.life.clearing_since_ms = None;
-        self.is_touched = true;
-        let incident = &mut self.incident;
-        for evidence in &mut incident.evidence {
-            let alarm = at
-                .book
-                .find(evidence.source, &evidence.key)
-                .and_then(|no| at.book.get(no));
-            if let Some(alarm) = alarm {
-                *evidence = entry(alarm);
-            }
-        }
-        incident.evidence.sort_unstable();
-        incident.evidence_count = 0;
-        incident.life.last_clear_ms = incident.evidence.iter().filter_map(|e| e.cleared_ms).max();
-        let since = *incident.life.quiet_since_ms.get_or_insert(at.now_ms);
-        let is_stale = incident.evidence.iter().any(|e| at.book.is_stale(e.source));
-        self.failures = 0;
-        self.set_stale(is_stale, at.now_ms);
-        if !is_stale && at.now_ms >= since + self.quiet_needed_ms(at.settings) {
-            let seconds = (at.now_ms - since) / 1_000;
-            let reason = if self.parts.is_empty() {
-                "its resources are no longer in the network".to_owned()
-            } else {
-                format!("all its alarms are cleared, and have been for {seconds} s")
-            };
-            let onset_ms = self.incident.onset_ms.min(at.now_ms);
-            let restored_ms = self.incident.life.last_clear_ms.unwrap_or(since);
-            self.end(
-                IncidentState::Restored,
-                restored_ms.clamp(onset_ms, at.now_ms),
-            );
-            self.note(TimelineKind::Restored, reason, at.now_ms);
-        }
-    }
-
-    fn quiet_needed_ms(&self, settings: &CorrelatorSettings) -> i64 {
-        if self.incident.unstable {
-            settings.unstable_quiet_ms.max(settings.restore_quiet_ms)
-        } else {
-            settings.restore_quiet_ms
-        }
-    }
-
-    fn end(&mut self, state: IncidentState, at_ms: Millis) {
-        self.taken = None;
-        let incident = &mut self.incident;
-        incident.state = state;
-        incident.restored_ms = (state == IncidentState::Restored).then_some(at_ms);
-        incident.affected = 0;
-        incident.at_risk = 0;
-        incident.stale = false;
-        incident.unstable = false;
-        incident.life.quiet_since_ms = None;
-    }
-
     fn set_stale(&mut self, is_stale: bool, now_ms: Millis) {
         if self.incident.stale == is_stale {
             return;
@@ -390,46 +335,8 @@ impl Tracked {
         self.note(TimelineKind::Unstable, reason.to_owned(), now_ms);
     }
 
-    /// The fault recurred: the same incident, from suspicion on.
-    pub(super) fn reopen(&mut self, now_ms: Millis) {
-        let incident = &mut self.incident;
-        incident.state = IncidentState::Suspected;
-        incident.detected_ms = now_ms;
-        incident.confirmed_ms = None;
-        incident.restored_ms = None;
-        incident.estimate = None;
-        incident.reopened += 1;
-        let reason = "the same cause recurred".to_owned();
-        self.note(TimelineKind::Reopened, reason, now_ms);
-    }
-
-    /// One cause was found for this incident and another, which goes on.
-    pub(super) fn merge_into(&mut self, survivor: &mut Self, now_ms: Millis) {
-        if self.incident.state == IncidentState::Confirmed
-            && survivor.incident.state == IncidentState::Suspected
-        {
-            survivor.incident.state = IncidentState::Confirmed;
-            survivor.incident.confirmed_ms = self.incident.confirmed_ms;
-        }
-        survivor.note(
-            TimelineKind::Merged,
-            format!("{} has the same cause and goes on here", self.incident.no),
-            now_ms,
-        );
-        self.end(IncidentState::Restored, now_ms);
-        self.incident.merged_into = Some(survivor.incident.no);
-        self.note(
-            TimelineKind::Merged,
-            format!(
-                "goes on in {}, which has the same cause",
-                survivor.incident.no
-            ),
-            now_ms,
-        );
-    }
-
     /// Goes over to another version of the network.
-    pub(super) fn move_to(&mut self, old: &Network, new: &Network) {
+    pub(in crate::incident) fn move_to(&mut self, old: &Network, new: &Network) {
         self.parts = parts_of(&self.incident.cause, new);
         let is_open = self.incident.state.is_open();
         self.impact = Impact::kept(&self.parts, new, is_open);
@@ -446,7 +353,7 @@ impl Tracked {
     }
 
     /// The change since the one before, if there is any.
-    pub(super) fn publish(&mut self, now_ms: Millis) -> Option<IncidentChange> {
+    pub(in crate::incident) fn publish(&mut self, now_ms: Millis) -> Option<IncidentChange> {
         if !std::mem::take(&mut self.is_touched) && self.timeline.is_empty() {
             return None;
         }
@@ -485,7 +392,7 @@ impl Tracked {
     }
 
     /// When something happens to it by time alone.
-    pub(super) fn deadline_ms(&self, settings: &CorrelatorSettings) -> Option<Millis> {
+    pub(in crate::incident) fn deadline_ms(&self, settings: &CorrelatorSettings) -> Option<Millis> {
         let incident = &self.incident;
         if !incident.state.is_open() {
             let until = incident.restored_ms? + settings.reopen_within_ms;
@@ -504,100 +411,6 @@ impl Tracked {
             .map(|since| since + settings.restore_quiet_ms);
         let deadlines = [confirm, split, cleared, self.calm_ms];
         deadlines.into_iter().flatten().min()
-    }
-
-    /// Carries out an operator's command.
-    pub(super) fn command(
-        &mut self,
-        command: &OperatorCommand,
-        network: &Network,
-        now_ms: Millis,
-    ) -> Result<(), CommandError> {
-        let state = self.incident.state;
-        let allowed = match command.action {
-            OperatorAction::Confirm { .. } => state == IncidentState::Suspected,
-            OperatorAction::AddNote { .. } => true,
-            _ => state.is_open(),
-        };
-        if !allowed {
-            return Err(CommandError::WrongState {
-                incident: command.incident,
-                state,
-            });
-        }
-        self.is_touched = true;
-        let (what, reason) = self.carry_out(&command.action, network, now_ms);
-        self.timeline.push(TimelineEntry {
-            at_ms: now_ms,
-            what,
-            reason,
-            by: command.by.clone(),
-        });
-        Ok(())
-    }
-
-    fn carry_out(
-        &mut self,
-        action: &OperatorAction,
-        network: &Network,
-        now_ms: Millis,
-    ) -> (TimelineKind, String) {
-        match action {
-            OperatorAction::Confirm { note } => {
-                self.incident.state = IncidentState::Confirmed;
-                self.incident.confirmed_ms = Some(now_ms);
-                (TimelineKind::Confirmed, note.clone())
-            }
-            OperatorAction::Reject { reason } => {
-                self.hold_back();
-                self.end(IncidentState::Rejected, now_ms);
-                (TimelineKind::Rejected, reason.clone())
-            }
-            OperatorAction::Resolve { reason } => {
-                self.hold_back();
-                self.end(IncidentState::Restored, now_ms);
-                (TimelineKind::Resolved, reason.clone())
-            }
-            OperatorAction::SetCause { kind, text } => {
-                let cause = &mut self.incident.cause;
-                cause.kind = *kind;
-                cause.text = if text.is_empty() {
-                    describe(&self.parts, *kind, self.impact.lost.len(), network)
-                } else {
-                    text.clone()
-                };
-                cause.set_by_operator = true;
-                (
-                    TimelineKind::CauseSet,
-                    format!("{}: {}", kind.as_str(), cause.text),
-                )
-            }
-            OperatorAction::SetEstimate(estimate) => {
-                self.incident.estimate = *estimate;
-                let reason = if estimate.is_some() { "" } else { "withdrawn" };
-                (TimelineKind::EstimateSet, reason.to_owned())
-            }
-            OperatorAction::AddNote { text } => (TimelineKind::Note, text.clone()),
-        }
-    }
-
-    /// The alarms for which it held its cause back are gone.
-    pub(super) fn let_go(&mut self) {
-        self.incident.life.held_back = None;
-        self.is_touched = true;
-    }
-
-    /// The alarms that are active now must not open an incident of this cause again.
-    fn hold_back(&mut self) {
-        let active = self
-            .incident
-            .evidence
-            .iter()
-            .filter(|e| e.cleared_ms.is_none());
-        self.incident.life.held_back = active
-            .map(|e| e.raised_ms)
-            .max()
-            .map(|newest_raise_ms| HeldBack { newest_raise_ms });
     }
 }
 

@@ -1,0 +1,155 @@
+//! The episodes of an incident: when one began, how it ends, and how another begins.
+
+use super::{Circumstances, Tracked};
+use crate::alarm::RETENTION_MS;
+use crate::clock::Millis;
+use crate::incident::evidence::entry;
+use crate::incident::onset::{Onset, reaches_back};
+use crate::incident::{CorrelatorSettings, IncidentState, TimelineKind};
+
+impl Tracked {
+    /// Dates the episode: its onset moves to the begin of the present run of loss when that is
+    /// earlier, and never to a later instant. Late reports can show that service was back in
+    /// between: what goes on is then the next episode, with an onset of its own.
+    pub(super) fn date(&mut self, onset: Onset, at: Circumstances<'_>) {
+        let start_ms = onset.at_ms.min(at.now_ms);
+        let known_ms = self.incident.life.run_since_ms;
+        if start_ms <= self.incident.onset_ms {
+            self.incident.onset_ms = start_ms;
+        } else if known_ms.is_some_and(|known_ms| start_ms <= known_ms) {
+            return;
+        } else if let Some(before_ms) = self.service_before(onset, at) {
+            let seconds = (start_ms - before_ms) / 1_000;
+            let reason = format!("late reports show that service had been back for {seconds} s");
+            self.incident.onset_ms = start_ms;
+            self.incident.reopened += 1;
+            self.note(TimelineKind::Reopened, reason, at.now_ms);
+        }
+        self.incident.life.run_since_ms = Some(start_ms);
+    }
+
+    /// Since when there was service before the run, if that is sure and this episode has stood for
+    /// what was before. The book remembers too little of what is old; and this incident may have
+    /// waited through the pause without being restored, or stood for something else meanwhile.
+    fn service_before(&self, onset: Onset, at: Circumstances<'_>) -> Option<Millis> {
+        let incident = &self.incident;
+        let quiet_ms = at.settings.restore_quiet_ms;
+        let before_ms = onset.before_ms?;
+        let quiet_since_ms = incident.life.quiet_since_ms;
+        let is_sure = before_ms + quiet_ms < onset.at_ms
+            && onset.at_ms - quiet_ms >= at.now_ms - RETENTION_MS
+            && quiet_since_ms.is_none_or(|since_ms| onset.at_ms < since_ms);
+        if !is_sure || before_ms < incident.onset_ms {
+            return None;
+        }
+        let evidence = incident.evidence.iter();
+        let evidence = evidence.filter_map(|e| at.book.find(e.source, &e.key));
+        let stood_for = evidence
+            .chain(at.losses.near(&self.parts, at.network))
+            .filter_map(|no| at.book.get(no));
+        let run_ms = reaches_back(stood_for, onset.at_ms, at.settings);
+        let is_known = incident.life.run_since_ms.is_some_and(|at| run_ms <= at);
+        (run_ms > before_ms + quiet_ms && !is_known).then_some(before_ms)
+    }
+
+    /// A step without active evidence.
+    pub(in crate::incident) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
+        self.taken = None;
+        self.incident.life.clearing_since_ms = None;
+        self.is_touched = true;
+        let incident = &mut self.incident;
+        for evidence in &mut incident.evidence {
+            let alarm = at
+                .book
+                .find(evidence.source, &evidence.key)
+                .and_then(|no| at.book.get(no));
+            if let Some(alarm) = alarm {
+                *evidence = entry(alarm);
+            }
+        }
+        incident.evidence.sort_unstable();
+        incident.evidence_count = 0;
+        incident.life.last_clear_ms = incident.evidence.iter().filter_map(|e| e.cleared_ms).max();
+        let since = *incident.life.quiet_since_ms.get_or_insert(at.now_ms);
+        let is_stale = incident.evidence.iter().any(|e| at.book.is_stale(e.source));
+        self.failures = 0;
+        self.set_stale(is_stale, at.now_ms);
+        if !is_stale && at.now_ms >= since + self.quiet_needed_ms(at.settings) {
+            let seconds = (at.now_ms - since) / 1_000;
+            let reason = if self.parts.is_empty() {
+                "its resources are no longer in the network".to_owned()
+            } else {
+                format!("all its alarms are cleared, and have been for {seconds} s")
+            };
+            let onset_ms = self.incident.onset_ms.min(at.now_ms);
+            let restored_ms = self.incident.life.last_clear_ms.unwrap_or(since);
+            self.end(
+                IncidentState::Restored,
+                restored_ms.clamp(onset_ms, at.now_ms),
+            );
+            self.note(TimelineKind::Restored, reason, at.now_ms);
+        }
+    }
+
+    pub(super) fn quiet_needed_ms(&self, settings: &CorrelatorSettings) -> i64 {
+        if self.incident.unstable {
+            settings.unstable_quiet_ms.max(settings.restore_quiet_ms)
+        } else {
+            settings.restore_quiet_ms
+        }
+    }
+
+    pub(super) fn end(&mut self, state: IncidentState, at_ms: Millis) {
+        self.taken = None;
+        let incident = &mut self.incident;
+        incident.state = state;
+        incident.restored_ms = (state == IncidentState::Restored).then_some(at_ms);
+        incident.affected = 0;
+        incident.at_risk = 0;
+        incident.stale = false;
+        incident.unstable = false;
+        incident.life.quiet_since_ms = None;
+    }
+
+    /// The fault recurred: the same incident, from suspicion on.
+    pub(in crate::incident) fn reopen(&mut self, now_ms: Millis) {
+        let incident = &mut self.incident;
+        incident.state = IncidentState::Suspected;
+        incident.detected_ms = now_ms;
+        incident.confirmed_ms = None;
+        incident.restored_ms = None;
+        incident.estimate = None;
+        incident.reopened += 1;
+        incident.onset_ms = now_ms;
+        incident.life.run_since_ms = None;
+        let reason = "the same cause recurred".to_owned();
+        self.note(TimelineKind::Reopened, reason, now_ms);
+    }
+
+    /// One cause was found for this incident and another, which goes on.
+    pub(in crate::incident) fn merge_into(&mut self, survivor: &mut Self, now_ms: Millis) {
+        if self.incident.state == IncidentState::Confirmed
+            && survivor.incident.state == IncidentState::Suspected
+        {
+            survivor.incident.state = IncidentState::Confirmed;
+            survivor.incident.confirmed_ms = self.incident.confirmed_ms;
+        }
+        let theirs = &mut survivor.incident;
+        theirs.onset_ms = theirs.onset_ms.min(self.incident.onset_ms);
+        survivor.note(
+            TimelineKind::Merged,
+            format!("{} has the same cause and goes on here", self.incident.no),
+            now_ms,
+        );
+        self.end(IncidentState::Restored, now_ms);
+        self.incident.merged_into = Some(survivor.incident.no);
+        self.note(
+            TimelineKind::Merged,
+            format!(
+                "goes on in {}, which has the same cause",
+                survivor.incident.no
+            ),
+            now_ms,
+        );
+    }
+}

@@ -1,0 +1,344 @@
+//! When service went: the begin of the run of loss that leads to a failure of now.
+//!
+//! A run is made of loss at the failed parts, at parts behind them and at parts that cut them off,
+//! joined over gaps too short for a restoration. So a cause that moves up or down keeps its begin,
+//! also when the alarms of the earlier cause have ended, or arrive late. Everything follows from the
+//! book, not from the order of arrival.
+
+use super::CorrelatorSettings;
+use super::localise::Failure;
+use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Interval, ServiceEffect};
+use crate::clock::Millis;
+use crate::topology::{ElementKind, GroupNo, Network, Part};
+use std::collections::{BTreeSet, HashMap};
+
+/// Begin of a run of loss, by the clock of the sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Onset {
+    pub(super) at_ms: Millis,
+    /// End of the loss before, where the book remembers any: in between there was service.
+    pub(super) before_ms: Option<Millis>,
+}
+
+impl Onset {
+    /// Of two failures of one incident.
+    pub(super) fn earlier(self, other: Self) -> Self {
+        if other.at_ms < self.at_ms {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// Loss alarms in the book, active or ended, by the part they are at; single premises left out.
+#[derive(Debug, Default)]
+pub(super) struct LossRecord {
+    part_of: HashMap<AlarmNo, Part>,
+    alarms_at: HashMap<Part, Vec<AlarmNo>>,
+    /// By part, the recorded parts that its failure alone cuts off, itself among them.
+    behind: HashMap<Part, BTreeSet<Part>>,
+    groups_of: HashMap<Part, Vec<GroupNo>>,
+    is_changed: bool,
+}
+
+/// What the homes behind a failure say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Premises {
+    /// When so many were dark that it was no matter of single homes.
+    since_ms: Option<Millis>,
+    /// Until when as many had been dark before.
+    before_ms: Option<Millis>,
+    /// There are too few: what they say counts only where nothing else speaks.
+    are_few: bool,
+}
+
+impl LossRecord {
+    /// For a network, without alarms.
+    pub(super) fn new(network: &Network) -> Self {
+        let mut groups_of: HashMap<Part, Vec<GroupNo>> = HashMap::new();
+        for group in (0..).map(GroupNo).take(network.group_count()) {
+            for member in network.group_members(group) {
+                let groups = groups_of.entry(place(network, *member)).or_default();
+                groups.push(group);
+            }
+        }
+        Self {
+            groups_of,
+            ..Self::default()
+        }
+    }
+
+    /// Takes over an alarm as it stands in the book; `None` when it is forgotten.
+    pub(super) fn update(&mut self, no: AlarmNo, alarm: Option<&AlarmState>, network: &Network) {
+        let part = alarm
+            .filter(|alarm| alarm.effect() == ServiceEffect::Loss)
+            .and_then(|alarm| network.part(&alarm.key().resource))
+            .filter(|part| !is_premise(network, *part))
+            .map(|part| place(network, part));
+        let known = self.part_of.get(&no).copied();
+        self.is_changed |= known.is_some() || part.is_some();
+        if known == part {
+            return;
+        }
+        if let Some(known) = known {
+            self.remove(no, known, network);
+        }
+        if let Some(part) = part {
+            self.part_of.insert(no, part);
+            self.alarms_at.entry(part).or_default().push(no);
+            for above in self.above(part, network) {
+                self.behind.entry(above).or_default().insert(part);
+            }
+        }
+    }
+
+    fn remove(&mut self, no: AlarmNo, part: Part, network: &Network) {
+        self.part_of.remove(&no);
+        let Some(alarms) = self.alarms_at.get_mut(&part) else {
+            return;
+        };
+        alarms.retain(|other| *other != no);
+        if !alarms.is_empty() {
+            return;
+        }
+        self.alarms_at.remove(&part);
+        for above in self.above(part, network) {
+            if let Some(behind) = self.behind.get_mut(&above) {
+                behind.remove(&part);
+                if behind.is_empty() {
+                    self.behind.remove(&above);
+                }
+            }
+        }
+    }
+
+    /// Whether an alarm changed since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
+    }
+
+    /// The part itself, and everything that alone cuts it off.
+    fn above(&self, part: Part, network: &Network) -> Vec<Part> {
+        let mut parts = vec![part];
+        let mut next = match part {
+            Part::Element(element) => network.immediate_dominator(element),
+            Part::Link(link) => network.immediate_dominator(network.link_ends(link).1),
+            Part::Group(_) => None,
+        };
+        while let Some(element) = next {
+            parts.push(Part::Element(element));
+            next = network.immediate_dominator(element);
+        }
+        let groups: BTreeSet<GroupNo> = parts
+            .iter()
+            .filter_map(|part| self.groups_of.get(part))
+            .flatten()
+            .copied()
+            .collect();
+        parts.extend(groups.into_iter().map(Part::Group));
+        parts
+    }
+
+    /// The recorded alarms at these parts, behind them, and at what cuts one of them off.
+    pub(super) fn near(&self, parts: &[Part], network: &Network) -> Vec<AlarmNo> {
+        let mut near = BTreeSet::new();
+        for part in parts {
+            let part = place(network, *part);
+            near.extend(self.behind.get(&part).into_iter().flatten().copied());
+            near.extend(self.above(part, network));
+        }
+        let alarms = near.iter().filter_map(|part| self.alarms_at.get(part));
+        alarms.flatten().copied().collect()
+    }
+
+    /// What the homes among the alarms of a failure say that takes service from `lost` subscribers:
+    /// it begins when a quarter of them is dark, two at least, because single ones may have been
+    /// dark for days.
+    pub(super) fn premises(
+        &self,
+        failure: &Failure,
+        lost: usize,
+        book: &AlarmBook,
+        settings: &CorrelatorSettings,
+    ) -> Premises {
+        let homes = failure
+            .alarms
+            .iter()
+            .filter(|no| !self.part_of.contains_key(no))
+            .filter_map(|no| book.get(*no));
+        let (mut starts, mut ends) = (Vec::new(), Vec::new());
+        for alarm in homes {
+            let mut run = Run::of([alarm], settings);
+            run.join();
+            starts.push(run.start_ms.unwrap_or(alarm.raised_ms()));
+            ends.extend(run.before_ms());
+        }
+        let last = lost.saturating_sub(1);
+        let quarter = (last / 4).max(last.min(1));
+        let are_few = starts.len() <= quarter;
+        let place = if are_few {
+            starts.len().saturating_sub(1) / 4
+        } else {
+            quarter
+        };
+        starts.sort_unstable();
+        ends.sort_unstable_by_key(|end| std::cmp::Reverse(*end));
+        Premises {
+            since_ms: starts.get(place).copied(),
+            before_ms: ends.get(place).copied(),
+            are_few,
+        }
+    }
+
+    /// When service went by a failure; `None` without evidence.
+    pub(super) fn onset(
+        &self,
+        failure: FailedParts<'_>,
+        premises: Premises,
+        book: &AlarmBook,
+        network: &Network,
+        settings: &CorrelatorSettings,
+    ) -> Option<Onset> {
+        let mut alarms: BTreeSet<AlarmNo> = failure.own.iter().copied().collect();
+        let explained = failure.alarms.iter().copied();
+        alarms.extend(explained.filter(|no| self.part_of.contains_key(no)));
+        let lasting = alarms.iter().filter_map(|no| book.get(*no));
+        let mut run = Run::of(lasting, settings);
+        match premises.since_ms {
+            Some(at_ms) if !premises.are_few || run.start_ms.is_none() => run.start_with(at_ms),
+            _ => {}
+        }
+        for no in self.near(failure.parts, network) {
+            if alarms.insert(no)
+                && let Some(alarm) = book.get(no)
+            {
+                run.ended.extend(alarm.intervals());
+            }
+        }
+        run.join();
+        Some(Onset {
+            at_ms: run.start_ms?,
+            before_ms: run.before_ms().max(premises.before_ms),
+        })
+    }
+}
+
+/// How far back, from an instant on, the activity of these alarms goes without a gap in which service
+/// counts as restored.
+pub(super) fn reaches_back<'a>(
+    alarms: impl Iterator<Item = &'a AlarmState>,
+    from_ms: Millis,
+    settings: &CorrelatorSettings,
+) -> Millis {
+    let mut run = Run {
+        settings,
+        start_ms: Some(from_ms),
+        ended: alarms.flat_map(AlarmState::intervals).collect(),
+    };
+    run.join();
+    run.start_ms.unwrap_or(from_ms)
+}
+
+/// A failure, as far as its begin goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FailedParts<'a> {
+    pub(super) parts: &'a [Part],
+    /// The alarms that it explains.
+    pub(super) alarms: &'a [AlarmNo],
+    /// Those of the failed parts themselves, also ended ones.
+    pub(super) own: &'a [AlarmNo],
+}
+
+impl<'a> FailedParts<'a> {
+    pub(super) fn of(failure: &'a Failure) -> Self {
+        Self {
+            parts: &failure.parts,
+            alarms: &failure.alarms,
+            own: &failure.own,
+        }
+    }
+}
+
+/// Activity that leads up to now.
+struct Run<'a> {
+    settings: &'a CorrelatorSettings,
+    /// Begin of what lasts.
+    start_ms: Option<Millis>,
+    /// What may have gone before, the latest end first once it is joined.
+    ended: Vec<Interval>,
+}
+
+impl<'a> Run<'a> {
+    fn of<'b>(
+        alarms: impl IntoIterator<Item = &'b AlarmState>,
+        settings: &'a CorrelatorSettings,
+    ) -> Self {
+        let mut run = Self {
+            settings,
+            start_ms: None,
+            ended: Vec::new(),
+        };
+        for alarm in alarms {
+            run.ended.extend(alarm.intervals());
+            if alarm.is_evidence()
+                && let Some(last) = run.ended.pop()
+            {
+                run.start_with(last.start_ms);
+            }
+        }
+        run
+    }
+
+    fn start_with(&mut self, at_ms: Millis) {
+        self.start_ms = Some(self.start_ms.map_or(at_ms, |start_ms| start_ms.min(at_ms)));
+    }
+
+    /// Goes back over every gap that is too short for a restoration; what is left ended before.
+    fn join(&mut self) {
+        let Some(mut start_ms) = self.start_ms else {
+            return;
+        };
+        self.ended
+            .sort_unstable_by_key(|interval| interval.end_ms.unwrap_or(Millis::MAX));
+        let quiet_ms = self.settings.restore_quiet_ms;
+        let joins = |interval: &Interval, start_ms: Millis| {
+            interval
+                .end_ms
+                .is_none_or(|end_ms| end_ms + quiet_ms >= start_ms)
+        };
+        while let Some(interval) = self.ended.pop_if(|interval| joins(interval, start_ms)) {
+            start_ms = start_ms.min(interval.start_ms);
+        }
+        self.start_ms = Some(start_ms);
+    }
+
+    fn before_ms(&self) -> Option<Millis> {
+        self.ended.last().and_then(|interval| interval.end_ms)
+    }
+}
+
+/// Where an alarm counts: the only link into an element stands for the element.
+fn place(network: &Network, part: Part) -> Part {
+    match part {
+        Part::Link(link) => {
+            let below = network.link_ends(link).1;
+            if network.parents(below).count() == 1 {
+                Part::Element(below)
+            } else {
+                part
+            }
+        }
+        _ => part,
+    }
+}
+
+/// Whether a part serves one home only: its ONT, or the drop to it.
+fn is_premise(network: &Network, part: Part) -> bool {
+    match place(network, part) {
+        Part::Element(element) => {
+            network.kind(element) == ElementKind::Ont && network.lost_alone_runs(part).len() <= 1
+        }
+        _ => false,
+    }
+}

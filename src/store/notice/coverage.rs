@@ -1,0 +1,304 @@
+//! What notices of several incidents to one person mean for one another.
+
+use super::{PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt};
+use crate::incident::{IncidentNo, IncidentState};
+use crate::notice::gate::Elsewhere;
+use crate::notice::standing::{Closing, cover};
+use crate::notice::{Cover, Coverage, Decision, PriorNotice};
+use crate::store::{Result, Store, Tx, on_read, on_tx};
+use sqlx::QueryBuilder;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Notices of people, by incident and account.
+pub type Histories = BTreeMap<(IncidentNo, String), Vec<PriorNotice>>;
+
+/// People by the incident whose notices are asked for.
+type Wanted = BTreeMap<IncidentNo, BTreeSet<String>>;
+
+/// A notice of `asking` to a person whom `by` covers.
+struct Link {
+    asking: IncidentNo,
+    account: String,
+    by: IncidentNo,
+}
+
+impl Tx {
+    /// Every notice of an incident, with cover filled in. On PostgreSQL the rows stay locked until
+    /// the transaction ends, so that nothing planned from them leaves meanwhile.
+    ///
+    /// Incidents that this transaction changes must be written before, as cover reads their state.
+    pub async fn prior_notices(&mut self, incident: IncidentNo) -> Result<Vec<PriorNotice>> {
+        let lock = match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE",
+        };
+        let rows: Vec<PriorRow> = on_tx!(self, conn => {
+            let mut query = QueryBuilder::new("SELECT ");
+            query.push(PRIOR_COLUMNS).push(" FROM notice WHERE incident_no = ")
+                .push_bind(incident.0).push(" ORDER BY notice_id").push(lock);
+            query.build_query_as().fetch_all(conn).await?
+        });
+        self.with_cover(rows).await
+    }
+
+    /// Reads rows and looks up what the incidents that cover their people mean to them.
+    async fn with_cover(&mut self, rows: Vec<PriorRow>) -> Result<Vec<PriorNotice>> {
+        let mut notices = Vec::with_capacity(rows.len());
+        let mut links = Vec::new();
+        let mut places = Vec::new();
+        for row in rows {
+            let asking = row.incident();
+            let (notice, by) = row.read()?;
+            if let Some(by) = by {
+                places.push(notices.len());
+                links.push(Link {
+                    asking,
+                    account: notice.account.clone(),
+                    by,
+                });
+            }
+            notices.push(notice);
+        }
+        for (place, cover) in places.into_iter().zip(self.covers(&links).await?) {
+            notices[place].cover = Some(cover);
+        }
+        Ok(notices)
+    }
+
+    async fn covers(&mut self, links: &[Link]) -> Result<Vec<Cover>> {
+        let mut wanted = Wanted::new();
+        for link in links {
+            let accounts = wanted.entry(link.by).or_default();
+            accounts.insert(link.account.clone());
+        }
+        let mut told = Histories::new();
+        for row in self.prior_rows(&wanted).await? {
+            let by = row.incident();
+            let (notice, _) = row.read()?;
+            let history = told.entry((by, notice.account.clone())).or_default();
+            history.push(notice);
+        }
+        let states = self.states(wanted.keys().copied()).await?;
+        let closings = self.closings(&wanted).await?;
+        let covers = links.iter().map(|link| {
+            let key = (link.by, link.account.clone());
+            let state = states.get(&link.by).copied();
+            cover(
+                link.asking,
+                (link.by, state.unwrap_or(IncidentState::Restored)),
+                told.get(&key).map_or(&[], Vec::as_slice),
+                closings.get(&key).map_or(&[], Vec::as_slice),
+            )
+        });
+        Ok(covers.collect())
+    }
+
+    async fn prior_rows(&mut self, wanted: &Wanted) -> Result<Vec<PriorRow>> {
+        let mut rows = Vec::new();
+        for (incident, accounts) in wanted {
+            let accounts: Vec<&String> = accounts.iter().collect();
+            for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
+                let found: Vec<PriorRow> = on_tx!(self, conn => {
+                    let mut query = QueryBuilder::new("SELECT ");
+                    query.push(PRIOR_COLUMNS).push(" FROM notice WHERE incident_no = ")
+                        .push_bind(incident.0).push(" AND account IN (");
+                    let mut list = query.separated(", ");
+                    for account in chunk {
+                        list.push_bind(*account);
+                    }
+                    query.push(")");
+                    query.build_query_as().fetch_all(conn).await?
+                });
+                rows.extend(found);
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn states(
+        &mut self,
+        incidents: impl Iterator<Item = IncidentNo>,
+    ) -> Result<BTreeMap<IncidentNo, IncidentState>> {
+        let incidents: Vec<_> = incidents.collect();
+        let mut states = BTreeMap::new();
+        for chunk in incidents.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<(i64, String)> = on_tx!(self, conn => {
+                let mut query =
+                    QueryBuilder::new("SELECT incident_no, state FROM incident WHERE incident_no IN (");
+                let mut list = query.separated(", ");
+                for incident in chunk {
+                    list.push_bind(incident.0);
+                }
+                query.push(")");
+                query.build_query_as().fetch_all(conn).await?
+            });
+            for (no, name) in rows {
+                let state = IncidentState::parse(&name);
+                let state = state.ok_or_else(|| corrupt("incident.state", &name))?;
+                states.insert(IncidentNo(no), state);
+            }
+        }
+        Ok(states)
+    }
+
+    /// What the incidents that go on in the place of these have said to their people, or may just
+    /// be saying.
+    async fn closings(
+        &mut self,
+        wanted: &Wanted,
+    ) -> Result<BTreeMap<(IncidentNo, String), Vec<Closing>>> {
+        let mut closings: BTreeMap<_, Vec<Closing>> = BTreeMap::new();
+        for (incident, accounts) in wanted {
+            let accounts: Vec<&String> = accounts.iter().collect();
+            for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
+                let rows: Vec<(String, i64, Option<i64>)> = on_tx!(self, conn => {
+                    let mut query = QueryBuilder::new(
+                        "SELECT c.account, c.incident_no, c.sent_at_ms FROM notice f \
+                         JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
+                         WHERE f.stage = 'first' AND c.stage IN ('restored', 'retraction') \
+                         AND (c.state IN ('sent', 'delivered') \
+                         OR c.state = 'pending' AND c.attempt > 0) AND f.covered_by = ");
+                    query.push_bind(incident.0).push(" AND f.account IN (");
+                    let mut list = query.separated(", ");
+                    for account in chunk {
+                        list.push_bind(*account);
+                    }
+                    query.push(")");
+                    query.build_query_as().fetch_all(conn).await?
+                });
+                for (account, by, sent_at_ms) in rows {
+                    let by = IncidentNo(by);
+                    let said = closings.entry((*incident, account)).or_default();
+                    said.push(Closing { by, sent_at_ms });
+                }
+            }
+        }
+        Ok(closings)
+    }
+
+    /// Which of the people another incident has told, or is about to, and nobody has said to them
+    /// since that it is over: an open one, or one of those that this incident has taken over.
+    pub async fn told_elsewhere(
+        &mut self,
+        incident: IncidentNo,
+        merged: &[IncidentNo],
+        accounts: &[&str],
+    ) -> Result<BTreeMap<String, Coverage>> {
+        // What has gone out counts more, and then what nobody else would say is over.
+        let mut elsewhere: BTreeMap<String, Coverage> = BTreeMap::new();
+        for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<(String, i64, String, Option<i64>)> = on_tx!(self, conn => {
+                let mut query = QueryBuilder::new(
+                    "SELECT n.account, n.incident_no, n.state, n.covered_by FROM notice n \
+                     JOIN incident i ON i.incident_no = n.incident_no WHERE n.stage = 'first' \
+                     AND (n.state IN ('pending', 'sent', 'delivered') OR n.decision = 'covered') \
+                     AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
+                     AND c.account = n.account AND c.episode >= n.episode \
+                     AND c.stage IN ('restored', 'retraction') \
+                     AND (c.state IN ('pending', 'sent', 'delivered') \
+                     OR c.state = 'cancelled' AND c.state_reason = 'still_affected')) \
+                     AND NOT EXISTS (SELECT 1 FROM notice f \
+                     JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
+                     WHERE f.account = n.account AND f.stage = 'first' \
+                     AND f.covered_by = n.incident_no AND c.stage IN ('restored', 'retraction') \
+                     AND c.state IN ('sent', 'delivered') AND c.sent_at_ms >= n.sent_at_ms) \
+                     AND n.incident_no <> ");
+                query.push_bind(incident.0).push(" AND (i.open");
+                if !merged.is_empty() {
+                    query.push(" OR n.incident_no IN (");
+                    let mut list = query.separated(", ");
+                    for number in merged {
+                        list.push_bind(number.0);
+                    }
+                    query.push(")");
+                }
+                query.push(") AND n.account IN (");
+                let mut list = query.separated(", ");
+                for account in chunk {
+                    list.push_bind(*account);
+                }
+                query.push(") ORDER BY n.account, n.incident_no");
+                query.build_query_as().fetch_all(conn).await?
+            });
+            for (account, by, state, covered_by) in rows {
+                let origin = IncidentNo(match state.as_str() {
+                    "not_sent" => covered_by.unwrap_or(by),
+                    _ => by,
+                });
+                if origin == incident {
+                    continue;
+                }
+                let coverage = Coverage {
+                    incident: origin,
+                    settled: state != "pending",
+                    merged: merged.contains(&origin),
+                };
+                let kept = elsewhere.entry(account).or_insert(coverage);
+                if (coverage.settled, coverage.merged) > (kept.settled, kept.merged) {
+                    *kept = coverage;
+                }
+            }
+        }
+        Ok(elsewhere)
+    }
+}
+
+impl Store {
+    /// All notices of each of the incidents to its people, with cover filled in.
+    pub async fn notice_histories(&self, wanted: &Wanted) -> Result<Histories> {
+        let mut tx = self.begin_read().await?;
+        let rows = tx.prior_rows(wanted).await?;
+        let incidents: Vec<IncidentNo> = rows.iter().map(PriorRow::incident).collect();
+        let notices = tx.with_cover(rows).await?;
+        let mut histories = Histories::new();
+        for (incident, notice) in incidents.into_iter().zip(notices) {
+            let key = (incident, notice.account.clone());
+            histories.entry(key).or_default().push(notice);
+        }
+        Ok(histories)
+    }
+
+    /// Which of the people another open incident still leaves without service.
+    pub async fn lost_elsewhere(
+        &self,
+        incident: IncidentNo,
+        accounts: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Elsewhere>> {
+        let accounts: Vec<&String> = accounts.iter().collect();
+        let mut found = BTreeMap::new();
+        for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<(String, String, String)> = on_read!(self, pool => {
+                let mut query = QueryBuilder::new(
+                    "SELECT n.account, n.state, n.decision FROM notice n \
+                     JOIN incident i ON i.incident_no = n.incident_no AND i.open \
+                     WHERE n.stage = 'first' AND (n.state IN ('pending', 'sent', 'delivered') \
+                     OR n.state = 'not_sent' AND n.state_reason = '' \
+                     OR n.state = 'cancelled' AND n.state_reason IN ('covered', 'already_told')) \
+                     AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
+                     AND c.account = n.account AND c.episode >= n.episode \
+                     AND c.stage IN ('restored', 'retraction') AND (c.state <> 'cancelled' \
+                     OR c.state_reason = 'still_affected')) \
+                     AND n.incident_no <> ");
+                query.push_bind(incident.0).push(" AND n.account IN (");
+                let mut list = query.separated(", ");
+                for account in chunk {
+                    list.push_bind(*account);
+                }
+                query.push(")");
+                query.build_query_as().fetch_all(pool).await?
+            });
+            for (account, state_name, decision) in rows {
+                let speaks = matches!(state_name.as_str(), "sent" | "delivered" | "cancelled")
+                    || decision == Decision::Covered.as_str();
+                let elsewhere = if speaks {
+                    Elsewhere::TakesOver
+                } else {
+                    Elsewhere::Silent
+                };
+                let kept = found.entry(account).or_insert(elsewhere);
+                *kept = elsewhere.max(*kept);
+            }
+        }
+        Ok(found)
+    }
+}
