@@ -31,8 +31,6 @@ pub use dataset::{DatasetKind, DatasetVersions, ImportTicket, InventoryCounts};
 pub use effect::EffectScope;
 pub use incident::{IncidentFilter, NoticeOutcome};
 pub use instance_lock::{InstanceLock, LockError, LockLost};
-pub use notice::{AttemptRecord, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
-pub use outbox::{Claimed, Histories, Outcome, Settlement};
 pub use notice::{AttemptRecord, Histories, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
 pub use outbox::{Claimed, Outcome, Settlement};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
