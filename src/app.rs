@@ -452,6 +452,7 @@ fn correlator_settings(config: &Config) -> CorrelatorSettings {
     let correlation = &config.correlation;
     CorrelatorSettings {
         hold_down_ms: seconds(correlation.hold_down_s),
+        lone_alarm_factor: correlation.lone_alarm_factor,
         restore_quiet_ms: seconds(correlation.restore_quiet_s),
         reopen_within_ms: seconds(correlation.reopen_within_s),
         flap_count: correlation.flap_count,

@@ -84,6 +84,7 @@ pub struct Ingest {
 #[serde(deny_unknown_fields)]
 pub struct Correlation {
     pub hold_down_s: u32,
+    pub lone_alarm_factor: u32,
     pub restore_quiet_s: u32,
     pub reopen_within_s: u32,
     pub flap_count: u32,

@@ -103,6 +103,10 @@ const FORMS: &[(&str, Form)] = &[
         },
     ),
     (
+        "correlation.lone_alarm_factor",
+        Form::Whole { least: 1, most: 20 },
+    ),
+    (
         "correlation.flap_count",
         Form::Whole {
             least: 2,

@@ -434,7 +434,7 @@ impl<'a> Owners<'a> {
 
     fn of_element(&mut self, element: ElementNo) -> Option<usize> {
         if !self.cut.is_cut_off(element) {
-            return self.ends_at(element);
+            return self.ends_at(element).or_else(|| self.below_symptom(element));
         }
         if let Some(owner) = self.known.get(&element) {
             return *owner;
@@ -459,6 +459,19 @@ impl<'a> Owners<'a> {
         let own = self.failed.get(&part).or_else(|| self.behind.get(&element));
         own.copied().or_else(|| {
             let cause = self.search.symptoms.get(&part)?;
+            self.failed.get(cause).copied()
+        })
+    }
+
+    /// What an element hangs on may have been explained by something else, and the element with it.
+    fn below_symptom(&self, element: ElementNo) -> Option<usize> {
+        if self.search.symptoms.is_empty() {
+            return None;
+        }
+        let above = |&element: &ElementNo| self.search.network.immediate_dominator(element);
+        let mut line = std::iter::successors(above(&element), above);
+        line.find_map(|above| {
+            let cause = self.search.symptoms.get(&Part::Element(above))?;
             self.failed.get(cause).copied()
         })
     }

@@ -237,6 +237,8 @@ pub struct CorrelatorSettings {
     pub gather_ms: i64,
     /// A suspected incident is confirmed this long after it was detected.
     pub hold_down_ms: i64,
+    /// So many times as long when the alarms of one resource are all that speaks for it.
+    pub lone_alarm_factor: u32,
     /// An incident is restored when all its evidence has been clear for this long.
     pub restore_quiet_ms: i64,
     /// The same cause within this time after restoration reopens the incident.
@@ -255,6 +257,7 @@ impl Default for CorrelatorSettings {
         Self {
             gather_ms: 2_000,
             hold_down_ms: 60_000,
+            lone_alarm_factor: 3,
             restore_quiet_ms: 30_000,
             reopen_within_ms: 30 * 60_000,
             flap_count: 3,

@@ -139,6 +139,14 @@ fn alarm_entry(
     }
 }
 
+/// As delivered, but a lone alarm is believed as soon as several.
+fn settings() -> CorrelatorSettings {
+    CorrelatorSettings {
+        lone_alarm_factor: 1,
+        ..CorrelatorSettings::default()
+    }
+}
+
 /// A correlator with a clock, and all that it gave out.
 struct Desk {
     correlator: Correlator,
@@ -149,7 +157,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        Self::with(CorrelatorSettings::default(), built())
+        Self::with(settings(), built())
     }
 
     fn with(settings: CorrelatorSettings, network: Arc<Network>) -> Self {
@@ -319,6 +327,25 @@ fn a_feeder_cut_is_inferred_from_the_homes_behind_it() {
 }
 
 #[test]
+fn a_lone_alarm_is_believed_later_than_two_that_agree() {
+    let confirmed = |alarms: &[(&str, &str)]| {
+        let mut desk = Desk::with(CorrelatorSettings::default(), built());
+        for (alarm_type, resource) in alarms {
+            desk.raise(SECOND, alarm_type, &[resource]);
+        }
+        desk.until(10 * MINUTE);
+        let incident = desk.state(1);
+        incident.confirmed_ms.unwrap() - incident.detected_ms
+    };
+    let lone = [("unreachable", "olt2"), ("device-down", "olt2")];
+    assert_eq!(confirmed(&lone), 3 * MINUTE);
+    assert_eq!(
+        confirmed(&[("unreachable", "olt2"), ("link-down", "s2/olt2")]),
+        MINUTE
+    );
+}
+
+#[test]
 fn a_lost_alarm_does_not_hide_a_feeder_cut() {
     let mut desk = Desk::new();
     desk.raise(SECOND, "onu-los", &refs(&homes("olt2-p1")[..3]));
@@ -428,7 +455,7 @@ fn a_single_premise_opens_no_incident_unless_asked_for() {
     assert_eq!(desk.open(), []);
     let settings = CorrelatorSettings {
         single_premise_incidents: true,
-        ..CorrelatorSettings::default()
+        ..settings()
     };
     let mut desk = Desk::with(settings, built());
     desk.raise(SECOND, "dying-gasp", &["olt2-p1-h1"]);

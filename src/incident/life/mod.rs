@@ -288,14 +288,33 @@ impl Tracked {
             self.note(what, reason, at.now_ms);
         }
         self.judge_trust(summary, at);
-        let due = self.incident.detected_ms + at.settings.hold_down_ms;
+        let hold_down_ms = self.hold_down_ms(at.settings);
+        let due = self.incident.detected_ms + hold_down_ms;
         if self.incident.state == IncidentState::Suspected && at.now_ms >= due {
             self.incident.state = IncidentState::Confirmed;
             self.incident.confirmed_ms = Some(at.now_ms);
-            let seconds = at.settings.hold_down_ms / 1_000;
+            let seconds = hold_down_ms / 1_000;
             let reason = format!("the evidence has stood for the hold-down of {seconds} s");
             self.note(TimelineKind::Confirmed, reason, at.now_ms);
         }
+    }
+
+    /// How long it must stand before it is believed: longer while only one resource speaks for it.
+    fn hold_down_ms(&self, settings: &CorrelatorSettings) -> i64 {
+        let active = self
+            .incident
+            .evidence
+            .iter()
+            .filter(|e| e.cleared_ms.is_none());
+        let mut resources = active.map(|evidence| &evidence.key.resource);
+        let first = resources.next();
+        let is_lone = resources.all(|other| Some(other) == first);
+        let factor = if is_lone {
+            settings.lone_alarm_factor
+        } else {
+            1
+        };
+        settings.hold_down_ms.saturating_mul(factor.into())
     }
 
     /// Whether its evidence is heard of, and whether it comes and goes.
@@ -402,7 +421,7 @@ impl Tracked {
             return (!incident.stale).then(|| since + self.quiet_needed_ms(settings));
         }
         let confirm = (incident.state == IncidentState::Suspected)
-            .then_some(incident.detected_ms + settings.hold_down_ms);
+            .then_some(incident.detected_ms + self.hold_down_ms(settings));
         let split = (self.failures > 1 && self.incident.life.clearing_since_ms.is_none())
             .then_some(incident.life.failures_changed_ms + settings.hold_down_ms);
         let cleared = incident
