@@ -40,6 +40,40 @@ fn json_lines(path: &Path) -> Vec<Value> {
         .collect()
 }
 
+/// The files that can be imported, and what was put into a wrong place.
+fn check_network(folder: &Path) {
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let network = read_topology(&read("topology.jsonl")[..], "t.jsonl", None).unwrap();
+    let people = read_subscribers(&read("subscribers.jsonl")[..], "s.jsonl").unwrap();
+    assert_eq!(people.len(), 3_000);
+    let complaints = read_csv(&read("complaints.csv")[..]).unwrap();
+    assert!(!complaints.is_empty());
+    let truth: Value = serde_json::from_slice(&read("truth.json")).unwrap();
+    let ids: std::collections::BTreeSet<&str> =
+        network.elements.iter().map(|e| e.id.as_str()).collect();
+    let wrong = truth["misplaced"].as_array().unwrap();
+    assert!((30..=95).contains(&wrong.len()), "{}", wrong.len());
+    assert!(
+        wrong
+            .iter()
+            .all(|m| ids.contains(m["believed_on"].as_str().unwrap()))
+    );
+}
+
+/// Sequence numbers rise by one within each source.
+fn check_alarms(folder: &Path) {
+    let alarms = json_lines(&folder.join("alarms.jsonl"));
+    let mut sequences: BTreeMap<String, u64> = BTreeMap::new();
+    for alarm in &alarms {
+        let last = sequences
+            .entry(alarm["source"].as_str().unwrap().to_owned())
+            .or_default();
+        *last += 1;
+        assert_eq!(alarm["sequence"], *last);
+    }
+    assert!(sequences.len() >= 3, "{sequences:?}");
+}
+
 #[tokio::test]
 async fn its_files_are_the_same_every_time_and_can_be_imported() {
     let dir = tempfile::tempdir().unwrap();
@@ -77,32 +111,8 @@ async fn its_files_are_the_same_every_time_and_can_be_imported() {
             .map(|folder| std::fs::read(folder.join(name)).unwrap());
         assert!(one == two && !one.is_empty(), "{name}");
     }
-    let read = |name: &str| std::fs::read(folders[0].join(name)).unwrap();
-    let network = read_topology(&read("topology.jsonl")[..], "t.jsonl", None).unwrap();
-    let people = read_subscribers(&read("subscribers.jsonl")[..], "s.jsonl").unwrap();
-    assert_eq!(people.len(), 3_000);
-    let complaints = read_csv(&read("complaints.csv")[..]).unwrap();
-    assert!(!complaints.is_empty());
-    let truth: Value = serde_json::from_slice(&read("truth.json")).unwrap();
-    let ids: std::collections::BTreeSet<&str> =
-        network.elements.iter().map(|e| e.id.as_str()).collect();
-    let wrong = truth["misplaced"].as_array().unwrap();
-    assert!((30..=95).contains(&wrong.len()), "{}", wrong.len());
-    assert!(
-        wrong
-            .iter()
-            .all(|m| ids.contains(m["believed_on"].as_str().unwrap()))
-    );
-    let alarms = json_lines(&folders[0].join("alarms.jsonl"));
-    let mut sequences: BTreeMap<String, u64> = BTreeMap::new();
-    for alarm in &alarms {
-        let last = sequences
-            .entry(alarm["source"].as_str().unwrap().to_owned())
-            .or_default();
-        *last += 1;
-        assert_eq!(alarm["sequence"], *last);
-    }
-    assert!(sequences.len() >= 3, "{sequences:?}");
+    check_network(&folders[0]);
+    check_alarms(&folders[0]);
     // What it wrote it can read again.
     let folder = folders[0].to_str().unwrap();
     let again = dir.path().join("again");
