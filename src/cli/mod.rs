@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod alarm;
+pub mod alarm_stream;
 pub mod area;
 pub mod care;
 pub mod client;
@@ -13,6 +14,7 @@ pub mod incident;
 pub mod notice;
 pub mod report;
 pub mod serve;
+pub mod simulate;
 pub mod table;
 pub mod token;
 mod unreachable;
@@ -70,6 +72,8 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Write a synthetic access network and its subscribers as import files
     Generate(generate::GenerateArgs),
+    /// Play faults on a network: alarms as they would come, and the truth beside them
+    Simulate(Box<simulate::SimulateArgs>),
     /// Make, list and revoke access tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -116,6 +120,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => crate::demo::run(&args).await?,
         Command::Serve => serve::run(&Config::load(config, std::env::vars())?).await?,
         Command::Generate(args) => generate::run(&args)?,
+        Command::Simulate(args) => simulate::run(&args).await?,
         Command::Config(command) => print(&config::run(command, config)?)?,
         Command::Import(args) => {
             let store = open_store(config).await?;

@@ -143,7 +143,7 @@ impl Area<'_> {
     }
 }
 
-/// How long things live without mains.
+/// How long things live without mains. What the network says of an element goes before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Batteries {
@@ -267,6 +267,8 @@ impl Fault {
                 ElementKind::Olt => batteries.olt_minutes,
                 _ => batteries.site_minutes,
             };
+            let known = world.network().battery_minutes(device);
+            let minutes = known.map_or(minutes, |known| [i64::from(known); 2]);
             let at_ms = battery_end(onset_ms, minutes, rng);
             fail(device, at_ms);
             on_battery.push(OnBattery {

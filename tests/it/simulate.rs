@@ -1,6 +1,7 @@
 //! The simulator: the same every time, true to the network, and each fault and impairment what it
 //! claims to be.
 
+mod command;
 mod faults;
 mod impairments;
 mod truth;

@@ -1,0 +1,277 @@
+//! `forewarn simulate`: plays faults, writes what a network would report beside the truth, and can
+//! send it to a running service.
+
+mod send;
+mod write;
+
+use super::client::ClientArgs;
+use crate::generate::{GenerateSettings, generate};
+use crate::simulate::{
+    Customers, FaultKind, Impairments, Reporting, SCENARIOS, Scenario, Simulation, World, believed,
+    complaints, misplace, named_scenario, random_scenario,
+};
+use crate::subscriber::{Subscriber, read_subscribers};
+use crate::topology::{NetworkDefinition, read_topology};
+use anyhow::{Context as _, anyhow, bail};
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+/// When a scenario begins if nobody says otherwise: 2026-01-12T08:00:00Z, a Monday morning.
+const DEFAULT_START: &str = "2026-01-12T08:00:00Z";
+
+/// Play faults on a network: alarms as they would come, and the truth beside them.
+///
+/// The same options give the same files. Written are topology.jsonl (the network as the inventory
+/// believes it to be), subscribers.jsonl, alarms.jsonl, telemetry.jsonl, truth.json and
+/// complaints.csv (of customers who were told nothing).
+#[derive(Clone, Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// Folder with the network: files "topology" and "subscribers", .jsonl or .csv
+    #[arg(long, value_name = "DIR", required_unless_present = "generate")]
+    pub network: Option<PathBuf>,
+    /// Generate a network of so many subscribers instead
+    #[arg(long, value_name = "N", conflicts_with = "network")]
+    pub generate: Option<u32>,
+    /// Another seed gives other faults at other places, and other noise
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// What happens; `list` shows the scenarios
+    #[arg(long, value_name = "NAME", required_unless_present = "faults")]
+    pub scenario: Option<String>,
+    /// So many random faults instead
+    #[arg(long, value_name = "K", conflicts_with = "scenario")]
+    pub faults: Option<usize>,
+    /// Kinds of the random faults, for instance `feeder_cut,olt_death` [default: all that cost
+    /// several people their service]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "faults")]
+    pub kinds: Vec<String>,
+    /// Minutes that are played
+    #[arg(long, default_value_t = 360, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub minutes: u32,
+    /// When it begins
+    #[arg(long, value_name = "TIME", default_value = DEFAULT_START)]
+    pub start: jiff::Timestamp,
+    /// TOML with the sections [reporting], [impairments] and [customers]; what is not named keeps
+    /// its default
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Folder for the files; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Send the alarms to the service at --server as well, in their time from now on
+    #[arg(long)]
+    pub send: bool,
+    /// So many times faster
+    #[arg(long, default_value_t = 1.0, requires = "send", value_name = "X")]
+    pub speed: f64,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// The file of `--settings`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    reporting: Reporting,
+    impairments: Impairments,
+    customers: Customers,
+}
+
+/// What is played, and on what.
+struct Stage {
+    definition: NetworkDefinition,
+    subscribers: Vec<Subscriber>,
+    world: World,
+    settings: Settings,
+}
+
+/// Plays, writes, and sends where that is asked for.
+pub async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
+    if args.scenario.as_deref() == Some("list") {
+        return list();
+    }
+    if args.out.is_none() && !args.send {
+        bail!("nothing to do: name a folder with --out, or a service with --send");
+    }
+    if !(args.speed.is_finite() && args.speed > 0.0) {
+        bail!("--speed {}: expected a number over 0", args.speed);
+    }
+    let stage = stage(args)?;
+    let scenario = scenario(args, &stage)?;
+    let simulation = Simulation::new(&stage.world, &scenario);
+    report(args, &stage, &simulation)?;
+    if let Some(out) = &args.out {
+        let share = stage.settings.impairments.wrong_topology;
+        let misplaced = misplace(&stage.world, share, args.seed);
+        let played = write::Played {
+            believed: believed(&stage.world, &stage.definition, &misplaced),
+            complaints: complaints(
+                &stage.world,
+                &simulation.truth,
+                &stage.settings.customers,
+                args.seed,
+                &|_| None,
+            ),
+            misplaced,
+            subscribers: &stage.subscribers,
+            simulation: &simulation,
+        };
+        write::all(out, &played, &stage.world)?;
+    }
+    if args.send {
+        send::run(&args.client, &simulation, &scenario, args.speed).await?;
+    }
+    Ok(())
+}
+
+fn list() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (name, what, _) in SCENARIOS {
+        writeln!(out, "{name:16} {what}")?;
+    }
+    Ok(())
+}
+
+fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
+    let settings = match &args.settings {
+        None => Settings::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("reading {}", path.display()))?;
+            toml::from_str(&text).with_context(|| format!("{}", path.display()))?
+        }
+    };
+    check(&settings.impairments)?;
+    let (definition, subscribers) = match (&args.network, args.generate) {
+        (Some(folder), _) => read(folder)?,
+        (None, count) => {
+            let count = count.unwrap_or_default();
+            let generated = generate(&GenerateSettings::embedded(count, args.seed)?)?;
+            (generated.definition, generated.subscribers)
+        }
+    };
+    let world = World::new(&definition, &subscribers).map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow!("the network is wrong:\n  {}", errors.join("\n  "))
+    })?;
+    Ok(Stage {
+        definition,
+        subscribers,
+        world,
+        settings,
+    })
+}
+
+/// Shares have to be shares.
+fn check(impairments: &Impairments) -> anyhow::Result<()> {
+    let shares = [
+        ("missed", impairments.missed),
+        ("olt_reports_lost", impairments.olt_reports_lost),
+        ("late", impairments.late),
+        ("reordered", impairments.reordered),
+        ("duplicated", impairments.duplicated),
+        ("wrong_topology", impairments.wrong_topology),
+        ("lost_clears", impairments.lost_clears),
+        ("gasps_never_cleared", impairments.gasps_never_cleared),
+    ];
+    for (name, share) in shares {
+        if !(0.0..=1.0).contains(&share) {
+            bail!("impairments.{name} = {share}: expected a share from 0 to 1");
+        }
+    }
+    Ok(())
+}
+
+fn read(folder: &Path) -> anyhow::Result<(NetworkDefinition, Vec<Subscriber>)> {
+    let topology = existing(folder, "topology")?;
+    let subscribers = existing(folder, "subscribers")?;
+    let open = |path: &Path| {
+        let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+        Ok::<_, anyhow::Error>(BufReader::new(file))
+    };
+    let name = |path: &Path| path.display().to_string();
+    let definition = read_topology(open(&topology)?, &name(&topology), None)?;
+    let subscribers = read_subscribers(open(&subscribers)?, &name(&subscribers))?;
+    Ok((definition, subscribers))
+}
+
+fn existing(folder: &Path, stem: &str) -> anyhow::Result<PathBuf> {
+    let candidates = ["jsonl", "ndjson", "csv"].map(|e| folder.join(stem).with_extension(e));
+    let found = candidates.into_iter().find(|path| path.is_file());
+    found.with_context(|| format!("{}: expected {stem}.jsonl or {stem}.csv", folder.display()))
+}
+
+fn scenario(args: &SimulateArgs, stage: &Stage) -> anyhow::Result<Scenario> {
+    let start_ms = args.start.as_millisecond();
+    let duration_ms = i64::from(args.minutes) * 60_000;
+    let world = &stage.world;
+    let mut scenario = match (&args.scenario, args.faults) {
+        (Some(name), _) => named_scenario(world, name, args.seed, start_ms, duration_ms)
+            .with_context(|| {
+                let names: Vec<&str> = SCENARIOS.iter().map(|(name, _, _)| *name).collect();
+                format!("--scenario {name}: expected one of {}", names.join(", "))
+            })?,
+        (None, count) => {
+            let kinds = kinds(&args.kinds)?;
+            let count = count.unwrap_or_default();
+            random_scenario(world, &kinds, count, args.seed, start_ms, duration_ms)
+        }
+    };
+    scenario.reporting = stage.settings.reporting.clone();
+    scenario.impairments = stage.settings.impairments.clone();
+    Ok(scenario)
+}
+
+fn kinds(names: &[String]) -> anyhow::Result<Vec<FaultKind>> {
+    if names.is_empty() {
+        let cost_nobody = [
+            FaultKind::DropCut,
+            FaultKind::Flapping,
+            FaultKind::Degradation,
+            FaultKind::Upstream,
+        ];
+        let mut kinds = FaultKind::ALL.to_vec();
+        kinds.retain(|kind| !cost_nobody.contains(kind));
+        return Ok(kinds);
+    }
+    let parse = |name: &String| {
+        FaultKind::parse(name).with_context(|| {
+            let known: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            format!("--kinds {name}: expected one of {}", known.join(", "))
+        })
+    };
+    names.iter().map(parse).collect()
+}
+
+fn report(args: &SimulateArgs, stage: &Stage, simulation: &Simulation) -> anyhow::Result<()> {
+    let network = stage.world.network();
+    let mut out = std::io::stdout().lock();
+    for truth in &simulation.truth.faults {
+        let parts = truth.fault.parts();
+        let names: Vec<&str> = parts.iter().take(3).map(|&p| network.part_id(p)).collect();
+        let more = parts.len().saturating_sub(names.len());
+        let onset = jiff::Timestamp::from_millisecond(truth.fault.onset_ms())?;
+        writeln!(
+            out,
+            "{onset}  {:17} {}{}; {} lose service",
+            truth.fault.kind.as_str(),
+            names.join(", "),
+            if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            },
+            truth.ever_lost().len()
+        )?;
+    }
+    writeln!(
+        out,
+        "{} alarm messages in {} minutes on {} subscribers",
+        simulation.entries.len(),
+        args.minutes,
+        stage.subscribers.len()
+    )?;
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! `forewarn simulate`: its files, and alarms into a running service.
+
+use forewarn::app::{App, Listeners};
+use forewarn::clock::Clock;
+use forewarn::config::Config;
+use forewarn::effect::complaint::read_csv;
+use forewarn::rpc::auth::{Role, new_token};
+use forewarn::subscriber::read_subscribers;
+use forewarn::supervisor::Stopped;
+use forewarn::topology::read_topology;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Output;
+use tokio::process::Command;
+
+async fn forewarn(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forewarn"));
+    command.args(args).env_clear();
+    command.output().await.unwrap()
+}
+
+async fn prints(args: &[&str]) -> String {
+    let output = forewarn(args).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn fails(args: &[&str]) -> String {
+    let output = forewarn(args).await;
+    assert!(!output.status.success(), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn json_lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The files that can be imported, and what was put into a wrong place.
+fn check_network(folder: &Path) {
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let network = read_topology(&read("topology.jsonl")[..], "t.jsonl", None).unwrap();
+    let people = read_subscribers(&read("subscribers.jsonl")[..], "s.jsonl").unwrap();
+    assert_eq!(people.len(), 3_000);
+    let complaints = read_csv(&read("complaints.csv")[..]).unwrap();
+    assert!(!complaints.is_empty());
+    let truth: Value = serde_json::from_slice(&read("truth.json")).unwrap();
+    let ids: std::collections::BTreeSet<&str> =
+        network.elements.iter().map(|e| e.id.as_str()).collect();
+    let wrong = truth["misplaced"].as_array().unwrap();
+    assert!((30..=95).contains(&wrong.len()), "{}", wrong.len());
+    assert!(
+        wrong
+            .iter()
+            .all(|m| ids.contains(m["believed_on"].as_str().unwrap()))
+    );
+}
+
+/// Sequence numbers rise by one within each source.
+fn check_alarms(folder: &Path) {
+    let alarms = json_lines(&folder.join("alarms.jsonl"));
+    let mut sequences: BTreeMap<String, u64> = BTreeMap::new();
+    for alarm in &alarms {
+        let last = sequences
+            .entry(alarm["source"].as_str().unwrap().to_owned())
+            .or_default();
+        *last += 1;
+        assert_eq!(alarm["sequence"], *last);
+    }
+    assert!(sequences.len() >= 3, "{sequences:?}");
+}
+
+#[tokio::test]
+async fn its_files_are_the_same_every_time_and_can_be_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders = ["one", "two"].map(|name| dir.path().join(name));
+    for folder in &folders {
+        let out = folder.to_str().unwrap();
+        let said = prints(&[
+            "simulate",
+            "--generate",
+            "3000",
+            "--seed",
+            "5",
+            "--scenario",
+            "busy-day",
+            "--out",
+            out,
+        ])
+        .await;
+        assert!(
+            said.contains("feeder_cut") && said.contains("lose service"),
+            "{said}"
+        );
+    }
+    let names = [
+        "topology.jsonl",
+        "subscribers.jsonl",
+        "alarms.jsonl",
+        "telemetry.jsonl",
+        "truth.json",
+        "complaints.csv",
+    ];
+    for name in names {
+        let [one, two] = folders
+            .each_ref()
+            .map(|folder| std::fs::read(folder.join(name)).unwrap());
+        assert!(one == two && !one.is_empty(), "{name}");
+    }
+    check_network(&folders[0]);
+    check_alarms(&folders[0]);
+    // What it wrote it can read again.
+    let folder = folders[0].to_str().unwrap();
+    let again = dir.path().join("again");
+    let said = prints(&[
+        "simulate",
+        "--network",
+        folder,
+        "--faults",
+        "2",
+        "--kinds",
+        "olt-death",
+        "--out",
+        again.to_str().unwrap(),
+    ])
+    .await;
+    assert_eq!(said.matches("olt_death").count(), 2, "{said}");
+}
+
+#[tokio::test]
+async fn it_says_what_is_wrong() {
+    let unknown = fails(&[
+        "simulate",
+        "--generate",
+        "500",
+        "--scenario",
+        "x",
+        "--out",
+        "/nowhere",
+    ]);
+    assert!(unknown.await.contains("expected one of feeder, olt, ring"));
+    let kinds = [
+        "simulate",
+        "--generate",
+        "500",
+        "--faults",
+        "1",
+        "--kinds",
+        "y",
+        "--send",
+    ];
+    assert!(
+        fails(&kinds)
+            .await
+            .contains("--kinds y: expected one of feeder_cut")
+    );
+    let nothing = fails(&["simulate", "--generate", "500", "--scenario", "olt"]).await;
+    assert!(
+        nothing.contains("--out") && nothing.contains("--send"),
+        "{nothing}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let settings = dir.path().join("s.toml");
+    std::fs::write(&settings, "[impairments]\nlate = 7").unwrap();
+    let out = dir.path().join("out");
+    let wrong = [
+        "simulate",
+        "--generate",
+        "500",
+        "--scenario",
+        "olt",
+        "--settings",
+        settings.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let share = fails(&wrong);
+    assert!(
+        share
+            .await
+            .contains("impairments.late = 7: expected a share from 0 to 1")
+    );
+    assert!(
+        prints(&["simulate", "--generate", "1", "--scenario", "list"])
+            .await
+            .contains("busy-day")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_streams_into_a_running_service_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mail = dir.path().join("mail").display().to_string();
+    let settings = [
+        (
+            "FOREWARN_DATABASE__URL",
+            format!("sqlite:{}", dir.path().join("t.db").display()),
+        ),
+        ("FOREWARN_RPC__LISTEN", "127.0.0.1:0".to_owned()),
+        ("FOREWARN_WEB__LISTEN", "127.0.0.1:0".to_owned()),
+        ("FOREWARN_EMAIL__DIRECTORY", mail),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value));
+    let config = Config::load(None, settings.into_iter()).unwrap();
+    let running = App::start(&config, Listeners::default(), Clock::System)
+        .await
+        .unwrap();
+    let (secret, token) = new_token("console", Role::Admin, Clock::System.now_ms());
+    running.store.add_token(&token).await.unwrap();
+    let server = format!("http://{}", running.rpc_address);
+    let folder = dir.path().join("out");
+    let send = [
+        "simulate",
+        "--generate",
+        "2000",
+        "--scenario",
+        "feeder",
+        "--minutes",
+        "60",
+        "--send",
+        "--speed",
+        "36000",
+        "--server",
+        &server,
+        "--token",
+        &secret,
+        "--out",
+        folder.to_str().unwrap(),
+    ];
+    for _ in 0..2 {
+        let said = prints(&send).await;
+        assert!(said.contains("all of them are durable"), "{said}");
+    }
+    let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+    for alarm in json_lines(&folder.join("alarms.jsonl")) {
+        *expected
+            .entry(alarm["source"].as_str().unwrap().to_owned())
+            .or_default() += 2;
+    }
+    let sources = [
+        "alarm", "sources", "--json", "--server", &server, "--token", &secret,
+    ];
+    let listed = prints(&sources).await;
+    let committed: BTreeMap<String, u64> = listed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|source| {
+            let name = source["name"]
+                .as_str()
+                .or(source["source"].as_str())
+                .unwrap();
+            let through = source["last_committed_sequence"].as_u64().unwrap();
+            (name.to_owned(), through)
+        })
+        .collect();
+    assert_eq!(committed, expected);
+    running.shutdown().cancel();
+    assert_eq!(running.wait().await, Stopped::Requested);
+}
