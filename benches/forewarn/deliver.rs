@@ -145,9 +145,13 @@ async fn plan(
     let work = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let started = Instant::now();
+        let people = planner
+            .read_people(store, std::slice::from_ref(&change), &all, ground, now_ms)
+            .await
+            .unwrap();
         let mut tx = store.begin().await.unwrap();
         planner
-            .write(&mut tx, &[change], &all, ground, now_ms)
+            .write(&mut tx, &[change], &all, people, (ground, now_ms))
             .await
             .unwrap();
         tx.commit().await.unwrap();

@@ -26,6 +26,10 @@ mod postgres;
 
 use figure::Figure;
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A benchmark by name.
 type Benchmark = (&'static str, fn() -> Vec<Figure>);
 

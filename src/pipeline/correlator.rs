@@ -312,18 +312,22 @@ impl CorrelatorWorker {
             network: &network,
             versions: self.versions,
         };
-        let mut tx = self.store.begin().await?;
-        // Subscriber numbers mean something within one version only.
-        if tx.dataset_versions().await? != self.versions {
-            return Err(CorrelatorError::NetworkReplaced);
-        }
         let lost: BTreeMap<_, _> = self
             .core
             .live()
             .map(|live| (live.incident.no, Arc::clone(live.lost)))
             .collect();
+        let people = self
+            .planner
+            .read_people(&self.store, changes, &lost, ground, now_ms)
+            .await?;
+        let mut tx = self.store.begin().await?;
+        // Subscriber numbers mean something within one version only.
+        if tx.dataset_versions().await? != self.versions {
+            return Err(CorrelatorError::NetworkReplaced);
+        }
         self.planner
-            .write(&mut tx, changes, &lost, ground, now_ms)
+            .write(&mut tx, changes, &lost, people, (ground, now_ms))
             .await?;
         let changed: BTreeSet<IncidentNo> = changes.iter().map(|c| c.incident.no).collect();
         for live in self.core.live() {

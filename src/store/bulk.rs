@@ -129,7 +129,6 @@ impl RowWriter<'_> {
     }
 
     /// An id (BLOB of 16 bytes, UUID).
-    #[allow(dead_code, reason = "for tables with ids: notices")]
     pub(in crate::store) fn uuid(&mut self, value: Uuid) {
         match &mut self.target {
             Target::Sqlite(arguments) => {
@@ -181,8 +180,58 @@ pub(in crate::store) async fn insert<R: Sync>(
         return Ok(());
     }
     match tx {
-        Tx::Sqlite(tx) => insert_sqlite(tx, table, rows, &write).await,
-        Tx::Postgres(tx) => copy_postgres(tx, table, rows, &write).await,
+        Tx::Sqlite(tx) => insert_sqlite(tx, table, "", rows, &write).await,
+        Tx::Postgres(tx) => copy_postgres(tx, table.name, table, rows, &write).await,
+    }
+}
+
+/// Inserts the rows, with an `ON CONFLICT` clause for those whose key exists. No two of the rows
+/// may have the same key.
+///
+/// COPY knows no conflicts: on PostgreSQL the rows go through a table of the connection.
+pub(in crate::store) async fn upsert<R: Sync>(
+    tx: &mut Tx,
+    table: Table,
+    conflict: &str,
+    rows: &[R],
+    write: impl Fn(&R, &mut RowWriter<'_>) + Sync,
+) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    match tx {
+        Tx::Sqlite(tx) => insert_sqlite(tx, table, conflict, rows, &write).await,
+        Tx::Postgres(tx) => {
+            let staged = format!("{}_staged", table.name);
+            let exists = "SELECT to_regclass('pg_temp.' || $1) IS NOT NULL";
+            let exists: bool = sqlx::query_scalar(exists)
+                .bind(&staged)
+                .fetch_one(&mut **tx)
+                .await?;
+            if !exists {
+                let create = format!(
+                    "CREATE TEMP TABLE {staged} ON COMMIT DELETE ROWS AS SELECT {} FROM {} LIMIT 0",
+                    table.columns.join(", "),
+                    table.name
+                );
+                sqlx::query(AssertSqlSafe(create))
+                    .execute(&mut **tx)
+                    .await?;
+            }
+            copy_postgres(tx, &staged, table, rows, &write).await?;
+            let columns = table.columns.join(", ");
+            let move_over = format!(
+                "INSERT INTO {} ({columns}) SELECT {columns} FROM {staged} {conflict}",
+                table.name
+            );
+            sqlx::query(AssertSqlSafe(move_over))
+                .execute(&mut **tx)
+                .await?;
+            // A transaction may plan several incidents.
+            let clear = format!("TRUNCATE {staged}");
+            sqlx::query(AssertSqlSafe(clear)).execute(&mut **tx).await?;
+            Ok(())
+        }
     }
 }
 
@@ -210,6 +259,7 @@ fn write_row<R>(
 async fn insert_sqlite<R>(
     conn: &mut SqliteConnection,
     table: Table,
+    conflict: &str,
     mut rows: &[R],
     write: &impl Fn(&R, &mut RowWriter<'_>),
 ) -> Result<()> {
@@ -218,7 +268,7 @@ async fn insert_sqlite<R>(
         if rows.len() < size {
             continue;
         }
-        let sql: Arc<str> = sqlite_statement(table, size).into();
+        let sql: Arc<str> = sqlite_statement(table, conflict, size).into();
         while rows.len() >= size {
             let (chunk, rest) = rows.split_at(size);
             let mut arguments = SqliteArguments::default();
@@ -236,10 +286,10 @@ async fn insert_sqlite<R>(
 }
 
 /// Nameless parameters: named ones would be looked up by name for each value.
-fn sqlite_statement(table: Table, rows: usize) -> String {
+fn sqlite_statement(table: Table, conflict: &str, rows: usize) -> String {
     let row = format!("({})", vec!["?"; table.columns.len()].join(","));
     format!(
-        "INSERT INTO {} ({}) VALUES {}",
+        "INSERT INTO {} ({}) VALUES {} {conflict}",
         table.name,
         table.columns.join(", "),
         vec![row.as_str(); rows].join(",")
@@ -248,13 +298,13 @@ fn sqlite_statement(table: Table, rows: usize) -> String {
 
 async fn copy_postgres<R>(
     conn: &mut PgConnection,
+    into: &str,
     table: Table,
     rows: &[R],
     write: &impl Fn(&R, &mut RowWriter<'_>),
 ) -> Result<()> {
     let statement = format!(
-        "COPY {} ({}) FROM STDIN (FORMAT binary)",
-        table.name,
+        "COPY {into} ({}) FROM STDIN (FORMAT binary)",
         table.columns.join(", ")
     );
     let fields = i16::try_from(table.columns.len()).map_err(|_| StoreError::Corrupt {
