@@ -10,7 +10,7 @@ mod sink;
 use crate::figure::Figure;
 use forewarn::channel::Channel;
 use forewarn::channel::email::EmailChannel;
-use forewarn::channel::smtp_pool::SmtpOptions;
+use forewarn::channel::smtp_pool::{SmtpOptions, SmtpTls};
 use forewarn::clock::Clock;
 use forewarn::delivery::unsubscribe::UnsubscribeLinks;
 use forewarn::effect::holdout::Experiment;
@@ -230,7 +230,8 @@ fn policy() -> NoticePolicy {
 }
 
 fn outlet(sink: &Sink) -> Outlet {
-    let mut options = SmtpOptions::parse(&format!("smtp://{}?tls=none", sink.address)).unwrap();
+    let (host, port) = (sink.address.ip().to_string(), sink.address.port());
+    let mut options = SmtpOptions::new(&host, port, SmtpTls::None);
     options.connections = CONNECTIONS;
     let channel = EmailChannel::smtp("Example Net <service@example.net>", options).unwrap();
     Outlet {
@@ -259,6 +260,7 @@ fn incident(now_ms: i64, affected: u64) -> Incident {
             resources: vec!["core".to_owned()],
             kind: CauseKind::Equipment,
             text: String::new(),
+            reasoning: String::new(),
             set_by_operator: false,
         },
         onset_ms: now_ms - 120_000,
