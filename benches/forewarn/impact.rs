@@ -42,6 +42,7 @@ impl Bench {
         self.single(&network, &transport, figures);
         self.sets(&network, &transport, figures);
         let both_ends = self.named_sets(&network, &gateways, &ends, figures);
+        self.at_risk(&network, &ends, figures);
         self.accounts(&network, figures);
         if self.small {
             peers::compare(&synthetic, &network, &ends, both_ends, figures);
@@ -143,6 +144,18 @@ impl Bench {
         let (ends, _) = measure(network, &[ends.to_vec()]);
         figures.push(self.bound(self.figure("both ends of a ring", ends, "µs")));
         ends / 1e6
+    }
+
+    /// One of the switches by which a ring hangs on the backbone, and both.
+    fn at_risk(&self, network: &Network, ends: &[Part], figures: &mut Vec<Figure>) {
+        for (what, parts) in [
+            ("one aggregation switch", &ends[..1]),
+            ("both ends of a ring", ends),
+        ] {
+            let time = fastest(5, || drop(black_box(network.at_risk(parts))));
+            let ms = time.as_secs_f64() * 1e3;
+            figures.push(self.figure(format!("at risk: {what}"), ms, "ms"));
+        }
     }
 
     fn accounts(&self, network: &Network, figures: &mut Vec<Figure>) {

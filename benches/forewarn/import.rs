@@ -42,8 +42,8 @@ pub(crate) fn run() -> Vec<Figure> {
         let bare_url = format!("sqlite://{}/bare.db", dir.path().display());
         let mut figures = engine("SQLite", dir.path(), &url, &bare_url).await;
         if let Ok(url) = std::env::var("BENCH_POSTGRES_URL") {
-            let mine = postgres_schema(&url, "bench_import").await;
-            let bare = postgres_schema(&url, "bench_import_bare").await;
+            let mine = crate::postgres::empty_schema(&url, "bench_import").await;
+            let bare = crate::postgres::empty_schema(&url, "bench_import_bare").await;
             figures.extend(engine("PostgreSQL", dir.path(), &mine, &bare).await);
         }
         figures
@@ -197,19 +197,6 @@ async fn bare_insert(url: &str, network: &NetworkDefinition, people: &[Subscribe
     let seconds = before.elapsed().as_secs_f64();
     store.close().await;
     seconds
-}
-
-/// A URL whose connections work in an empty schema of that name.
-async fn postgres_schema(url: &str, schema: &str) -> String {
-    let admin = sqlx::PgPool::connect(url).await.unwrap();
-    let sql = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-        .execute(&admin)
-        .await
-        .unwrap();
-    admin.close().await;
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}options=-csearch_path%3D{schema}")
 }
 
 /// Lets the kernel measure the peak of resident memory anew (Linux).

@@ -10,8 +10,8 @@ mod server;
 use crate::figure::Figure;
 use database::Database;
 use load::Load;
-use server::{Bare, Whole};
-use std::time::Duration;
+use server::{Bare, Scene, Whole};
+use std::time::{Duration, Instant};
 
 /// Alarms of one measured run.
 const ALARMS: u64 = 1_000_000;
@@ -34,9 +34,10 @@ pub(crate) fn run() -> Vec<Figure> {
 
 async fn all() -> Vec<Figure> {
     let mut figures = Vec::new();
+    let scene = Scene::new();
     for streams in [1, 16] {
         let bare = Bare::start().await;
-        let load = Load::new(bare.address, None, streams);
+        let load = Load::new(bare.address, None, streams, &scene.plant);
         let rate = load.full_speed(ALARMS).await;
         figures.push(Figure::new(
             format!("bare tonic server that only acknowledges, {streams} streams"),
@@ -51,20 +52,30 @@ async fn all() -> Vec<Figure> {
         Err(_) => println!("BENCH_POSTGRES_URL is not set: PostgreSQL is left out"),
     }
     for database in databases {
-        let bulk = database.bulk_insert(ALARMS).await;
+        let bulk = database.bulk_insert(ALARMS, &scene.plant).await;
         println!("{}: {} {bulk:.0}/s", database.name(), database.peer());
         for streams in [1, 16] {
-            let service = Whole::start(&database).await;
-            let load = Load::new(service.address, Some(service.token.clone()), streams);
+            let service = Whole::start(&database, &scene).await;
+            let load = Load::new(
+                service.address,
+                Some(service.token.clone()),
+                streams,
+                &scene.plant,
+            );
+            let started = Instant::now();
             let rate = load.full_speed(ALARMS).await;
             service.read_to(ALARMS).await;
-            println!("{}: {streams} streams {rate:.0}/s", database.name());
+            let correlated = ALARMS as f64 / started.elapsed().as_secs_f64();
+            println!(
+                "{}: {streams} streams {rate:.0}/s, correlated {correlated:.0}/s",
+                database.name()
+            );
             let latency = load.acknowledgements_at(rate / 2.0).await;
             figures.extend(through_service(&database, streams, rate, bulk, &latency));
             service.stop().await;
         }
     }
-    figures.push(flat_memory().await);
+    figures.push(flat_memory(&scene).await);
     figures
 }
 
@@ -104,10 +115,15 @@ fn through_service(
     ]
 }
 
-async fn flat_memory() -> Figure {
+async fn flat_memory(scene: &Scene) -> Figure {
     let database = Database::sqlite();
-    let service = Whole::start(&database).await;
-    let load = Load::new(service.address, Some(service.token.clone()), 16);
+    let service = Whole::start(&database, scene).await;
+    let load = Load::new(
+        service.address,
+        Some(service.token.clone()),
+        16,
+        &scene.plant,
+    );
     load.full_speed(FLAT_FROM).await;
     service.read_to(FLAT_FROM).await;
     let before = resident_mib();

@@ -15,25 +15,32 @@
 )]
 
 mod care;
+mod deliver;
 mod figure;
 mod geography;
 mod impact;
 mod import;
 mod ingest;
 mod localise;
+mod postgres;
 
 use figure::Figure;
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A benchmark by name.
 type Benchmark = (&'static str, fn() -> Vec<Figure>);
 
-const BENCHMARKS: [Benchmark; 6] = [
+const BENCHMARKS: [Benchmark; 7] = [
     ("impact", impact::run),
     ("import", import::run),
     ("ingest", ingest::run),
     ("care", care::run),
     ("localise", localise::run),
     ("geography", geography::run),
+    ("deliver", deliver::run),
 ];
 
 fn main() {

@@ -3,7 +3,7 @@
 //! - An alarm is known by its source and its key: two sources may report the same one.
 //! - The state follows from the times of the events, not from the order in which they arrive.
 //! - The book as of position p follows from the book as of an earlier position and the entries
-//!   between, also across [`AlarmBook::to_bytes`].
+//!   between, also across [`AlarmBook::pages`].
 //! - Size: live alarms, and ended ones for [`RETENTION_MS`].
 
 pub use super::history::Interval;
@@ -22,8 +22,13 @@ use std::sync::Arc;
 /// its messages, so what comes that late is a backlog and not a straggler.
 pub const RETENTION_MS: i64 = 3_600_000;
 
-/// Form of the bytes of [`AlarmBook::to_bytes`].
-const BYTES_VERSION: u32 = 1;
+/// Form of the pages of [`AlarmBook::pages`].
+const PAGES_VERSION: u32 = 2;
+/// Alarms of one page: some hundred kilobytes, a millisecond of work.
+const ALARMS_PER_PAGE: usize = 2_000;
+/// Entries of the queue of ended alarms that may be out of date, besides as many as there are
+/// alarms.
+const QUEUE_SLACK: usize = 1_024;
 
 /// Place of an alarm in its book; used again after the alarm is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,40 +43,34 @@ pub enum Applied {
     Source(SourceId),
 }
 
-/// Bytes that are no book.
+/// Pages that are no book.
 #[derive(Debug, thiserror::Error)]
 pub enum BookError {
     #[error("alarm book cannot be read")]
-    Json(#[from] serde_json::Error),
-    #[error("alarm book has version {0}, expected {BYTES_VERSION}")]
+    Encoding(#[from] postcard::Error),
+    #[error("alarm book has version {0}, expected {PAGES_VERSION}")]
     Version(u32),
+    #[error("alarm book lacks its first page")]
+    NoHead,
 }
 
 /// One alarm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmState {
-    #[serde(rename = "s")]
     source: SourceId,
-    #[serde(rename = "k", with = "shared_key")]
+    #[serde(with = "shared_key")]
     key: Arc<AlarmKey>,
-    #[serde(rename = "h")]
     history: History,
-    #[serde(rename = "n")]
     newest: Option<Report>,
     /// When the entry that made it active was received.
-    #[serde(rename = "r")]
     active_received_ms: Millis,
     /// When the entry that ended it was received.
-    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     ended_received_ms: Option<Millis>,
     /// Log position of the latest raise or change.
-    #[serde(rename = "p")]
     listed_position: i64,
     /// A snapshot did not list it.
-    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     swept: Option<Sweep>,
     /// It was cleared while its source was stale: not believed until the source has resynchronised.
-    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
     unconfirmed_clear: bool,
 }
 
@@ -123,13 +122,12 @@ pub struct AlarmBook {
     active: usize,
 }
 
-/// The bytes of a book.
+/// The first page of a book; the others are lists of alarms.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct Head {
     version: u32,
     watermark_ms: Millis,
     sources: Vec<(SourceId, SourceState)>,
-    alarms: Vec<AlarmState>,
 }
 
 mod shared_key {
@@ -338,10 +336,26 @@ impl AlarmBook {
                 alarm.ended_received_ms = Some(entry.received_at_ms);
                 self.ended.push_back((entry.received_at_ms, no));
                 self.active -= usize::from(was_active);
+                self.bound_queue();
             }
             (true, true) => {}
         }
         Applied::Alarm(no)
+    }
+
+    /// Keeps the queue no longer than there are alarms, however often they end.
+    fn bound_queue(&mut self) {
+        if self.ended.len() > 2 * self.alarms.len() + QUEUE_SLACK {
+            self.queue_anew();
+        }
+    }
+
+    /// Queues the ended alarms, each once.
+    fn queue_anew(&mut self) {
+        let alarms = (0..).map(AlarmNo).zip(&self.alarms);
+        let ended = alarms.filter_map(|(no, alarm)| Some((alarm.as_ref()?.ended_received_ms?, no)));
+        self.ended = ended.collect();
+        self.ended.make_contiguous().sort_unstable();
     }
 
     /// The place of the alarm, new or known, and whether its source is stale.
@@ -395,6 +409,7 @@ impl AlarmBook {
         self.active -= swept.len();
         self.ended
             .extend(swept.into_iter().map(|no| (entry.received_at_ms, no)));
+        self.bound_queue();
         Applied::Source(entry.source)
     }
 
@@ -448,6 +463,11 @@ impl AlarmBook {
         self.watermark_ms
     }
 
+    /// Places for alarms: as many as were ever remembered at a time.
+    pub fn places(&self) -> usize {
+        self.alarms.len()
+    }
+
     /// Alarms that are active.
     pub fn active_count(&self) -> usize {
         self.active
@@ -460,52 +480,75 @@ impl AlarmBook {
             .is_some_and(|book| book.state.is_stale)
     }
 
-    /// The book for a checkpoint: equal books have equal bytes.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, BookError> {
-        let mut alarms: Vec<AlarmState> = self
-            .iter()
-            .filter(|(_, alarm)| !alarm.is_expired(self.watermark_ms))
-            .map(|(_, alarm)| alarm.clone())
-            .collect();
-        alarms.sort_unstable_by(|a, b| (a.source, &a.key).cmp(&(b.source, &b.key)));
-        let saved = Saved {
-            version: BYTES_VERSION,
+    /// The book for a checkpoint, in pages that are made as they are asked for.
+    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<u8>, BookError>> + '_ {
+        let sources = self.sources.iter();
+        let head = Head {
+            version: PAGES_VERSION,
             watermark_ms: self.watermark_ms,
-            sources: self
-                .sources
-                .iter()
-                .map(|(no, book)| (*no, book.state))
-                .collect(),
-            alarms,
+            sources: sources.map(|(no, book)| (*no, book.state)).collect(),
         };
-        Ok(serde_json::to_vec(&saved)?)
+        let head = postcard::to_stdvec(&head).map_err(BookError::from);
+        let alarms = self.alarms.chunks(ALARMS_PER_PAGE).map(|chunk| {
+            let alarms = chunk.iter().flatten();
+            let kept: Vec<&AlarmState> = alarms
+                .filter(|alarm| !alarm.is_expired(self.watermark_ms))
+                .collect();
+            Ok(postcard::to_stdvec(&kept)?)
+        });
+        std::iter::once(head).chain(alarms)
     }
 
-    /// The book of [`Self::to_bytes`]; empty bytes are an empty book.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BookError> {
-        if bytes.is_empty() {
+    /// The book of [`Self::pages`]; no pages are an empty book.
+    pub fn from_pages<'a>(pages: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, BookError> {
+        let mut pages = pages.into_iter();
+        let Some(head) = pages.next() else {
             return Ok(Self::new());
+        };
+        let (version, _) = postcard::take_from_bytes::<u32>(head).map_err(|_| BookError::NoHead)?;
+        if version != PAGES_VERSION {
+            return Err(BookError::Version(version));
         }
-        let saved: Saved = serde_json::from_slice(bytes)?;
-        if saved.version != BYTES_VERSION {
-            return Err(BookError::Version(saved.version));
-        }
+        let head: Head = postcard::from_bytes(head)?;
         let mut book = Self {
-            watermark_ms: saved.watermark_ms,
+            watermark_ms: head.watermark_ms,
             ..Self::default()
         };
-        for (source, state) in saved.sources {
+        for (source, state) in head.sources {
             *book.source_mut(source) = state;
         }
-        for alarm in saved.alarms {
-            let (no, _) = book.place(alarm.source, &alarm.key);
-            book.active += usize::from(alarm.is_active());
-            if let Some(at_ms) = alarm.ended_received_ms {
-                book.ended.push_back((at_ms, no));
+        for page in pages {
+            for alarm in postcard::from_bytes::<Vec<AlarmState>>(page)? {
+                let (no, _) = book.place(alarm.source, &alarm.key);
+                book.active += usize::from(alarm.is_active());
+                book.alarms[no.0 as usize] = Some(alarm);
             }
-            book.alarms[no.0 as usize] = Some(alarm);
         }
-        book.ended.make_contiguous().sort_unstable();
+        book.queue_anew();
         Ok(book)
+    }
+
+    /// What is remembered, in an order that depends on nothing else.
+    fn remembered(&self) -> Vec<&AlarmState> {
+        let mut alarms: Vec<&AlarmState> = self
+            .iter()
+            .map(|(_, alarm)| alarm)
+            .filter(|alarm| !alarm.is_expired(self.watermark_ms))
+            .collect();
+        alarms.sort_unstable_by(|a, b| (a.source, &a.key).cmp(&(b.source, &b.key)));
+        alarms
+    }
+}
+
+/// Books are equal that remember the same, wherever in them it stands.
+impl PartialEq for AlarmBook {
+    fn eq(&self, other: &Self) -> bool {
+        let states = |book: &Self| -> Vec<(SourceId, SourceState)> {
+            let sources = book.sources.iter();
+            sources.map(|(no, book)| (*no, book.state)).collect()
+        };
+        self.watermark_ms == other.watermark_ms
+            && states(self) == states(other)
+            && self.remembered() == other.remembered()
     }
 }

@@ -31,10 +31,8 @@ struct Folded {
 /// The reports of one alarm, by the clock of its source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct History {
-    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     folded: Option<Folded>,
     /// Sorted, without repetition.
-    #[serde(rename = "m")]
     marks: Vec<Mark>,
 }
 

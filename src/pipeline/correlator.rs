@@ -8,7 +8,7 @@
 //! - when a commit fails, the core is thrown away and built anew from the store, so that memory
 //!   never runs ahead of the database.
 
-use crate::alarm::{AlarmBook, AlarmState};
+use crate::alarm::{AlarmState, BookError};
 use crate::clock::{Clock, Millis};
 use crate::geography::NetworkMap;
 use crate::incident::{
@@ -19,20 +19,23 @@ use crate::pipeline::alarm_query::{AlarmPage, AlarmQuery, LiveAlarm, LiveAlarmKe
 use crate::pipeline::importer::{LoadError, load_network};
 use crate::pipeline::live::{Live, LiveIncident, PendingCommand};
 use crate::pipeline::planner::{Ground, Planner};
+use crate::pipeline::restart::{Snapshots, restore};
 use crate::store::{DatasetVersions, Store, StoreError};
 use crate::topology::Network;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Log entries taken in one step.
-const ENTRIES_PER_STEP: usize = 20_000;
+pub(super) const ENTRIES_PER_STEP: usize = 20_000;
 /// Commands taken in one step.
 const COMMANDS_PER_STEP: usize = 100;
-/// Live alarms are written down after so many entries, which bounds what a restart replays.
-const ENTRIES_PER_SNAPSHOT: i64 = 500_000;
+/// A settling that only new entries ask for comes when so many times the length of the one before
+/// has passed: its cost grows with the live alarms, and taking entries must keep up.
+const SETTLE_PAUSE: u32 = 4;
 /// The position is written at least this often, even when nothing was decided.
 const CHECKPOINT_INTERVAL_MS: i64 = 1_000;
 /// How often the store is asked for a new version of the network.
@@ -50,8 +53,8 @@ pub enum CorrelatorError {
     Store(#[from] StoreError),
     #[error("the network could not be loaded")]
     Network(#[from] LoadError),
-    #[error("the copy of the live alarms cannot be used: {0}")]
-    Snapshot(String),
+    #[error("the copy of the live alarms cannot be used")]
+    Snapshot(#[from] BookError),
     #[error("the network was replaced while notices were planned")]
     NetworkReplaced,
 }
@@ -79,12 +82,14 @@ pub struct CorrelatorWorker {
     position: i64,
     checkpoint_position: i64,
     checkpoint_ms: Millis,
-    snapshot_position: i64,
+    snapshots: Snapshots,
     polled_ms: Millis,
-    /// A new network was taken and nothing has been settled since.
+    /// Entries or a new network were taken and nothing has been settled since.
     unsettled: bool,
     /// The step before has failed: the core may be ahead of the database.
     broken: bool,
+    /// When new entries alone are reason enough to settle.
+    settle_at: Instant,
     /// What ended the last sleep.
     waiting_command: Option<PendingCommand>,
     waiting_query: Option<AlarmQuery>,
@@ -115,10 +120,11 @@ impl CorrelatorWorker {
             position: restored.position,
             checkpoint_position: restored.position,
             checkpoint_ms: now_ms,
-            snapshot_position: restored.snapshot_position,
+            snapshots: Snapshots::new(restored.snapshot_position),
             polled_ms: now_ms,
             unsettled: true,
             broken: false,
+            settle_at: Instant::now(),
             waiting_command: None,
             waiting_query: None,
         };
@@ -144,17 +150,12 @@ impl CorrelatorWorker {
 
     async fn decide(&mut self, now_ms: Millis) -> Result<bool, CorrelatorError> {
         self.follow_network(now_ms).await?;
-        let entries = self.log.read_after(self.position, ENTRIES_PER_STEP).await?;
-        for entry in entries.iter() {
-            self.core.apply(entry);
-        }
-        if let Some(last) = entries.last() {
-            self.position = last.position;
-        }
+        self.take_entries().await?;
+        let begun = Instant::now();
         let taken = self.take_commands(now_ms);
         let due = self.planner.due(now_ms);
         let deadline = self.core.next_deadline_ms().is_some_and(|at| at <= now_ms);
-        let work = !entries.is_empty() || !taken.is_empty() || deadline || self.unsettled;
+        let work = !taken.is_empty() || deadline || self.unsettled;
         let changes = if work {
             self.core.settle(now_ms)
         } else {
@@ -169,6 +170,11 @@ impl CorrelatorWorker {
         if work {
             self.publish();
         }
+        let ended = Instant::now();
+        self.settle_at = ended + SETTLE_PAUSE * (ended - begun);
+        self.snapshots
+            .save(&self.store, &self.core, self.checkpoint_position)
+            .await?;
         for (incident, answer) in taken {
             let result = self.core.incident(incident).map_or_else(
                 || Err(CommandError::NoSuchIncident(incident)),
@@ -181,6 +187,44 @@ impl CorrelatorWorker {
         Ok(self.position < self.log.last_position())
     }
 
+    /// Takes the next entries of the log, deciding nothing. True when there were any.
+    async fn take_entries(&mut self) -> Result<bool, CorrelatorError> {
+        let entries = self.log.read_after(self.position, ENTRIES_PER_STEP).await?;
+        for entry in entries.iter() {
+            self.core.apply(entry);
+        }
+        let Some(last) = entries.last() else {
+            return Ok(false);
+        };
+        self.position = last.position;
+        self.unsettled = true;
+        Ok(true)
+    }
+
+    /// Whether there is a reason to settle now.
+    fn must_settle(&self, now_ms: Millis) -> bool {
+        let deadlines = [
+            self.core.next_deadline_ms(),
+            self.planner.next_deadline_ms(),
+        ];
+        self.broken
+            || Instant::now() >= self.settle_at
+            || self.waiting_command.is_some()
+            || self.waiting_query.is_some()
+            || !self.ports.commands.is_empty()
+            || !self.ports.queries.is_empty()
+            || deadlines.into_iter().flatten().any(|at| at <= now_ms)
+    }
+
+    /// A step, or as long as the latest settling is too near, its first part.
+    async fn step_paced(&mut self, now_ms: Millis) -> Result<bool, CorrelatorError> {
+        if self.must_settle(now_ms) {
+            self.step(now_ms).await
+        } else {
+            self.take_entries().await
+        }
+    }
+
     /// Steps until asked to stop; wakes up for new entries, commands, questions and deadlines.
     pub async fn run(
         mut self,
@@ -190,7 +234,7 @@ impl CorrelatorWorker {
         let mut failures = 0;
         while !shutdown.is_cancelled() {
             let now_ms = clock.now_ms();
-            match self.step(now_ms).await {
+            match self.step_paced(now_ms).await {
                 Ok(true) => failures = 0,
                 Ok(false) => {
                     failures = 0;
@@ -225,7 +269,11 @@ impl CorrelatorWorker {
             .map_or(IDLE_SLEEP, |at| {
                 Duration::from_millis(u64::try_from(at - now_ms).unwrap_or(0))
             });
-        let nap = until_deadline.clamp(Duration::from_millis(1), IDLE_SLEEP);
+        let mut nap = until_deadline.clamp(Duration::from_millis(1), IDLE_SLEEP);
+        if self.unsettled {
+            let until_settled = self.settle_at.saturating_duration_since(Instant::now());
+            nap = nap.min(until_settled.max(Duration::from_millis(1)));
+        }
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.log.changed_after(self.position) => {}
@@ -264,18 +312,22 @@ impl CorrelatorWorker {
             network: &network,
             versions: self.versions,
         };
-        let mut tx = self.store.begin().await?;
-        // Subscriber numbers mean something within one version only.
-        if tx.dataset_versions().await? != self.versions {
-            return Err(CorrelatorError::NetworkReplaced);
-        }
         let lost: BTreeMap<_, _> = self
             .core
             .live()
             .map(|live| (live.incident.no, Arc::clone(live.lost)))
             .collect();
+        let people = self
+            .planner
+            .read_people(&self.store, changes, &lost, ground, now_ms)
+            .await?;
+        let mut tx = self.store.begin().await?;
+        // Subscriber numbers mean something within one version only.
+        if tx.dataset_versions().await? != self.versions {
+            return Err(CorrelatorError::NetworkReplaced);
+        }
         self.planner
-            .write(&mut tx, changes, &lost, ground, now_ms)
+            .write(&mut tx, changes, &lost, people, (ground, now_ms))
             .await?;
         let changed: BTreeSet<IncidentNo> = changes.iter().map(|c| c.incident.no).collect();
         for live in self.core.live() {
@@ -305,28 +357,16 @@ impl CorrelatorWorker {
         Ok(())
     }
 
-    /// Writes the position now and then, and the live alarms less often.
+    /// Writes the position now and then.
     async fn checkpoint(&mut self, now_ms: Millis) -> Result<(), CorrelatorError> {
         let moved = self.position > self.checkpoint_position;
         if !moved || now_ms - self.checkpoint_ms < CHECKPOINT_INTERVAL_MS {
             return Ok(());
         }
-        let snapshot = if self.position - self.snapshot_position >= ENTRIES_PER_SNAPSHOT {
-            let bytes = self.core.book().to_bytes();
-            Some(bytes.map_err(|error| CorrelatorError::Snapshot(error.to_string()))?)
-        } else {
-            None
-        };
         let mut tx = self.store.begin().await?;
         tx.save_checkpoint_position(self.position, self.core.last_incident_no())
             .await?;
-        if let Some(bytes) = &snapshot {
-            tx.save_snapshot(self.position, bytes).await?;
-        }
         tx.commit().await?;
-        if snapshot.is_some() {
-            self.snapshot_position = self.position;
-        }
         self.checkpoint_position = self.position;
         self.checkpoint_ms = now_ms;
         Ok(())
@@ -366,7 +406,7 @@ impl CorrelatorWorker {
         self.versions = restored.versions;
         self.position = restored.position;
         self.checkpoint_position = restored.position;
-        self.snapshot_position = restored.snapshot_position;
+        self.snapshots = Snapshots::new(restored.snapshot_position);
         self.unsettled = true;
         self.publish();
         Ok(())
@@ -414,61 +454,6 @@ pub fn nothing_live() -> Live {
         alarms: 0,
         unmapped_alarms: 0,
     }
-}
-
-struct Restored {
-    core: Correlator,
-    map: Arc<NetworkMap>,
-    versions: DatasetVersions,
-    position: i64,
-    snapshot_position: i64,
-}
-
-/// The core as of the committed position: the last copy of the alarms, the log from there, and the
-/// incidents.
-async fn restore(
-    store: &Store,
-    settings: CorrelatorSettings,
-    planner: &mut Planner,
-    now_ms: Millis,
-) -> Result<Restored, CorrelatorError> {
-    let loaded = load_network(store).await?;
-    for warning in &loaded.warnings {
-        tracing::warn!(%warning, "network");
-    }
-    let checkpoint = store.checkpoint().await?;
-    let mut book = if checkpoint.snapshot.is_empty() {
-        AlarmBook::new()
-    } else {
-        AlarmBook::from_bytes(&checkpoint.snapshot)
-            .map_err(|error| CorrelatorError::Snapshot(error.to_string()))?
-    };
-    let mut at = checkpoint.snapshot_position;
-    while at < checkpoint.position {
-        let entries = store.alarms_after(at, ENTRIES_PER_STEP).await?;
-        let due = entries
-            .iter()
-            .take_while(|entry| entry.position <= checkpoint.position);
-        for entry in due {
-            book.apply(entry);
-        }
-        at = entries
-            .last()
-            .map_or(checkpoint.position, |entry| entry.position);
-    }
-    let incidents = store
-        .load_incidents(now_ms - settings.reopen_within_ms)
-        .await?;
-    planner.restart(&store.mergers().await?);
-    let network = Arc::new(loaded.network);
-    let last_no = checkpoint.last_incident_no;
-    Ok(Restored {
-        core: Correlator::restore(settings, network, book, incidents, last_no),
-        map: Arc::new(loaded.map),
-        versions: loaded.versions,
-        position: checkpoint.position,
-        snapshot_position: checkpoint.snapshot_position,
-    })
 }
 
 fn alarm_page(core: &Correlator, query: &AlarmQuery) -> AlarmPage {

@@ -17,6 +17,8 @@ use crate::topology::{
 use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What an import did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,8 +74,12 @@ impl Phase {
 /// Is told the phase, the records done and their total.
 pub type OnProgress<'a> = &'a (dyn Fn(Phase, u64, u64) + Send + Sync);
 
-/// Records of one write transaction: some tens of milliseconds, so that alarms hardly wait.
-const RECORDS_PER_TRANSACTION: usize = 10_000;
+/// How long one write transaction should take: alarms wait behind it.
+const TRANSACTION: Duration = Duration::from_millis(40);
+/// Records of the first transaction, and least and most of the later ones.
+const FIRST_RECORDS: usize = 1_000;
+const FEWEST_RECORDS: usize = 200;
+const MOST_RECORDS: usize = 20_000;
 
 /// The current network and what serves each subscriber, of one moment.
 #[derive(Clone, Debug)]
@@ -161,7 +167,7 @@ fn build(inventory: Inventory) -> Result<LoadedNetwork, LoadError> {
 }
 
 /// Reads the current versions of network and subscribers.
-pub async fn load_inventory(store: &Store) -> Result<Inventory, StoreError> {
+pub async fn load_inventory(store: &Store) -> Result<Inventory, LoadError> {
     loop {
         let versions = store.dataset_versions().await?;
         let (definition, mut attachments, positions) = tokio::try_join!(
@@ -173,14 +179,17 @@ pub async fn load_inventory(store: &Store) -> Result<Inventory, StoreError> {
         if store.dataset_versions().await? != versions {
             continue;
         }
-        let warnings = detach_unknown(&definition, &mut attachments);
-        return Ok(Inventory {
-            versions,
-            definition,
-            attachments,
-            positions,
-            warnings,
+        let checked = tokio::task::spawn_blocking(move || {
+            let warnings = detach_unknown(&definition, &mut attachments);
+            Inventory {
+                versions,
+                definition,
+                attachments,
+                positions,
+                warnings,
+            }
         });
+        return Ok(checked.await?);
     }
 }
 
@@ -435,14 +444,29 @@ async fn begin_chunk(store: &Store, ticket: &ImportTicket) -> Result<Tx, ImportE
     }
 }
 
-/// Writes a list in short transactions.
+/// Records of the next transaction, when one of so many took so long; at most twice as many.
+fn next_records(records: usize, took: Duration) -> usize {
+    let fitting = TRANSACTION.as_micros() * records as u128 / took.as_micros().max(1);
+    usize::try_from(fitting)
+        .unwrap_or(MOST_RECORDS)
+        .min(2 * records)
+        .clamp(FEWEST_RECORDS, MOST_RECORDS)
+}
+
+/// Writes a list in short transactions, whatever the machine and the size of the records.
 macro_rules! write_chunks {
     ($store:expr, $ticket:expr, $rows:expr, $insert:ident, $tell:expr) => {
-        for (at, chunk) in $rows.chunks(RECORDS_PER_TRANSACTION).enumerate() {
+        let mut records = FIRST_RECORDS;
+        let mut first_no = 0;
+        while first_no < $rows.len() {
+            let end = $rows.len().min(first_no + records);
+            let chunk = &$rows[first_no..end];
             let mut tx = begin_chunk($store, $ticket).await?;
-            let first_no = at * RECORDS_PER_TRANSACTION;
+            let begun = Instant::now();
             tx.$insert($ticket.version, first_no, chunk).await?;
             tx.commit().await?;
+            records = next_records(records, begun.elapsed());
+            first_no = end;
             $tell(chunk.len() as u64);
             $store.let_others_write().await;
         }

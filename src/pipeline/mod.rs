@@ -12,3 +12,4 @@ pub mod live;
 pub mod meter;
 pub mod pace;
 pub mod planner;
+mod restart;

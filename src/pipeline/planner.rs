@@ -6,7 +6,7 @@ use crate::effect::holdout::{Assignment, Candidate, Experiment, assign};
 use crate::incident::{CauseKind, Incident, IncidentChange, IncidentNo};
 use crate::notice::plan::{NoticePolicy, PlanInput, concerns_people, plan};
 use crate::notice::{Arm, Recipient};
-use crate::store::{ClusterAssignment, DatasetVersions, StoreError, Tx};
+use crate::store::{ClusterAssignment, DatasetVersions, Store, StoreError, Tx};
 use crate::topology::{Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,6 +37,21 @@ pub struct Ground<'a> {
     pub versions: DatasetVersions,
 }
 
+/// The people of some incidents, as read before they are planned for.
+#[derive(Debug, Default)]
+pub struct People(BTreeMap<IncidentNo, Vec<Recipient>>);
+
+async fn read_recipients(
+    tx: &mut Tx,
+    lost: &SubscriberSet,
+    ground: Ground<'_>,
+    now_ms: Millis,
+) -> Result<Vec<Recipient>, StoreError> {
+    let numbers: Vec<_> = ground.network.subscribers(lost).collect();
+    tx.recipients(ground.versions.subscribers, &numbers, now_ms)
+        .await
+}
+
 impl Planner {
     pub fn new(policy: NoticePolicy, experiment: Experiment, key: [u8; 32]) -> Self {
         Self {
@@ -59,6 +74,49 @@ impl Planner {
         }
     }
 
+    /// Reads the people whom the coming changes concern, so that the transaction that writes the
+    /// plan need not, and others who write wait less. What changes meanwhile the gate sees.
+    pub async fn read_people(
+        &self,
+        store: &Store,
+        changes: &[IncidentChange],
+        lost: &BTreeMap<IncidentNo, Arc<SubscriberSet>>,
+        ground: Ground<'_>,
+        now_ms: Millis,
+    ) -> Result<People, StoreError> {
+        let mut people = People::default();
+        let wanted = changes
+            .iter()
+            .filter_map(|change| Some((change.incident.no, self.concerned(change, lost)?)));
+        let wanted: Vec<(IncidentNo, &SubscriberSet)> = wanted.collect();
+        if wanted.is_empty() {
+            return Ok(people);
+        }
+        let mut tx = store.begin_read().await?;
+        for (incident, lost) in wanted {
+            let recipients = read_recipients(&mut tx, lost, ground, now_ms).await?;
+            people.0.insert(incident, recipients);
+        }
+        Ok(people)
+    }
+
+    /// The people for whom a change is to be planned, if it concerns anybody.
+    fn concerned<'a>(
+        &self,
+        change: &'a IncidentChange,
+        lost: &'a BTreeMap<IncidentNo, Arc<SubscriberSet>>,
+    ) -> Option<&'a SubscriberSet> {
+        let moved = change.lost != change.previously_lost;
+        let before = self.planned.get(&change.incident.no);
+        if !concerns_people(before, &change.incident, moved) {
+            return None;
+        }
+        // The survivor's people are the ones to whom the other need not say that it is over.
+        let survivor = change.incident.merged_into;
+        let lost = survivor.and_then(|survivor| lost.get(&survivor));
+        Some(lost.map_or(&change.lost, |lost| lost))
+    }
+
     /// Writes the changes of one settling and the notices that follow from them. `lost` says who is
     /// without service by the open incidents.
     pub async fn write(
@@ -66,9 +124,10 @@ impl Planner {
         tx: &mut Tx,
         changes: &[IncidentChange],
         lost: &BTreeMap<IncidentNo, Arc<SubscriberSet>>,
-        ground: Ground<'_>,
-        now_ms: Millis,
+        mut people: People,
+        at: (Ground<'_>, Millis),
     ) -> Result<(), StoreError> {
+        let (ground, now_ms) = at;
         for change in changes {
             tx.save_incident(&change.incident, &change.timeline).await?;
             self.note_merger(&change.incident);
@@ -78,14 +137,12 @@ impl Planner {
             .iter()
             .partition(|change| change.incident.merged_into.is_some());
         for change in taken_over.into_iter().chain(others) {
-            let moved = change.lost != change.previously_lost;
-            let before = self.planned.get(&change.incident.no);
-            if concerns_people(before, &change.incident, moved) {
-                // The survivor's people are the ones to whom the other need not say that it is over.
-                let survivor = change.incident.merged_into;
-                let lost = survivor.and_then(|survivor| lost.get(&survivor));
-                let lost = lost.map_or(&change.lost, |lost| lost);
-                self.plan_one(tx, &change.incident, lost, ground, now_ms)
+            if let Some(lost) = self.concerned(change, lost) {
+                let recipients = match people.0.remove(&change.incident.no) {
+                    Some(read) => read,
+                    None => read_recipients(tx, lost, ground, now_ms).await?,
+                };
+                self.plan_for(tx, &change.incident, recipients, ground, now_ms)
                     .await?;
             }
             if !change.incident.state.is_open() {
@@ -105,10 +162,19 @@ impl Planner {
         ground: Ground<'_>,
         now_ms: Millis,
     ) -> Result<(), StoreError> {
-        let numbers: Vec<_> = ground.network.subscribers(lost).collect();
-        let mut recipients = tx
-            .recipients(ground.versions.subscribers, &numbers, now_ms)
-            .await?;
+        let recipients = read_recipients(tx, lost, ground, now_ms).await?;
+        self.plan_for(tx, incident, recipients, ground, now_ms)
+            .await
+    }
+
+    async fn plan_for(
+        &mut self,
+        tx: &mut Tx,
+        incident: &Incident,
+        mut recipients: Vec<Recipient>,
+        ground: Ground<'_>,
+        now_ms: Millis,
+    ) -> Result<(), StoreError> {
         let logged = tx.assignments(incident.no).await?;
         let assigned = self.assign_arms(incident, ground.network, &logged, &mut recipients);
         self.cover(tx, incident.no, &mut recipients).await?;

@@ -13,6 +13,7 @@ mod dataset;
 mod effect;
 mod incident;
 mod instance_lock;
+mod list;
 mod notice;
 mod outbox;
 mod secret;
@@ -232,8 +233,8 @@ impl Store {
         })
     }
 
-    /// Begins a transaction that only reads, beside the writers.
-    pub(in crate::store) async fn begin_read(&self) -> Result<Tx> {
+    /// Begins a transaction that only reads, and so keeps no writer waiting.
+    pub async fn begin_read(&self) -> Result<Tx> {
         Ok(match &self.engine {
             Engine::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
             Engine::Postgres(pool) => Tx::Postgres(pool.begin().await?),

@@ -4,13 +4,14 @@
 //! is written as sent even when it was cancelled meanwhile.
 
 use super::notice::{
-    OPTED_OUT, ROWS_PER_STATEMENT, corrupt, facts_text, read_quiet_hours, read_segment, read_stage,
+    OPTED_OUT, PEOPLE_PER_STATEMENT, corrupt, facts_text, read_quiet_hours, read_segment,
+    read_stage,
 };
-use super::{Result, Store, Tx, on_read, on_tx};
+use super::{Result, Store, Tx, list, on_read, on_tx};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
 use crate::notice::{Addressee, Facts, NoticeId, NoticeState, PRIORITIES, Stage};
-use sqlx::QueryBuilder;
+use sqlx::{AssertSqlSafe, QueryBuilder};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -369,22 +370,20 @@ impl Store {
         &self,
         accounts: &[String],
     ) -> Result<BTreeMap<String, Arc<Addressee>>> {
+        let listed = self.listed();
+        // The plus keeps the version from being looked up first, which would read all subscribers.
+        let sql = format!(
+            "SELECT s.subscriber_no, s.account, s.name, s.language, s.time_zone, s.address, \
+             s.segment, s.vulnerable, s.consent, s.quiet_hours, {OPTED_OUT} AS opted_out \
+             FROM {} {} subscriber s ON s.account = listed.value \
+             AND +s.version = (SELECT version FROM dataset WHERE kind = 'subscribers')",
+            listed.table, listed.join
+        );
         let mut people = BTreeMap::new();
-        for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<AddresseeRow> = on_read!(self, pool => {
-                let mut query = QueryBuilder::new(
-                    "SELECT s.subscriber_no, s.account, s.name, s.language, s.time_zone, s.address, \
-                     s.segment, s.vulnerable, s.consent, s.quiet_hours, ");
-                query.push(OPTED_OUT).push(
-                    " AS opted_out FROM subscriber s JOIN dataset d ON d.kind = 'subscribers' \
-                     AND d.version = s.version WHERE s.account IN (");
-                let mut list = query.separated(", ");
-                for account in chunk {
-                    list.push_bind(account);
-                }
-                query.push(")");
-                query.build_query_as().fetch_all(pool).await?
-            });
+        for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
+            let rows: Vec<AddresseeRow> = on_read!(self, pool =>
+                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list::texts(chunk))
+                    .fetch_all(pool).await)?;
             let numbers: Vec<i64> = rows.iter().map(|row| row.subscriber_no).collect();
             let mut emails = self.emails(&numbers).await?;
             for row in rows {
@@ -400,19 +399,18 @@ impl Store {
         if numbers.is_empty() {
             return Ok(emails);
         }
-        let rows: Vec<(i64, String, bool)> = on_read!(self, pool => {
-            let mut query = QueryBuilder::new(
-                "SELECT c.subscriber_no, c.value, EXISTS (SELECT 1 FROM suppression p \
-                 WHERE p.address_key = c.value_key) FROM contact_point c \
-                 JOIN dataset d ON d.kind = 'subscribers' AND d.version = c.version \
-                 WHERE c.kind = 'email' AND c.subscriber_no IN (");
-            let mut list = query.separated(", ");
-            for number in numbers {
-                list.push_bind(*number);
-            }
-            query.push(") ORDER BY c.subscriber_no, c.contact_no");
-            query.build_query_as().fetch_all(pool).await?
-        });
+        let listed = self.listed();
+        let sql = format!(
+            "SELECT c.subscriber_no, c.value, EXISTS (SELECT 1 FROM suppression p \
+             WHERE p.address_key = c.value_key) FROM {} {} contact_point c \
+             ON c.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
+             AND c.subscriber_no = CAST(listed.value AS BIGINT) \
+             WHERE c.kind = 'email' ORDER BY c.subscriber_no, c.contact_no",
+            listed.table, listed.join
+        );
+        let rows: Vec<(i64, String, bool)> = on_read!(self, pool =>
+            sqlx::query_as(AssertSqlSafe(sql)).bind(list::numbers(numbers.iter().copied()))
+                .fetch_all(pool).await)?;
         for (number, value, suppressed) in rows {
             emails.entry(number).or_default().push((value, suppressed));
         }

@@ -1,6 +1,6 @@
 //! Tables `subscriber`, `contact_point`: the versions of the subscribers.
 
-use super::bulk::{self, RowWriter, Table};
+use super::bulk::{self, RowWriter, Table, VersionedRows};
 use super::topology::{
     json_list, list_of, numbered, position, redundancy_name, redundancy_of, row_no, unknown,
 };
@@ -80,48 +80,37 @@ const CONTACT_COLUMNS: &str =
 impl Store {
     /// What serves each subscriber of a version; the index is the subscriber's number.
     pub async fn load_attachments(&self, version: i64) -> Result<Vec<Attachment>> {
-        const SQL: &str = "SELECT subscriber_no, account, served_by, redundancy FROM subscriber \
-            WHERE version = $1 AND subscriber_no >= $2 AND subscriber_no < $3 \
-            ORDER BY subscriber_no";
-        let mut all = Vec::new();
-        loop {
-            let from = row_no(all.len());
-            let page: Vec<(i64, String, String, String)> = on_read!(self, pool =>
-                sqlx::query_as(SQL).bind(version).bind(from).bind(from + PAGE)
-                    .fetch_all(pool).await)?;
-            if page.is_empty() {
-                return Ok(all);
-            }
-            for (number, account, served_by, redundancy) in page {
-                check_dense(number, all.len())?;
-                all.push(Attachment {
-                    account,
-                    served_by: list_of("serving elements", &served_by)?,
-                    redundancy: redundancy_of(&redundancy)?,
-                });
-            }
+        const ROWS: VersionedRows = VersionedRows {
+            table: "subscriber",
+            number: "subscriber_no",
+            columns: "account, served_by, redundancy",
+        };
+        let numbered = bulk::read_version(self, ROWS, version, attachment).await?;
+        let mut all = Vec::with_capacity(numbered.len());
+        for (number, attachment) in numbered {
+            check_dense(number, all.len())?;
+            all.push(attachment);
         }
+        Ok(all)
     }
 
     /// Where the premises of each subscriber of a version are; the index is the subscriber's number.
     pub async fn load_positions(&self, version: i64) -> Result<Vec<Option<Position>>> {
-        const SQL: &str = "SELECT subscriber_no, latitude, longitude FROM subscriber \
-            WHERE version = $1 AND subscriber_no >= $2 AND subscriber_no < $3 \
-            ORDER BY subscriber_no";
+        const ROWS: VersionedRows = VersionedRows {
+            table: "subscriber",
+            number: "subscriber_no",
+            columns: "latitude, longitude",
+        };
+        type Row = (i64, Option<f64>, Option<f64>);
+        let numbered = bulk::read_version(self, ROWS, version, |row: Row| {
+            Ok((row.0, position(row.1, row.2)))
+        });
         let mut all = Vec::new();
-        loop {
-            let from = row_no(all.len());
-            let page: Vec<(i64, Option<f64>, Option<f64>)> = on_read!(self, pool =>
-                sqlx::query_as(SQL).bind(version).bind(from).bind(from + PAGE)
-                    .fetch_all(pool).await)?;
-            if page.is_empty() {
-                return Ok(all);
-            }
-            for (number, latitude, longitude) in page {
-                check_dense(number, all.len())?;
-                all.push(position(latitude, longitude));
-            }
+        for (number, position) in numbered.await? {
+            check_dense(number, all.len())?;
+            all.push(position);
         }
+        Ok(all)
     }
 
     /// Up to 20,000 subscribers of a version from a number on, in order; empty at the end.
@@ -303,6 +292,16 @@ fn subscriber(row: SubscriberRow) -> Result<Subscriber> {
         redundancy: redundancy_of(&row.14)?,
         cpe_serial: row.15,
     })
+}
+
+fn attachment(row: (i64, String, String, String)) -> Result<(i64, Attachment)> {
+    let (number, account, served_by, redundancy) = row;
+    let attachment = Attachment {
+        account,
+        served_by: list_of("serving elements", &served_by)?,
+        redundancy: redundancy_of(&redundancy)?,
+    };
+    Ok((number, attachment))
 }
 
 /// Numbers are indexes: a gap would shift every subscriber after it.

@@ -1,6 +1,6 @@
 //! Tables `site`, `element`, `link`, `risk_group`: the versions of the network.
 
-use super::bulk::{self, Table};
+use super::bulk::{self, Table, VersionedRows};
 use super::{Result, Store, StoreError, Tx, on_read};
 use crate::topology::{
     Element, ElementKind, GroupKind, Link, NetworkDefinition, Position, Redundancy,
@@ -44,12 +44,12 @@ type ElementRow = (
     String,
     String,
     Option<String>,
-    bool,
-    Option<bool>,
+    u8,
+    Option<u8>,
     Option<String>,
     Option<i64>,
 );
-type LinkRow = (i64, String, String, String, Option<bool>);
+type LinkRow = (i64, String, String, String, Option<u8>);
 type GroupRow = (i64, String, String, String, String);
 
 /// Reads all rows of a version in the order of their numbers, a page at a time.
@@ -91,10 +91,12 @@ impl Store {
 
     /// The ids of the elements of a version.
     pub async fn load_element_ids(&self, version: i64) -> Result<Vec<String>> {
-        const SQL: &str = "SELECT element_no, id FROM element \
-            WHERE version = $1 AND element_no >= $2 ORDER BY element_no LIMIT $3";
-        read_pages!(self, version, SQL, (i64, String) =>
-            |row: (i64, String)| Ok::<_, StoreError>(row.1))
+        const ROWS: VersionedRows = VersionedRows {
+            table: "element",
+            number: "element_no",
+            columns: "id",
+        };
+        bulk::read_version(self, ROWS, version, |row: (i64, String)| Ok(row.1)).await
     }
 
     async fn load_sites(&self, version: i64) -> Result<Vec<Site>> {
@@ -108,20 +110,30 @@ impl Store {
     }
 
     async fn load_elements(&self, version: i64) -> Result<Vec<Element>> {
-        const SQL: &str = "SELECT element_no, id, kind, name, site, gateway, transit, redundancy, \
-            battery_minutes FROM element WHERE version = $1 AND element_no >= $2 ORDER BY element_no LIMIT $3";
-        read_pages!(self, version, SQL, ElementRow => element)
+        const ROWS: VersionedRows = VersionedRows {
+            table: "element",
+            number: "element_no",
+            columns: "id, kind, name, site, CASE WHEN gateway THEN 1 ELSE 0 END, \
+                CASE WHEN transit THEN 1 WHEN NOT transit THEN 0 END, redundancy, battery_minutes",
+        };
+        bulk::read_version(self, ROWS, version, element).await
     }
 
     async fn load_links(&self, version: i64) -> Result<Vec<Link>> {
-        const SQL: &str = "SELECT link_no, id, a, b, transit FROM link \
-            WHERE version = $1 AND link_no >= $2 ORDER BY link_no LIMIT $3";
-        read_pages!(self, version, SQL, LinkRow => |row: LinkRow| Ok::<_, StoreError>(Link {
-            id: row.1,
-            a: row.2,
-            b: row.3,
-            transit: row.4,
-        }))
+        const ROWS: VersionedRows = VersionedRows {
+            table: "link",
+            number: "link_no",
+            columns: "id, a, b, CASE WHEN transit THEN 1 WHEN NOT transit THEN 0 END",
+        };
+        bulk::read_version(self, ROWS, version, |row: LinkRow| {
+            Ok(Link {
+                id: row.1,
+                a: row.2,
+                b: row.3,
+                transit: row.4.map(|transit| transit != 0),
+            })
+        })
+        .await
     }
 
     async fn load_groups(&self, version: i64) -> Result<Vec<SharedRiskGroup>> {
@@ -274,8 +286,8 @@ fn element(row: ElementRow) -> Result<Element> {
         kind: ElementKind::parse(&row.2).ok_or_else(|| unknown("element kind", &row.2))?,
         name: row.3,
         site: row.4,
-        gateway: row.5,
-        transit: row.6,
+        gateway: row.5 != 0,
+        transit: row.6.map(|transit| transit != 0),
         redundancy: row.7.as_deref().map(redundancy_of).transpose()?,
         battery_minutes: row.8.map(battery_minutes).transpose()?,
     })

@@ -165,20 +165,30 @@ async fn the_checkpoint_moves_without_losing_the_snapshot(
 ) {
     let t = store(backend).await;
     assert_eq!(t.store.checkpoint().await.unwrap(), Checkpoint::default());
-    let mut tx = t.store.begin().await.unwrap();
-    tx.save_checkpoint_position(10, 2).await.unwrap();
-    tx.save_snapshot(10, b"live").await.unwrap();
-    tx.save_checkpoint_position(12, 3).await.unwrap();
-    tx.commit().await.unwrap();
+    let decided = async |position, incident| {
+        let mut tx = t.store.begin().await.unwrap();
+        tx.save_checkpoint_position(position, incident)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    let long = [b"head".to_vec(), b"live".to_vec(), b"more".to_vec()];
+    decided(5, 1).await;
+    t.store.save_snapshot(5, &long).await.unwrap();
+    decided(10, 2).await;
+    let short = [b"head".to_vec(), vec![0; 100_000]];
+    t.store.save_snapshot(10, &short).await.unwrap();
+    decided(12, 3).await;
     assert_eq!(
         t.store.checkpoint().await.unwrap(),
         Checkpoint {
             position: 12,
             last_incident_no: 3,
             snapshot_position: 10,
-            snapshot: b"live".to_vec(),
         }
     );
+    assert_eq!(t.store.snapshot(10).await.unwrap(), short);
+    assert!(t.store.snapshot(5).await.unwrap().is_empty());
 }
 
 /// A network, its subscribers, and the services for operators and care on a port of their own.

@@ -1,6 +1,7 @@
 //! The databases, and what they take in without a service.
 
-use super::load;
+use super::load::{self, Plant};
+use forewarn::proto::v1;
 use forewarn::store::Store;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -47,6 +48,17 @@ impl Database {
         }
     }
 
+    /// Where the service finds it.
+    pub(super) fn service_url(&self) -> String {
+        match self {
+            Self::Sqlite(dir) => format!("sqlite://{}/b.db", dir.path().display()),
+            Self::Postgres(url) => {
+                let separator = if url.contains('?') { '&' } else { '?' };
+                format!("{url}{separator}options=-csearch_path%3Dbench_ingest")
+            }
+        }
+    }
+
     /// An empty store in the same place.
     pub(super) async fn open(&self) -> Store {
         match self {
@@ -54,9 +66,7 @@ impl Database {
                 for file in ["b.db", "b.db-wal", "b.db-shm"] {
                     drop(std::fs::remove_file(dir.path().join(file)));
                 }
-                Store::open(&format!("sqlite://{}/b.db", dir.path().display()))
-                    .await
-                    .unwrap()
+                Store::open(&self.service_url()).await.unwrap()
             }
             Self::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url).unwrap();
@@ -67,15 +77,13 @@ impl Database {
                 .execute(&mut admin)
                 .await
                 .unwrap();
-                Store::open_postgres(options.options([("search_path", "bench_ingest")]))
-                    .await
-                    .unwrap()
+                Store::open(&self.service_url()).await.unwrap()
             }
         }
     }
 
     /// Rows a second, inserted with nothing around.
-    pub(super) async fn bulk_insert(&self, rows: u64) -> f64 {
+    pub(super) async fn bulk_insert(&self, rows: u64, plant: &Plant) -> f64 {
         // The schema, with the same indexes.
         self.open().await.close().await;
         match self {
@@ -88,7 +96,7 @@ impl Database {
                 let mut connection = options.connect().await.unwrap();
                 let started = Instant::now();
                 for from in (1..=rows).step_by(TRANSACTION as usize) {
-                    insert_sqlite(&mut connection, from).await;
+                    insert_sqlite(&mut connection, from, plant).await;
                 }
                 rows as f64 / started.elapsed().as_secs_f64()
             }
@@ -101,7 +109,7 @@ impl Database {
                     .unwrap();
                 let started = Instant::now();
                 for from in (1..=rows).step_by(TRANSACTION as usize) {
-                    copy_postgres(&mut connection, from).await;
+                    copy_postgres(&mut connection, from, plant).await;
                 }
                 rows as f64 / started.elapsed().as_secs_f64()
             }
@@ -109,16 +117,16 @@ impl Database {
     }
 }
 
-async fn insert_sqlite(connection: &mut SqliteConnection, from: u64) {
+async fn insert_sqlite(connection: &mut SqliteConnection, from: u64, plant: &Plant) {
     let mut tx = connection.begin().await.unwrap();
     for from in (from..from + TRANSACTION).step_by(STATEMENT as usize) {
         let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alarm_log ({COLUMNS}) "));
         query.push_values(from..from + STATEMENT, |mut row, n| {
-            let event = load::event(n);
+            let event = load::event(plant, 0, 1, n);
             row.push_bind(n.cast_signed())
                 .push_bind(1_i64)
                 .push_bind(n.cast_signed())
-                .push_bind("raise")
+                .push_bind(kind(&event))
                 .push_bind(event.resource)
                 .push_bind(event.alarm_type)
                 .push_bind(event.alarm_type_qualifier)
@@ -132,7 +140,7 @@ async fn insert_sqlite(connection: &mut SqliteConnection, from: u64) {
     tx.commit().await.unwrap();
 }
 
-async fn copy_postgres(connection: &mut PgConnection, from: u64) {
+async fn copy_postgres(connection: &mut PgConnection, from: u64, plant: &Plant) {
     use std::fmt::Write as _;
     let mut tx = connection.begin().await.unwrap();
     let mut copy = tx
@@ -141,11 +149,12 @@ async fn copy_postgres(connection: &mut PgConnection, from: u64) {
         .unwrap();
     let mut text = String::new();
     for n in from..from + TRANSACTION {
-        let event = load::event(n);
+        let event = load::event(plant, 0, 1, n);
         let at = event.event_time_ms;
         writeln!(
             text,
-            "{n}\t1\t{n}\traise\t{}\t{}\t{}\tmajor\t{at}\t{at}\t{}",
+            "{n}\t1\t{n}\t{}\t{}\t{}\t{}\tmajor\t{at}\t{at}\t{}",
+            kind(&event),
             event.resource,
             event.alarm_type,
             event.alarm_type_qualifier,
@@ -160,4 +169,12 @@ async fn copy_postgres(connection: &mut PgConnection, from: u64) {
 
 fn detail(text: &str) -> String {
     format!("{{\"text\":\"{text}\"}}")
+}
+
+fn kind(event: &v1::AlarmEvent) -> &'static str {
+    if event.kind() == v1::AlarmEventKind::Clear {
+        "clear"
+    } else {
+        "raise"
+    }
 }

@@ -23,15 +23,44 @@ const UNACKNOWLEDGED: u64 = 64_000;
 const LATENCY_RUN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(1);
 
-pub(super) fn event(n: u64) -> v1::AlarmEvent {
+/// One alarm in so many is of a PON port that has failed; the others are of single premises.
+const ONE_IN_PON: u64 = 100;
+/// PON ports that have failed and are reported again and again.
+const FAILED_PONS: u64 = 30;
+/// Premises, over all streams, whose alarm has not been cleared yet.
+const LIVE: u64 = 20_000;
+
+/// The network elements that alarms are about, as the NOC of that network names them.
+#[derive(Debug)]
+pub(super) struct Plant {
+    pub(super) onts: Vec<String>,
+    pub(super) pons: Vec<String>,
+}
+
+/// The `n`th alarm of one of so many sources: premises that lose their signal, say so again, and
+/// have it back later, and between them the ports that have failed.
+pub(super) fn event(plant: &Plant, source: u64, sources: u64, n: u64) -> v1::AlarmEvent {
+    let (step, phase) = (n / 3, n % 3);
+    let (kind, resource) = if n.is_multiple_of(ONE_IN_PON) {
+        let pons = FAILED_PONS.min(plant.pons.len() as u64);
+        let pon = n / ONE_IN_PON % pons;
+        (v1::AlarmEventKind::Raise, &plant.pons[pon as usize])
+    } else {
+        let (kind, step) = match phase {
+            0 | 1 => (v1::AlarmEventKind::Raise, step),
+            _ => (
+                v1::AlarmEventKind::Clear,
+                step.saturating_sub(LIVE / sources),
+            ),
+        };
+        // Each source has its own premises, in an order as scattered as faults are.
+        let own = plant.onts.len() as u64 / sources;
+        let at = step.wrapping_mul(0x9e37_79b9) % own * sources + source;
+        (kind, &plant.onts[at as usize])
+    };
     v1::AlarmEvent {
-        kind: v1::AlarmEventKind::Raise.into(),
-        resource: format!(
-            "rome-olt-{:03}-pon-{:02}-ont-{:04}",
-            n % 977,
-            n % 16,
-            n % 4_096
-        ),
+        kind: kind.into(),
+        resource: resource.clone(),
         alarm_type: "los".to_owned(),
         alarm_type_qualifier: String::new(),
         severity: v1::Severity::Major.into(),
@@ -46,6 +75,7 @@ pub(super) struct Load {
     address: SocketAddr,
     token: Option<String>,
     streams: u64,
+    plant: Arc<Plant>,
 }
 
 /// Of acknowledgements.
@@ -55,17 +85,40 @@ pub(super) struct Latency {
 }
 
 struct Stream {
+    source: Source,
     sender: mpsc::Sender<v1::StreamAlarmsRequest>,
     answers: Streaming<v1::StreamAlarmsResponse>,
     resumed: u64,
 }
 
+/// One of the sources, and what it reports of.
+#[derive(Clone, Debug)]
+struct Source {
+    plant: Arc<Plant>,
+    number: u64,
+    of: u64,
+}
+
+impl Source {
+    fn alarm(&self, sequence: u64) -> v1::StreamAlarmsRequest {
+        let event = event(&self.plant, self.number, self.of, sequence);
+        let message = Some(Said::Event(event));
+        v1::StreamAlarmsRequest { sequence, message }
+    }
+}
+
 impl Load {
-    pub(super) fn new(address: SocketAddr, token: Option<String>, streams: u64) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        token: Option<String>,
+        streams: u64,
+        plant: &Arc<Plant>,
+    ) -> Self {
         Self {
             address,
             token,
             streams,
+            plant: Arc::clone(plant),
         }
     }
 
@@ -99,7 +152,13 @@ impl Load {
         let Some(Told::Resume(resume)) = answers.message().await.unwrap().unwrap().message else {
             panic!("resume expected");
         };
+        let source = Source {
+            plant: Arc::clone(&self.plant),
+            number: source,
+            of: self.streams,
+        };
         Stream {
+            source,
             sender,
             answers,
             resumed: resume.last_committed_sequence,
@@ -119,13 +178,13 @@ impl Load {
         for stream in streams {
             let last = stream.resumed + each;
             let (acknowledged, mut seen) = watch::channel(stream.resumed);
-            let sender = stream.sender;
+            let (sender, source) = (stream.sender, stream.source);
             tasks.spawn(async move {
                 for n in stream.resumed + 1..=last {
                     if n > *seen.borrow() + window {
                         seen.wait_for(|seen| n <= seen + window / 2).await.unwrap();
                     }
-                    sender.send(alarm(n)).await.unwrap();
+                    sender.send(source.alarm(n)).await.unwrap();
                 }
             });
             let mut answers = stream.answers;
@@ -157,6 +216,7 @@ impl Load {
             let last = Arc::new(AtomicU64::new(u64::MAX));
             let done = CancellationToken::new();
             tasks.spawn(send_steadily(
+                stream.source,
                 stream.sender,
                 stream.resumed,
                 per_tick,
@@ -199,6 +259,7 @@ impl Load {
 
 /// Times are those at which an alarm was due, so that a server that stalls is not excused.
 async fn send_steadily(
+    source: Source,
     sender: mpsc::Sender<v1::StreamAlarmsRequest>,
     resumed: u64,
     per_tick: f64,
@@ -217,12 +278,12 @@ async fn send_steadily(
             n += 1;
             let at = started + TICK.mul_f64((n - resumed) as f64 / per_tick);
             sent.lock().unwrap().push_back((n, at));
-            sender.send(alarm(n)).await.unwrap();
+            sender.send(source.alarm(n)).await.unwrap();
         }
     }
     // One more, whose acknowledgement ends the run whatever was acknowledged before.
     last.store(n + 1, Ordering::Relaxed);
-    sender.send(alarm(n + 1)).await.unwrap();
+    sender.send(source.alarm(n + 1)).await.unwrap();
     // The stream must stay open until then.
     done.cancelled().await;
 }
@@ -233,9 +294,4 @@ async fn next_committed(answers: &mut Streaming<v1::StreamAlarmsResponse>) -> Op
         Some(Told::Rejected(rejected)) => panic!("{rejected:?}"),
         _ => None,
     }
-}
-
-fn alarm(sequence: u64) -> v1::StreamAlarmsRequest {
-    let message = Some(Said::Event(event(sequence)));
-    v1::StreamAlarmsRequest { sequence, message }
 }

@@ -1,132 +1,117 @@
 //! The servers: the whole service, and a bare one.
 
 use super::database::Database;
+use super::load::Plant;
+use forewarn::app::{App, Listeners, Running};
 use forewarn::clock::Clock;
-use forewarn::pipeline::alarm_log::AlarmLog;
-use forewarn::pipeline::intake::{Intake, IntakeLimits};
-use forewarn::pipeline::meter::SampleLog;
+use forewarn::config::Config;
+use forewarn::generate::{GenerateSettings, Generated, generate};
+use forewarn::pipeline::importer::{import_subscribers, import_topology};
 use forewarn::proto::v1;
 use forewarn::proto::v1::alarm_service_server::{AlarmService, AlarmServiceServer};
 use forewarn::proto::v1::stream_alarms_response::Message as Told;
-use forewarn::rpc::alarm::AlarmApi;
-use forewarn::rpc::auth::{Authenticator, Role, new_token};
-use forewarn::rpc::ingest::Streams;
-use forewarn::rpc::server::{self, Settings};
-use forewarn::rpc::telemetry::TelemetryApi;
+use forewarn::rpc::auth::{Role, new_token};
 use forewarn::store::Store;
+use forewarn::supervisor::Stopped;
+use forewarn::topology::ElementKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Entries that the reader of the log takes at a time.
-const READ_AT_ONCE: usize = 10_000;
+/// Subscribers of the network whose alarms are taken.
+const SUBSCRIBERS: u32 = 50_000;
+/// How often the position of the correlator is asked for.
+const POLL: Duration = Duration::from_millis(50);
 
-/// Everything from the socket to the reader of the log.
+/// The whole service, with a network.
 pub(super) struct Whole {
     pub(super) address: SocketAddr,
     pub(super) token: String,
     store: Store,
-    shutdown: CancellationToken,
-    /// How far the log has been read.
-    read: watch::Receiver<u64>,
-    tasks: JoinSet<()>,
+    service: Running,
+    _mails: tempfile::TempDir,
+}
+
+/// A network and its people, for every run the same.
+pub(super) struct Scene {
+    generated: Generated,
+    pub(super) plant: Arc<Plant>,
+}
+
+impl Scene {
+    pub(super) fn new() -> Self {
+        let settings = GenerateSettings::embedded(SUBSCRIBERS, 1).unwrap();
+        let generated = generate(&settings).unwrap();
+        let of = |kind| {
+            let elements = generated.definition.elements.iter();
+            let elements = elements.filter(move |element| element.kind == kind);
+            elements.map(|element| element.id.clone()).collect()
+        };
+        let plant = Arc::new(Plant {
+            onts: of(ElementKind::Ont),
+            pons: of(ElementKind::PonPort),
+        });
+        Self { generated, plant }
+    }
 }
 
 impl Whole {
-    pub(super) async fn start(database: &Database) -> Self {
+    pub(super) async fn start(database: &Database, scene: &Scene) -> Self {
         let store = database.open().await;
         let clock = Clock::System;
-        let (token, stored) = new_token("bench", Role::Ingest, clock.now_ms());
+        let now_ms = clock.now_ms();
+        let quiet = |_, _, _| {};
+        let definition = scene.generated.definition.clone();
+        import_topology(&store, definition, now_ms, &quiet)
+            .await
+            .unwrap();
+        let people = scene.generated.subscribers.clone();
+        import_subscribers(&store, people, now_ms, &quiet)
+            .await
+            .unwrap();
+        let (token, stored) = new_token("bench", Role::Ingest, now_ms);
         assert!(store.add_token(&stored).await.unwrap());
-        let limits = IntakeLimits {
-            queue_events: 200_000,
-            batch_events: 10_000,
-        };
-        let log = Arc::new(AlarmLog::open(store.clone()).await.unwrap());
-        let intake = Intake::open(Arc::clone(&log), store.clone(), clock.clone(), limits)
+        let mails = tempfile::tempdir().unwrap();
+        let settings = [
+            ("DATABASE__URL", database.service_url()),
+            ("RPC__LISTEN", "127.0.0.1:0".to_owned()),
+            ("WEB__LISTEN", "127.0.0.1:0".to_owned()),
+            ("EMAIL__DIRECTORY", mails.path().display().to_string()),
+        ];
+        let settings = settings.map(|(key, value)| (format!("FOREWARN_{key}"), value));
+        let config = Config::load(None, settings.into_iter()).unwrap();
+        let service = App::start(&config, Listeners::default(), clock)
             .await
             .unwrap();
-        let samples = Arc::new(SampleLog::open(store.clone()).await.unwrap());
-        let samples = Intake::open(samples, store.clone(), clock, limits)
-            .await
-            .unwrap();
-        let shutdown = CancellationToken::new();
-        let streams = Streams::new(shutdown.clone());
-        let alarm = AlarmApi {
-            intake: intake.clone(),
-            streams: streams.clone(),
-            live_alarms: mpsc::channel(1).0,
-        };
-        let telemetry = TelemetryApi {
-            intake: samples,
-            streams,
-        };
-        let settings = Settings {
-            max_message_bytes: 64 * 1024 * 1024,
-            ..Settings::default()
-        };
-        let routes = server::ingest_routes(settings.max_message_bytes, alarm, telemetry).unwrap();
-        let authenticator = Authenticator::new(store.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut tasks = JoinSet::new();
-        let stop = shutdown.clone();
-        tasks.spawn(async move {
-            server::serve_routes(listener, &settings, authenticator, routes, stop)
-                .await
-                .unwrap();
-        });
-        let stop = shutdown.clone();
-        tasks.spawn(async move { intake.run(stop).await.unwrap() });
-        let (sender, read) = watch::channel(0);
-        let stop = shutdown.clone();
-        tasks.spawn(async move {
-            stop.run_until_cancelled(consume(&log, &sender))
-                .await
-                .unwrap_or_default();
-        });
         Self {
-            address,
+            address: service.rpc_address,
             token,
             store,
-            shutdown,
-            read,
-            tasks,
+            service,
+            _mails: mails,
         }
     }
 
-    /// Waits until the reader of the log has seen that many entries.
+    /// Waits until the correlator has taken that many entries.
     pub(super) async fn read_to(&self, entries: u64) {
-        let mut read = self.read.clone();
-        read.wait_for(|read| *read >= entries).await.unwrap();
+        let entries = entries.cast_signed();
+        while self.store.checkpoint().await.unwrap().position < entries {
+            tokio::time::sleep(POLL).await;
+        }
     }
 
-    pub(super) async fn stop(mut self) {
-        self.shutdown.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.unwrap();
-        }
+    pub(super) async fn stop(self) {
+        self.service.shutdown().cancel();
+        let stopped = self.service.wait().await;
+        assert!(matches!(stopped, Stopped::Requested), "{stopped:?}");
         self.store.close().await;
-    }
-}
-
-/// Stands for the correlator: reads each entry of the log, in order.
-async fn consume(log: &AlarmLog, read: &watch::Sender<u64>) {
-    let mut position = log.last_position();
-    loop {
-        log.changed_after(position).await;
-        for entry in log.read_after(position, READ_AT_ONCE).await.unwrap().iter() {
-            assert_eq!(entry.position, position + 1);
-            position = entry.position;
-        }
-        read.send_replace(position.cast_unsigned());
     }
 }
 

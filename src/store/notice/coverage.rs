@@ -1,12 +1,12 @@
 //! What notices of several incidents to one person mean for one another.
 
-use super::{PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt};
+use super::{PEOPLE_PER_STATEMENT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt};
 use crate::incident::{IncidentNo, IncidentState};
 use crate::notice::gate::Elsewhere;
 use crate::notice::standing::{Closing, cover};
 use crate::notice::{Cover, Coverage, Decision, PriorNotice};
-use crate::store::{Result, Store, Tx, on_read, on_tx};
-use sqlx::QueryBuilder;
+use crate::store::{Result, Store, Tx, list, on_read, on_tx};
+use sqlx::{AssertSqlSafe, QueryBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Notices of people, by incident and account.
@@ -94,21 +94,19 @@ impl Tx {
     }
 
     async fn prior_rows(&mut self, wanted: &Wanted) -> Result<Vec<PriorRow>> {
+        let listed = self.listed();
+        let sql = format!(
+            "SELECT {PRIOR_COLUMNS} FROM {} {} notice n ON n.incident_no = $2 \
+             AND n.account = listed.value",
+            listed.table, listed.join
+        );
         let mut rows = Vec::new();
         for (incident, accounts) in wanted {
             let accounts: Vec<&String> = accounts.iter().collect();
-            for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-                let found: Vec<PriorRow> = on_tx!(self, conn => {
-                    let mut query = QueryBuilder::new("SELECT ");
-                    query.push(PRIOR_COLUMNS).push(" FROM notice WHERE incident_no = ")
-                        .push_bind(incident.0).push(" AND account IN (");
-                    let mut list = query.separated(", ");
-                    for account in chunk {
-                        list.push_bind(*account);
-                    }
-                    query.push(")");
-                    query.build_query_as().fetch_all(conn).await?
-                });
+            for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
+                let found: Vec<PriorRow> = on_tx!(self, conn =>
+                    sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list::texts(chunk))
+                        .bind(incident.0).fetch_all(conn).await)?;
                 rows.extend(found);
             }
         }
@@ -186,40 +184,35 @@ impl Tx {
     ) -> Result<BTreeMap<String, Coverage>> {
         // What has gone out counts more, and then what nobody else would say is over.
         let mut elsewhere: BTreeMap<String, Coverage> = BTreeMap::new();
-        for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<(String, i64, String, Option<i64>)> = on_tx!(self, conn => {
-                let mut query = QueryBuilder::new(
-                    "SELECT n.account, n.incident_no, n.state, n.covered_by FROM notice n \
-                     JOIN incident i ON i.incident_no = n.incident_no WHERE n.stage = 'first' \
-                     AND (n.state IN ('pending', 'sent', 'delivered') OR n.decision = 'covered') \
-                     AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
-                     AND c.account = n.account AND c.episode >= n.episode \
-                     AND c.stage IN ('restored', 'retraction') \
-                     AND (c.state IN ('pending', 'sent', 'delivered') \
-                     OR c.state = 'cancelled' AND c.state_reason = 'still_affected')) \
-                     AND NOT EXISTS (SELECT 1 FROM notice f \
-                     JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
-                     WHERE f.account = n.account AND f.stage = 'first' \
-                     AND f.covered_by = n.incident_no AND c.stage IN ('restored', 'retraction') \
-                     AND c.state IN ('sent', 'delivered') AND c.sent_at_ms >= n.sent_at_ms) \
-                     AND n.incident_no <> ");
-                query.push_bind(incident.0).push(" AND (i.open");
-                if !merged.is_empty() {
-                    query.push(" OR n.incident_no IN (");
-                    let mut list = query.separated(", ");
-                    for number in merged {
-                        list.push_bind(number.0);
-                    }
-                    query.push(")");
-                }
-                query.push(") AND n.account IN (");
-                let mut list = query.separated(", ");
-                for account in chunk {
-                    list.push_bind(*account);
-                }
-                query.push(") ORDER BY n.account, n.incident_no");
-                query.build_query_as().fetch_all(conn).await?
-            });
+        let listed = self.listed();
+        let or_merged = if merged.is_empty() {
+            String::new()
+        } else {
+            let numbers: Vec<String> = merged.iter().map(|no| no.0.to_string()).collect();
+            format!(" OR n.incident_no IN ({})", numbers.join(", "))
+        };
+        let sql = format!(
+            "SELECT n.account, n.incident_no, n.state, n.covered_by \
+             FROM {} {} notice n ON n.account = listed.value \
+             JOIN incident i ON i.incident_no = n.incident_no WHERE n.stage = 'first' \
+             AND (n.state IN ('pending', 'sent', 'delivered') OR n.decision = 'covered') \
+             AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
+             AND c.account = n.account AND c.episode >= n.episode \
+             AND c.stage IN ('restored', 'retraction') \
+             AND (c.state IN ('pending', 'sent', 'delivered') \
+             OR c.state = 'cancelled' AND c.state_reason = 'still_affected')) \
+             AND NOT EXISTS (SELECT 1 FROM notice f \
+             JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
+             WHERE f.account = n.account AND f.stage = 'first' \
+             AND f.covered_by = n.incident_no AND c.stage IN ('restored', 'retraction') \
+             AND c.state IN ('sent', 'delivered') AND c.sent_at_ms >= n.sent_at_ms) \
+             AND n.incident_no <> $2 AND (i.open{or_merged}) ORDER BY n.account, n.incident_no",
+            listed.table, listed.join
+        );
+        for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
+            let rows: Vec<(String, i64, String, Option<i64>)> = on_tx!(self, conn =>
+                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list::texts(chunk))
+                    .bind(incident.0).fetch_all(conn).await)?;
             for (account, by, state, covered_by) in rows {
                 let origin = IncidentNo(match state.as_str() {
                     "not_sent" => covered_by.unwrap_or(by),

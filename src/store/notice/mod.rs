@@ -19,6 +19,9 @@ use uuid::Uuid;
 /// Rows per statement: at most 20 binds each, below SQLite's 32,766.
 pub(in crate::store) const ROWS_PER_STATEMENT: usize = 1_000;
 
+/// People that one statement names.
+pub(in crate::store) const PEOPLE_PER_STATEMENT: usize = 5_000;
+
 /// Columns of [`PriorRow`].
 pub(in crate::store) const PRIOR_COLUMNS: &str = "notice_id, incident_no, account, episode, stage, \
      stage_no, state, state_reason, decision, attempt, planned_at_ms, sent_at_ms, facts, \

@@ -1,12 +1,12 @@
 //! The people whom a plan is about.
 
-use super::{OPTED_OUT, ROWS_PER_STATEMENT, read_quiet_hours, read_segment};
+use super::{OPTED_OUT, PEOPLE_PER_STATEMENT, read_quiet_hours, read_segment};
 use crate::clock::Millis;
 use crate::notice::{Arm, Recipient};
-use crate::store::{Result, StoreError, Tx, on_tx};
+use crate::store::{Result, StoreError, Tx, list, on_tx};
 use crate::subscriber::ChannelKind;
 use crate::topology::SubscriberNo;
-use sqlx::QueryBuilder;
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 
 const DAY_MS: Millis = 24 * 3_600_000;
@@ -72,23 +72,20 @@ impl Tx {
         numbers: &[SubscriberNo],
         now_ms: Millis,
     ) -> Result<Vec<Recipient>> {
+        let listed = self.listed();
+        let sql = format!(
+            "SELECT s.account, s.language, s.time_zone, s.segment, s.vulnerable, s.consent, \
+             s.quiet_hours, s.channels, {HAS_EMAIL} AS has_email, {USABLE_EMAIL} AS usable_email, \
+             {OPTED_OUT} AS opted_out FROM {} {} subscriber s ON s.version = $2 \
+             AND s.subscriber_no = CAST(listed.value AS BIGINT) ORDER BY s.subscriber_no",
+            listed.table, listed.join
+        );
         let mut recipients = Vec::with_capacity(numbers.len());
-        for chunk in numbers.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<RecipientRow> = on_tx!(self, conn => {
-                let mut query = QueryBuilder::new(
-                    "SELECT s.account, s.language, s.time_zone, s.segment, s.vulnerable, s.consent, \
-                     s.quiet_hours, s.channels, ");
-                query.push(HAS_EMAIL).push(" AS has_email, ")
-                    .push(USABLE_EMAIL).push(" AS usable_email, ")
-                    .push(OPTED_OUT).push(" AS opted_out FROM subscriber s WHERE s.version = ")
-                    .push_bind(subscribers_version).push(" AND s.subscriber_no IN (");
-                let mut list = query.separated(", ");
-                for number in chunk {
-                    list.push_bind(i64::from(number.0));
-                }
-                query.push(")");
-                query.build_query_as().fetch_all(conn).await?
-            });
+        for chunk in numbers.chunks(PEOPLE_PER_STATEMENT) {
+            let list = list::numbers(chunk.iter().map(|number| i64::from(number.0)));
+            let rows: Vec<RecipientRow> = on_tx!(self, conn =>
+                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list).bind(subscribers_version)
+                    .fetch_all(conn).await)?;
             let start = recipients.len();
             for row in rows {
                 recipients.push(row.read()?);
@@ -107,18 +104,18 @@ impl Tx {
         if recipients.is_empty() {
             return Ok(());
         }
-        let counts: Vec<(String, i64)> = on_tx!(self, conn => {
-            let mut query = QueryBuilder::new(
-                "SELECT account, count(*) FROM notice WHERE state IN ('sent', 'delivered') \
-                 AND stage IN ('first', 'update', 'estimate') AND sent_at_ms > ");
-            query.push_bind(now_ms - DAY_MS).push(" AND account IN (");
-            let mut list = query.separated(", ");
-            for recipient in recipients.iter() {
-                list.push_bind(&recipient.account);
-            }
-            query.push(") GROUP BY account");
-            query.build_query_as().fetch_all(conn).await?
-        });
+        let listed = self.listed();
+        let sql = format!(
+            "SELECT n.account, count(*) FROM {} {} notice n ON n.account = listed.value \
+             WHERE n.state IN ('sent', 'delivered') \
+             AND n.stage IN ('first', 'update', 'estimate') AND n.sent_at_ms > $2 \
+             GROUP BY n.account",
+            listed.table, listed.join
+        );
+        let accounts: Vec<&str> = recipients.iter().map(|r| r.account.as_str()).collect();
+        let counts: Vec<(String, i64)> = on_tx!(self, conn =>
+            sqlx::query_as(AssertSqlSafe(sql)).bind(list::texts(&accounts)).bind(now_ms - DAY_MS)
+                .fetch_all(conn).await)?;
         let counts: BTreeMap<String, i64> = counts.into_iter().collect();
         for recipient in recipients {
             let count = counts.get(&recipient.account).copied().unwrap_or(0);

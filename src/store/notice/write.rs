@@ -5,20 +5,55 @@ use crate::clock::Millis;
 use crate::incident::IncidentNo;
 use crate::notice::NoticeId;
 use crate::notice::plan::Plan;
+use crate::store::bulk::{self, Table};
 use crate::store::{Result, Tx, on_tx};
 use crate::subscriber::ChannelKind;
 use sqlx::QueryBuilder;
 use std::collections::BTreeMap;
 
+const NOTICE: Table = Table {
+    name: "notice",
+    columns: &[
+        "notice_id",
+        "incident_no",
+        "account",
+        "episode",
+        "stage",
+        "stage_no",
+        "channel",
+        "decision",
+        "covered_by",
+        "cluster",
+        "arm",
+        "segment",
+        "vulnerable",
+        "language",
+        "priority",
+        "state",
+        "state_reason",
+        "planned_at_ms",
+        "available_at_ms",
+        "useless_after_ms",
+        "attempt",
+        "facts",
+        "template_version",
+        "subject",
+        "body",
+    ],
+};
+
+/// What planning does to a notice whose key exists: it is replaced, unless it left.
+const UNLESS_IT_LEFT: &str = "DO UPDATE SET channel = excluded.channel, \
+     decision = excluded.decision, covered_by = excluded.covered_by, cluster = excluded.cluster, \
+     arm = excluded.arm, segment = excluded.segment, vulnerable = excluded.vulnerable, \
+     language = excluded.language, priority = excluded.priority, state = excluded.state, \
+     state_reason = '', planned_at_ms = excluded.planned_at_ms, \
+     available_at_ms = excluded.available_at_ms, useless_after_ms = excluded.useless_after_ms, \
+     facts = excluded.facts WHERE notice.state IN ('not_sent', 'cancelled')";
+
 impl Tx {
     /// Writes a plan. A notice whose key exists replaces it only if that one never left.
     pub async fn write_plan(&mut self, plan: &Plan) -> Result<()> {
-        // SQLite checks the primary key too, so there the clause stands for both keys, which
-        // always meet in the same row.
-        let target = match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres(_) => "(incident_no, account, episode, stage, stage_no) ",
-        };
         let mut by_reason: BTreeMap<&str, Vec<NoticeId>> = BTreeMap::new();
         for (id, reason) in &plan.cancel {
             by_reason.entry(reason).or_default().push(*id);
@@ -33,45 +68,45 @@ impl Tx {
         for (by, ids) in links {
             self.link_cover(&ids, by).await?;
         }
-        for chunk in plan.notices.chunks(ROWS_PER_STATEMENT) {
-            let mut rows = Vec::with_capacity(chunk.len());
-            for notice in chunk {
-                rows.push((notice, facts_text(&notice.facts)?));
-            }
-            on_tx!(self, conn => {
-                let mut query = QueryBuilder::new(
-                    "INSERT INTO notice (notice_id, incident_no, account, episode, stage, stage_no, \
-                     channel, decision, covered_by, cluster, arm, segment, vulnerable, language, \
-                     priority, state, state_reason, planned_at_ms, available_at_ms, \
-                     useless_after_ms, attempt, sent_at_ms, facts, template_version, subject, body) ",
-                );
-                query.push_values(rows, |mut row, (n, facts)| {
-                    row.push_bind(n.id.0).push_bind(n.incident.0).push_bind(n.account.clone())
-                        .push_bind(i64::from(n.episode)).push_bind(n.stage.as_str())
-                        .push_bind(i64::from(n.stage_no))
-                        .push_bind(n.person.channel.map_or("", ChannelKind::as_str))
-                        .push_bind(n.decision.as_str()).push_bind(n.covered_by.map(|no| no.0))
-                        .push_bind(n.person.cluster.clone()).push_bind(n.person.arm.as_str())
-                        .push_bind(n.person.segment.as_str()).push_bind(n.person.vulnerable)
-                        .push_bind(n.person.language.clone()).push_bind(n.person.priority())
-                        .push_bind(n.state().as_str()).push("''").push_bind(n.planned_at_ms)
-                        .push_bind(n.available_at_ms).push_bind(n.useless_after_ms)
-                        .push("0, NULL").push_bind(facts).push("'', '', ''");
-                });
-                query.push(" ON CONFLICT ").push(target).push(
-                    "DO UPDATE SET channel = excluded.channel, decision = excluded.decision, \
-                     covered_by = excluded.covered_by, cluster = excluded.cluster, \
-                     arm = excluded.arm, segment = excluded.segment, \
-                     vulnerable = excluded.vulnerable, language = excluded.language, \
-                     priority = excluded.priority, state = excluded.state, state_reason = '', \
-                     planned_at_ms = excluded.planned_at_ms, \
-                     available_at_ms = excluded.available_at_ms, \
-                     useless_after_ms = excluded.useless_after_ms, facts = excluded.facts \
-                     WHERE notice.state IN ('not_sent', 'cancelled')");
-                query.build().execute(conn).await?;
-            });
+        let mut rows = Vec::with_capacity(plan.notices.len());
+        for notice in &plan.notices {
+            rows.push((notice, facts_text(&notice.facts)?));
         }
-        Ok(())
+        // SQLite checks the primary key too, so there the clause stands for both keys, which
+        // always meet in the same row.
+        let target = match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => "(incident_no, account, episode, stage, stage_no) ",
+        };
+        let conflict = format!("ON CONFLICT {target}{UNLESS_IT_LEFT}");
+        bulk::upsert(self, NOTICE, &conflict, &rows, |(n, facts), row| {
+            row.uuid(n.id.0);
+            row.i64(n.incident.0);
+            row.text(n.account.as_str());
+            row.i64(i64::from(n.episode));
+            row.text(n.stage.as_str());
+            row.i64(i64::from(n.stage_no));
+            row.text(n.person.channel.map_or("", ChannelKind::as_str));
+            row.text(n.decision.as_str());
+            row.optional_i64(n.covered_by.map(|no| no.0));
+            row.text(n.person.cluster.as_str());
+            row.text(n.person.arm.as_str());
+            row.text(n.person.segment.as_str());
+            row.bool(n.person.vulnerable);
+            row.text(n.person.language.as_str());
+            row.i64(n.person.priority());
+            row.text(n.state().as_str());
+            row.text("");
+            row.i64(n.planned_at_ms);
+            row.i64(n.available_at_ms);
+            row.i64(n.useless_after_ms);
+            row.i64(0);
+            row.text(facts.as_str());
+            row.text("");
+            row.text("");
+            row.text("");
+        })
+        .await
     }
 
     async fn link_cover(&mut self, ids: &[NoticeId], by: IncidentNo) -> Result<()> {
