@@ -434,7 +434,9 @@ impl<'a> Owners<'a> {
 
     fn of_element(&mut self, element: ElementNo) -> Option<usize> {
         if !self.cut.is_cut_off(element) {
-            return self.ends_at(element).or_else(|| self.below_symptom(element));
+            return self
+                .ends_at(element)
+                .or_else(|| self.below_symptom(element));
         }
         if let Some(owner) = self.known.get(&element) {
             return *owner;

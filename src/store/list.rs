@@ -44,10 +44,14 @@ impl Tx {
 
 /// Texts as a list.
 pub(in crate::store) fn texts<T: AsRef<str>>(texts: &[T]) -> String {
-    serde_json::Value::from_iter(texts.iter().map(AsRef::as_ref)).to_string()
+    texts
+        .iter()
+        .map(AsRef::as_ref)
+        .collect::<serde_json::Value>()
+        .to_string()
 }
 
 /// Numbers as a list; to be read as `CAST(listed.value AS BIGINT)`.
 pub(in crate::store) fn numbers(numbers: impl Iterator<Item = i64>) -> String {
-    serde_json::Value::from_iter(numbers).to_string()
+    numbers.collect::<serde_json::Value>().to_string()
 }

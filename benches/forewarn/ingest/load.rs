@@ -258,6 +258,10 @@ impl Load {
 }
 
 /// Times are those at which an alarm was due, so that a server that stalls is not excused.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one stream's share of everything"
+)]
 async fn send_steadily(
     source: Source,
     sender: mpsc::Sender<v1::StreamAlarmsRequest>,

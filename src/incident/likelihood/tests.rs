@@ -193,6 +193,7 @@ impl Plain<'_> {
         let ways: f64 = (0..dark)
             .map(|i| (f64::from(homes - i) / f64::from(i + 1)).ln())
             .sum();
+        #[allow(clippy::cast_possible_truncation, reason = "a few dozen nats")]
         let lots = ((ways + f64::from(homes + 1).ln()) * NAT as f64) as Nats;
         i64::from(dark) * self.alarmed[0] - lots - ODD_LOT
     }
