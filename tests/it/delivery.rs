@@ -92,6 +92,17 @@ fn confirmed() -> Incident {
 
 /// What the correlator does with one change: incident and plan in one transaction.
 async fn change(store: &Store, incident: &Incident, lost: &[u32], now_ms: i64) -> Plan {
+    change_after(store, incident, &[], lost, now_ms).await
+}
+
+/// The same, after others went on in this incident.
+async fn change_after(
+    store: &Store,
+    incident: &Incident,
+    merged: &[IncidentNo],
+    lost: &[u32],
+    now_ms: i64,
+) -> Plan {
     let numbers: Vec<_> = lost.iter().map(|n| SubscriberNo(*n)).collect();
     let mut tx = store.begin().await.unwrap();
     tx.save_incident(incident, &[]).await.unwrap();
@@ -100,7 +111,7 @@ async fn change(store: &Store, incident: &Incident, lost: &[u32], now_ms: i64) -
     let accounts: Vec<String> = recipients.iter().map(|r| r.account.clone()).collect();
     let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
     let elsewhere = tx
-        .told_elsewhere(incident.no, &[], &accounts)
+        .told_elsewhere(incident.no, merged, &accounts)
         .await
         .unwrap();
     for recipient in &mut recipients {
@@ -707,4 +718,56 @@ async fn one_click_ends_the_notices_and_looking_does_not(
     assert_eq!(request(port, &click).await.0, 200);
     assert_eq!(request(port, &click).await.0, 200);
     assert!(opted_out().await);
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_merged_incident_told_is_closed_once_and_not_retracted(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = with_people(backend, &[subscriber(0)]).await;
+    let worker = dispatcher(&t.store, accept());
+    let mut merged = confirmed();
+    change(&t.store, &merged, &[0], NOW_MS).await;
+    worker.step(NOW_MS).await.unwrap();
+    let mut survivor = incident(2, IncidentState::Confirmed);
+    merged.state = IncidentState::Restored;
+    merged.merged_into = Some(survivor.no);
+    change(&t.store, &merged, &[0], NOW_MS + MINUTE).await;
+    let mergers = t.store.mergers().await.unwrap();
+    assert_eq!(mergers, [(merged.no, survivor.no)]);
+    let told = async |asking: i64| {
+        let mut tx = t.store.begin().await.unwrap();
+        let told = tx
+            .told_elsewhere(IncidentNo(asking), &[merged.no], &["A-0"])
+            .await
+            .unwrap();
+        told.get("A-0").copied()
+    };
+    let coverage = told(2).await.unwrap();
+    assert_eq!(coverage.incident, merged.no);
+    assert!(coverage.settled && coverage.merged);
+    change_after(&t.store, &survivor, &[merged.no], &[0], NOW_MS + 2 * MINUTE).await;
+    survivor.state = IncidentState::Rejected;
+    change(&t.store, &survivor, &[], NOW_MS + 3 * MINUTE).await;
+    for minute in 3..8 {
+        worker.step(NOW_MS + minute * MINUTE).await.unwrap();
+    }
+    let seen = records(&t.store).await;
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|n| (n.incident.0, n.stage, n.decision, n.state))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (1, Stage::First, Decision::Send, NoticeState::Sent),
+            (2, Stage::First, Decision::Covered, NoticeState::NotSent),
+            (2, Stage::Restored, Decision::Send, NoticeState::Sent),
+            (2, Stage::Retraction, Decision::Send, NoticeState::Cancelled),
+        ]
+    );
+    // Whoever goes on in the same place later finds nothing left to say.
+    assert_eq!(told(3).await, None);
+    assert_eq!(told(2).await, None);
 }

@@ -1,5 +1,7 @@
 //! Who is told what: planning and the gate together, over random lives of three incidents.
 
+mod merger;
+
 use crate::operators::incident;
 use forewarn::incident::{CauseKind, Estimate, Incident, IncidentNo, IncidentState};
 use forewarn::notice::compose::{MessageInput, Sender, compose};
