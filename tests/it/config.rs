@@ -82,6 +82,8 @@ fn all_errors_come_in_one_go() {
         colour = "red"
         [correlation]
         flap_count = 0
+        [notice]
+        holdout_percent = 60
         [weather]
         rain = true
         [email]
@@ -96,6 +98,7 @@ fn all_errors_come_in_one_go() {
             "correlation.flap_count",
             "email.tls",
             "ingest.batch_events",
+            "notice.holdout_percent",
             "rpc.colour",
             "rpc.listen",
             "rpc.max_message_mib",
@@ -109,7 +112,7 @@ fn all_errors_come_in_one_go() {
         "FOREWARN_INGEST__BATCH_EVENTS",
         "forewarn.toml",
         "expected a whole number",
-        "above 0 to 1",
+        "a number from 0 to 50",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }

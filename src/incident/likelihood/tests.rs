@@ -185,6 +185,10 @@ impl Plain<'_> {
         children.map(|child| self.homes(child)).sum()
     }
 
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the logarithm of a number of lots is small"
+    )]
     fn odd_lot(&self, element: ElementNo) -> Nats {
         let (dark, homes) = (self.dark_homes(element), self.homes(element));
         if dark < 2 {
