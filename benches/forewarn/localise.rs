@@ -5,6 +5,7 @@
 //! them, the loss of that one alarm is the loss of all evidence (the special cells show it).
 //!
 //! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_TRIALS` (a cell, default 40) make it smaller.
+//! `BENCH_MISTAKES=1` prints what was found and is wrong, and what was not found.
 //! Whatever is tuned by looking at these figures is tuned with `BENCH_SEEDS=tune`, which takes
 //! other faults, noise and misses than the report does.
 

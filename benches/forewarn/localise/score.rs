@@ -95,6 +95,40 @@ impl Expected {
         }
     }
 
+    /// What was found and is wrong, and what was not found, in words.
+    pub(crate) fn mistakes(&self, found: &[Found], believed: &Network) -> Vec<String> {
+        let ids = |parts: &[Part]| -> Vec<String> {
+            let each = parts.iter().take(6);
+            each.map(|&part| believed.part_id(part).to_owned())
+                .collect()
+        };
+        let wrong = found
+            .iter()
+            .filter(|one| !self.faults.iter().any(|fault| fault.is_named_by(one)));
+        let wrong =
+            wrong.map(|one| format!("wrong: {:?}, {} lost", ids(&one.parts), one.lost.len()));
+        let missed = self.faults.iter().filter(|fault| {
+            fault.is_heard && !found.iter().any(|one| fault.is_wholly_named_by(one))
+        });
+        let missed = missed.map(|fault| {
+            let (parts, lost) = (ids(&fault.parts), fault.expected.len());
+            format!("not wholly found: {:?} {parts:?}, {lost} lost", fault.kind)
+        });
+        let mut all: Vec<String> = wrong.chain(missed).collect();
+        if !all.is_empty() {
+            let faults = self.faults.iter();
+            all.extend(faults.map(|f| {
+                format!(
+                    "  true: {:?} {:?}, {} lost",
+                    f.kind,
+                    ids(&f.parts),
+                    f.expected.len()
+                )
+            }));
+        }
+        all
+    }
+
     pub(crate) fn score(&self, found: &[Found]) -> Score {
         let mut score = Score {
             found: found.len(),

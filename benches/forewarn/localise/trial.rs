@@ -121,6 +121,11 @@ pub(crate) fn run(
         .collect();
     let score = expected.score(&found);
     let at_confirmation = expected.score(&confirmed);
+    if std::env::var_os("BENCH_MISTAKES").is_some() {
+        for mistake in expected.mistakes(&found, believed) {
+            println!("{mistake}");
+        }
+    }
     let delays_ms = score
         .of_faults
         .iter()
