@@ -163,8 +163,12 @@ impl Search<'_> {
     }
 
     /// A link that is down because the element at its end failed is no failure of its own: when the
-    /// element says so, or when all its ways in, two or more, are down.
+    /// element says so, when all its ways in, two or more, are down, or when it is down itself
+    /// although what is known of links does not cut it off.
     fn drop_symptoms(&mut self) {
+        let others = self.candidates.iter().copied();
+        let no_elements: Vec<Part> = others.filter(|p| !matches!(p, Part::Element(_))).collect();
+        let by_links = self.network.cut_off(&no_elements);
         let mut ends: BTreeMap<ElementNo, Vec<Part>> = BTreeMap::new();
         for &part in &self.candidates {
             if let Part::Link(link) = part {
@@ -184,7 +188,8 @@ impl Search<'_> {
                 && links.iter().filter(|&&l| self.leads_to(l, element)).count() == ways_in;
             let says_so =
                 self.candidates.contains(&part) && self.all.has_own_fault(self.book, part);
-            if all_down || says_so {
+            let is_dead = self.candidates.contains(&part) && !by_links.is_cut_off(element);
+            if all_down || says_so || is_dead {
                 self.candidates.insert(part);
                 for link in links {
                     self.candidates.remove(&link);

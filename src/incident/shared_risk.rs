@@ -25,11 +25,11 @@ pub(super) fn group_gain(
     for &member in network.group_members(group) {
         match member {
             Part::Element(element) if is_home(network, element) => homes.push(element),
-            Part::Element(element) => heads.push(element),
+            Part::Element(element) => heads.push(top_of_class(element, network)),
             Part::Link(link) => {
                 let below = network.link_ends(link).1;
                 if sole_parent(network, below).is_some() {
-                    heads.push(below);
+                    heads.push(top_of_class(below, network));
                 } else {
                     let own = likelihood.lone_link(candidates.contains(member));
                     links += own;
@@ -56,6 +56,19 @@ pub(super) fn group_gain(
     let dark = dark.unwrap_or_else(|| at_window(ANY_TIME));
     let explained = dark + links + of_homes(&homes, candidates) - likelihood.penalty();
     (explained > replaced.gains.max(0)).then_some(explained)
+}
+
+/// The highest element that nobody could tell from this one by who is cut off: what its alarms say of
+/// it, they say of this one, too.
+fn top_of_class(element: ElementNo, network: &Network) -> ElementNo {
+    let runs = |element| network.lost_alone_runs(Part::Element(element));
+    let mut top = element;
+    while let Some(above) = network.immediate_dominator(top)
+        && runs(above).as_slice() == runs(element).as_slice()
+    {
+        top = above;
+    }
+    top
 }
 
 /// The failures that a group would stand for.
