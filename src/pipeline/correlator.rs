@@ -25,6 +25,7 @@ use crate::topology::Network;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -157,7 +158,7 @@ impl CorrelatorWorker {
         let deadline = self.core.next_deadline_ms().is_some_and(|at| at <= now_ms);
         let work = !taken.is_empty() || deadline || self.unsettled;
         let changes = if work {
-            self.core.settle(now_ms)
+            aside(|| self.core.settle(now_ms))
         } else {
             Vec::new()
         };
@@ -190,9 +191,11 @@ impl CorrelatorWorker {
     /// Takes the next entries of the log, deciding nothing. True when there were any.
     async fn take_entries(&mut self) -> Result<bool, CorrelatorError> {
         let entries = self.log.read_after(self.position, ENTRIES_PER_STEP).await?;
-        for entry in entries.iter() {
-            self.core.apply(entry);
-        }
+        aside(|| {
+            for entry in entries.iter() {
+                self.core.apply(entry);
+            }
+        });
         let Some(last) = entries.last() else {
             return Ok(false);
         };
@@ -453,6 +456,15 @@ pub fn nothing_live() -> Live {
         incidents: Vec::new(),
         alarms: 0,
         unmapped_alarms: 0,
+    }
+}
+
+/// Computes for long without keeping a worker of the runtime from the streams: acknowledgements must
+/// not wait for thinking. A runtime of one thread has no other worker.
+fn aside<T>(compute: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(compute),
+        _ => compute(),
     }
 }
 

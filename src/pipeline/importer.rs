@@ -74,11 +74,12 @@ impl Phase {
 /// Is told the phase, the records done and their total.
 pub type OnProgress<'a> = &'a (dyn Fn(Phase, u64, u64) + Send + Sync);
 
-/// How long one write transaction should take: alarms wait behind it.
+/// How long it should take to write one transaction where there is one writer at a time: alarms wait
+/// behind it.
 const TRANSACTION: Duration = Duration::from_millis(40);
 /// Records of the first transaction, and least and most of the later ones.
 const FIRST_RECORDS: usize = 1_000;
-const FEWEST_RECORDS: usize = 200;
+const FEWEST_RECORDS: usize = 1_000;
 const MOST_RECORDS: usize = 20_000;
 
 /// The current network and what serves each subscriber, of one moment.
@@ -444,8 +445,11 @@ async fn begin_chunk(store: &Store, ticket: &ImportTicket) -> Result<Tx, ImportE
     }
 }
 
-/// Records of the next transaction, when one of so many took so long; at most twice as many.
-fn next_records(records: usize, took: Duration) -> usize {
+/// Records of the next transaction, when one of so many took so long to write; at most twice as many.
+fn next_records(store: &Store, records: usize, took: Duration) -> usize {
+    if !store.has_one_writer() {
+        return MOST_RECORDS;
+    }
     let fitting = TRANSACTION.as_micros() * records as u128 / took.as_micros().max(1);
     usize::try_from(fitting)
         .unwrap_or(MOST_RECORDS)
@@ -464,8 +468,9 @@ macro_rules! write_chunks {
             let mut tx = begin_chunk($store, $ticket).await?;
             let begun = Instant::now();
             tx.$insert($ticket.version, first_no, chunk).await?;
+            // The commit takes its time, however few the records.
+            records = next_records($store, records, begun.elapsed());
             tx.commit().await?;
-            records = next_records(records, begun.elapsed());
             first_no = end;
             $tell(chunk.len() as u64);
             $store.let_others_write().await;

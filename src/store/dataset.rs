@@ -149,9 +149,14 @@ impl Store {
     /// only every few milliseconds ([`super::WRITE_LOCK_POLL`]): without a gap, the alarms of a
     /// service in another process would starve for the length of an import.
     pub async fn let_others_write(&self) {
-        if matches!(self.engine, super::Engine::Sqlite { .. }) {
+        if self.has_one_writer() {
             tokio::time::sleep(2 * super::WRITE_LOCK_POLL).await;
         }
+    }
+
+    /// Whether a write transaction keeps all others waiting.
+    pub fn has_one_writer(&self) -> bool {
+        matches!(self.engine, super::Engine::Sqlite { .. })
     }
 
     /// Deletes what imports that never finished left behind: rows of versions that are neither
