@@ -219,6 +219,11 @@ fn run_all(worlds: &Worlds, groups: &[Group], trials: usize, seeds: u64) -> Vec<
                 (&right, &peers[0])
             };
             let outcome = trial::run(&worlds.world, network, &simulation, &settings);
+            if std::env::var_os("BENCH_MISTAKES").is_some() {
+                for mistake in &outcome.mistakes {
+                    println!("{}: {mistake}", of.cell.name);
+                }
+            }
             let expected = trial::expected(&worlds.world, network, &simulation);
             let found = peers.find(&simulation.entries);
             let trial = Trial {

@@ -47,6 +47,8 @@ pub(crate) struct Cell {
 /// What a trial gave.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
+    /// See [`Expected::mistakes`].
+    pub(crate) mistakes: Vec<String>,
     pub(crate) score: Score,
     /// Milliseconds from the first alarm of a fault that arrived to the incident, per fault found.
     pub(crate) delays_ms: Vec<i64>,
@@ -121,11 +123,7 @@ pub(crate) fn run(
         .collect();
     let score = expected.score(&found);
     let at_confirmation = expected.score(&confirmed);
-    if std::env::var_os("BENCH_MISTAKES").is_some() {
-        for mistake in expected.mistakes(&found, believed) {
-            println!("{mistake}");
-        }
-    }
+    let mistakes = expected.mistakes(&found, believed);
     let delays_ms = score
         .of_faults
         .iter()
@@ -135,6 +133,7 @@ pub(crate) fn run(
         })
         .collect();
     Outcome {
+        mistakes,
         delays_ms,
         entries: simulation.entries.len(),
         compute,
