@@ -75,11 +75,11 @@ impl Phase {
 pub type OnProgress<'a> = &'a (dyn Fn(Phase, u64, u64) + Send + Sync);
 
 /// How long it should take to write one transaction where there is one writer at a time: alarms wait
-/// behind it.
-const TRANSACTION: Duration = Duration::from_millis(40);
+/// behind it, and the import pays for each with a commit and a gap.
+const TRANSACTION: Duration = Duration::from_millis(250);
 /// Records of the first transaction, and least and most of the later ones.
 const FIRST_RECORDS: usize = 1_000;
-const FEWEST_RECORDS: usize = 1_000;
+const FEWEST_RECORDS: usize = 2_000;
 const MOST_RECORDS: usize = 20_000;
 
 /// The current network and what serves each subscriber, of one moment.
