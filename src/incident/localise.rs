@@ -46,7 +46,6 @@ pub(super) fn localise(
     };
     search.take_groups();
     search.drop_symptoms();
-    search.grow_dark_regions();
     let power = search.take_power_areas();
     let (mut sets, cut) = search.independent_sets();
     sets.extend(power);
@@ -198,48 +197,6 @@ impl Search<'_> {
                 }
             }
         }
-    }
-
-    /// Next to a dead element of the core, one of which nothing is heard is dead as well when all that
-    /// hangs on it alone is dark: only its own alarm was lost.
-    fn grow_dark_regions(&mut self) {
-        let is_core = |element: ElementNo| self.network.parents(element).count() > 1;
-        let elements = self.candidates.iter().filter_map(|part| match part {
-            Part::Element(element) if is_core(*element) => Some(*element),
-            _ => None,
-        });
-        let mut open: Vec<ElementNo> = elements.collect();
-        while let Some(element) = open.pop() {
-            let parents = self.network.parents(element);
-            let around: BTreeSet<ElementNo> =
-                parents.chain(self.network.children(element)).collect();
-            for neighbour in around {
-                let part = Part::Element(neighbour);
-                if !self.candidates.contains(&part)
-                    && is_core(neighbour)
-                    && !self.network.is_gateway(neighbour)
-                    && self.leaves_all_dark(neighbour)
-                {
-                    self.candidates.insert(part);
-                    open.push(neighbour);
-                }
-            }
-        }
-    }
-
-    /// Whether something with subscribers hangs on an element alone, and all of that is dark.
-    fn leaves_all_dark(&self, element: ElementNo) -> bool {
-        let likelihood = self.all.likelihood();
-        let alone = self.network.dominator_children(element).filter(|&child| {
-            sole_parent(self.network, child) == Some(element)
-                && !self
-                    .network
-                    .lost_alone_runs(Part::Element(child))
-                    .as_slice()
-                    .is_empty()
-        });
-        let mut dark = alone.map(|child| likelihood.darkness(child) > 0).peekable();
-        dark.peek().is_some() && dark.all(|is_dark| is_dark)
     }
 
     fn leads_to(&self, link: Part, element: ElementNo) -> bool {

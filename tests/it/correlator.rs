@@ -437,15 +437,6 @@ fn two_ports_that_fail_at_once_are_one_failure() {
 }
 
 #[test]
-fn the_end_of_a_dead_ring_is_found_although_its_own_alarm_is_lost() {
-    let mut desk = Desk::new();
-    desk.raise(SECOND, "device-down", &["s3", "s4"]);
-    desk.raise(SECOND, "unreachable", &["olt2", "olt3"]);
-    desk.until(2 * MINUTE);
-    assert_eq!(desk.open(), [one(1, "s2+s4", Confirmed, 16)]);
-}
-
-#[test]
 fn a_wrong_alarm_at_the_far_end_of_a_ring_cuts_nobody_off() {
     let mut desk = Desk::new();
     desk.raise(SECOND, "device-down", &["s1"]);
