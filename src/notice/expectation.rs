@@ -26,7 +26,11 @@ impl Expectation {
             return Self::Unknown;
         };
         let from_ms = estimate.from_ms.div_euclid(STEP_MS) * STEP_MS;
-        let to_ms = -(-estimate.to_ms).div_euclid(STEP_MS) * STEP_MS;
+        let to_ms = estimate
+            .to_ms
+            .saturating_add(STEP_MS - 1)
+            .div_euclid(STEP_MS)
+            * STEP_MS;
         if to_ms <= now_ms {
             Self::Late
         } else if from_ms <= now_ms {

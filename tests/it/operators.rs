@@ -614,16 +614,20 @@ async fn what_cannot_be_meant_is_refused_by_field() {
         (estimate(NOW_MS - 1, NOW_MS + 1), "from_ms"),
         (estimate(NOW_MS + 2, NOW_MS + 1), "to_ms"),
         (estimate(0, NOW_MS + 1), "from_ms"),
+        (estimate(NOW_MS + 1, i64::MAX), "to_ms"),
+        (estimate(NOW_MS + 1, NOW_MS + 31 * 24 * 3_600_000), "to_ms"),
     ] {
         let status = api.set_estimate(request).await.unwrap_err();
         assert_eq!(fields(&status), [field]);
     }
-    let no_reason = v1::RejectIncidentRequest {
-        id: "INC-1".to_owned(),
-        reason: " ".to_owned(),
-    };
-    let status = api.reject_incident(no_reason).await.unwrap_err();
-    assert_eq!(fields(&status), ["reason"]);
+    for unfit in [" ", "a\0b", "\u{1b}[31mred"] {
+        let request = v1::RejectIncidentRequest {
+            id: "INC-1".to_owned(),
+            reason: unfit.to_owned(),
+        };
+        let status = api.reject_incident(request).await.unwrap_err();
+        assert_eq!(fields(&status), ["reason"]);
+    }
     let id = "fibre".to_owned();
     let status = api
         .get_incident(v1::GetIncidentRequest { id })

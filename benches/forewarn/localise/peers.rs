@@ -7,7 +7,7 @@
 //! - Clusters in time and distance: DBSCAN over alarms with the default metric and settings of
 //!   `OpenNMS` ALEC, `alpha * (beta * minutes + (1 - beta) * hops)`, clusters of two or more; the
 //!   component is the nearest common dominator. A hop counts a quarter, or the homes of one splitter
-//!   would never be neighbours (chosen on the tuning seeds).
+//!   would never be neighbours (chosen by reasoning, not tuned).
 //! - Downstream: the topmost alarmed parts, with everything that hangs on them, redundancy ignored.
 //!
 //! None is asked about single premises, as Forewarn is not.

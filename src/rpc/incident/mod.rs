@@ -291,6 +291,9 @@ fn state_of(state: v1::IncidentState) -> Option<IncidentState> {
     }
 }
 
+/// A repair that takes longer is a mistake in the typing.
+const LONGEST_ESTIMATE_MS: i64 = 30 * 24 * 3_600_000;
+
 fn estimate(request: &v1::SetEstimateRequest, now_ms: i64) -> Result<Option<Estimate>, Status> {
     let (from_ms, to_ms) = (request.from_ms, request.to_ms);
     if from_ms == 0 && to_ms == 0 {
@@ -310,6 +313,13 @@ fn estimate(request: &v1::SetEstimateRequest, now_ms: i64) -> Result<Option<Esti
             "an instant not before from_ms",
         ));
     }
+    if to_ms > now_ms.saturating_add(LONGEST_ESTIMATE_MS) {
+        return Err(invalid(
+            "to_ms",
+            &to_ms.to_string(),
+            "an instant at most 30 days from now",
+        ));
+    }
     Ok(Some(Estimate { from_ms, to_ms }))
 }
 
@@ -318,6 +328,11 @@ fn text(field: &str, text: &str, least: usize) -> Result<String, Status> {
     if text.len() < least || text.len() > LONGEST_TEXT {
         let expected = format!("a text of {least} to {LONGEST_TEXT} bytes");
         return Err(invalid(field, "", &expected));
+    }
+    // They would reach the terminals of others, and PostgreSQL stores no NUL.
+    let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.chars().any(is_control) {
+        return Err(invalid(field, "", "a text without control characters"));
     }
     Ok(text)
 }
