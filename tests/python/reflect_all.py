@@ -109,7 +109,7 @@ CALLS = [
     ),
     (
         "IncidentService/SetEstimate",
-        {"id": "INC-1", "fromMs": 4_000_000_000_000, "toMs": 4_000_000_100_000},
+        {"id": "INC-1", "fromMs": NOW_MS + 3_600_000, "toMs": NOW_MS + 3_700_000},
         IF_ALLOWED,
     ),
     ("IncidentService/AddNote", {"id": "INC-1", "text": "by reflection"}, IF_ALLOWED),

@@ -292,7 +292,7 @@ fn state_of(state: v1::IncidentState) -> Option<IncidentState> {
 }
 
 /// A repair that takes longer is a mistake in the typing.
-const LONGEST_ESTIMATE_MS: i64 = 30 * 24 * 3_600_000;
+const LONGEST_ESTIMATE_MS: i64 = 1_000 * 24 * 3_600_000;
 
 fn estimate(request: &v1::SetEstimateRequest, now_ms: i64) -> Result<Option<Estimate>, Status> {
     let (from_ms, to_ms) = (request.from_ms, request.to_ms);
@@ -317,7 +317,7 @@ fn estimate(request: &v1::SetEstimateRequest, now_ms: i64) -> Result<Option<Esti
         return Err(invalid(
             "to_ms",
             &to_ms.to_string(),
-            "an instant at most 30 days from now",
+            "an instant at most 1,000 days from now",
         ));
     }
     Ok(Some(Estimate { from_ms, to_ms }))
