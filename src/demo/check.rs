@@ -5,7 +5,7 @@ use super::people;
 use super::smtp_capture::CapturedMail;
 use super::stage::Stage;
 use super::world::World;
-use crate::proto::v1::{EffectReport, Estimate, Incident, IncidentState, Notice};
+use crate::proto::v1::{Arm, EffectReport, Estimate, Incident, IncidentState, Notice};
 use crate::subscriber::ContactKind;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -308,31 +308,52 @@ fn check_effect(faults: &Faults, ledger: &Ledger, wrong: &mut Vec<String>) {
         wrong.push("the effect report has no pooled figures".to_owned());
         return;
     };
-    let mut told = 0;
-    let mut held_out = 0;
+    let reported = ledger.effect.iter().flat_map(|effect| &effect.incidents);
+    let reported: BTreeMap<&str, (u64, u64)> = reported
+        .map(|one| {
+            let of = |arm: Option<Arm>| arm.map_or(0, |a| a.subscribers);
+            (one.incident_id.as_str(), (of(one.told), of(one.held_out)))
+        })
+        .collect();
+    let (mut told, mut held_out) = (0, 0);
     for fault in faults.all().into_iter().filter(|f| f.name != "phantom") {
         let notices = ledger.notices.get(fault.name).map_or(&[][..], |n| n);
-        held_out += of_stage(notices, "first")
-            .filter(|n| n.decision == "held_out")
-            .count() as u64;
-        told += of_stage(notices, "first")
-            .filter(|n| n.decision == "send")
-            .count() as u64;
+        let first = |decision| {
+            let decided = of_stage(notices, "first").filter(|n| n.decision == decision);
+            decided.count() as u64
+        };
+        let incident = ledger
+            .incidents
+            .get(fault.name)
+            .map_or("", |i| i.id.as_str());
+        let (said_told, said_held_out) = reported.get(incident).copied().unwrap_or_default();
+        if said_held_out != first("held_out") {
+            wrong.push(format!(
+                "{}: the effect report counts {said_held_out} held out, expected {}",
+                fault.name,
+                first("held_out")
+            ));
+        }
+        // The vulnerable are told outside the experiment.
+        if said_told > first("send") {
+            wrong.push(format!(
+                "{}: the effect report counts {said_told} told, expected at most {}",
+                fault.name,
+                first("send")
+            ));
+        }
+        // Where all fell to one arm, as those on a single PON do, there is nothing to compare.
+        if said_told > 0 && said_held_out > 0 {
+            told += said_told;
+            held_out += said_held_out;
+        }
     }
-    let arm =
-        |arm: &Option<crate::proto::v1::Arm>| arm.map_or((0, 0), |a| (a.subscribers, a.complained));
-    let (said_told, _) = arm(&pooled.told);
-    let (said_held_out, _) = arm(&pooled.held_out);
-    if said_held_out != held_out {
+    let of = |arm: Option<Arm>| arm.map_or(0, |a| a.subscribers);
+    let pooled_arms = (of(pooled.told), of(pooled.held_out));
+    if pooled_arms != (told, held_out) || told == 0 {
         wrong.push(format!(
-            "the effect report counts {said_held_out} held out, expected {held_out}"
-        ));
-    }
-    // The vulnerable are told outside the experiment, and an incident without a held-out cluster is
-    // not compared.
-    if said_told > told || said_told == 0 {
-        wrong.push(format!(
-            "the effect report counts {said_told} told, expected at most {told}"
+            "the effect report pools {} told and {} held out, expected {told} and {held_out}",
+            pooled_arms.0, pooled_arms.1
         ));
     }
     let truth = people::COMPLAINS_TOLD / people::COMPLAINS_UNTOLD;

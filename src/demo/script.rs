@@ -21,6 +21,8 @@ use std::time::Duration;
 const FLAPS: usize = 5;
 /// How long anything may take before the demo calls it broken.
 const PATIENCE_MS: i64 = 120_000;
+/// No lease of the outbox is longer.
+const LEASE_AT_MOST_MS: i64 = 10 * 60_000;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const PAGE: u32 = 1_000;
 
@@ -173,11 +175,18 @@ async fn notices_of(stage: &Stage, incident: &str) -> anyhow::Result<Vec<Notice>
     }
 }
 
-/// Whether nothing that is due waits in the outbox.
+/// Whether nothing that is due waits in the outbox, or is on its way: what is being handed over waits
+/// for the end of its lease.
 fn is_settled(notices: &[Notice], now_ms: i64) -> bool {
-    !notices
-        .iter()
-        .any(|n| n.state == "pending" && n.not_before_ms <= now_ms)
+    let is_due = |notice: &Notice| {
+        let leased_ms = if notice.attempts > 0 {
+            LEASE_AT_MOST_MS
+        } else {
+            0
+        };
+        notice.state == "pending" && notice.not_before_ms <= now_ms + leased_ms
+    };
+    !notices.iter().any(is_due)
 }
 
 async fn wait_until_told(

@@ -27,7 +27,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
 
 /// Hold-down of the demo: short, so that nobody has to wait a minute.
-const HOLD_DOWN_S: &str = "8";
+const HOLD_DOWN_S: &str = "3";
 const RESTORE_QUIET_S: &str = "2";
 /// Share of the affected who are not told.
 const HOLDOUT_PERCENT: &str = "15";

@@ -48,9 +48,9 @@ fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) ->
         format!(", raised within {} minutes", 2 * WINDOW_MS / 60_000)
     };
     let mut text = format!(
-        "{} alarms at and below {subject}, which has {} subscribers{when}: {} likelier by its failure \
+        "{} at and below {subject}, which has {} subscribers{when}: {} likelier by its failure \
          than by chance",
-        thousands(verdict.alarmed as usize),
+        alarms(verdict.alarmed.into()),
         thousands(behind as usize),
         times(verdict.gain)
     );
@@ -84,6 +84,13 @@ fn of_group(part: Part, candidates: &Candidates, network: &Network) -> Option<St
         name(part, network),
         times(gain)
     ))
+}
+
+/// "1 alarm", "2,000 alarms".
+pub(super) fn alarms(count: u64) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    format!("{} alarm{plural}", thousands(count))
 }
 
 /// Odds as a power of ten: "10^12 times".

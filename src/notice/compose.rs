@@ -54,7 +54,7 @@ struct Context<'a> {
     greeting: String,
     business: bool,
     vulnerable: bool,
-    address: &'a str,
+    address: String,
     account: &'a str,
     incident: String,
     cause: &'a str,
@@ -131,7 +131,7 @@ fn context<'a>(
         },
         business: person.segment == Segment::Business,
         vulnerable: person.vulnerable,
-        address: &person.address,
+        address: one_line(&person.address),
         account: &person.account,
         incident: input.incident.no.to_string(),
         cause: words.cause.get(kind).map_or("", String::as_str),
@@ -157,11 +157,15 @@ fn facts<'a>(
     input: &MessageInput<'a>,
     estimate: &str,
 ) -> Vec<Fact<'a>> {
-    let mut facts = vec![Fact {
-        label: &words.facts.address,
-        value: one_line(&input.person.address),
-        strong: false,
-    }];
+    let address = one_line(&input.person.address);
+    let mut facts = Vec::new();
+    if !address.is_empty() {
+        facts.push(Fact {
+            label: &words.facts.address,
+            value: address,
+            strong: false,
+        });
+    }
     let incident = input.incident;
     let short = words.cause_short.get(incident.cause.kind.as_str());
     let cause = short.map(|text| Fact {

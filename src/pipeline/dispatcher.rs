@@ -233,12 +233,14 @@ impl Dispatcher {
         let lease =
             Duration::from_millis(u64::try_from(self.outlet.options.lease_ms).unwrap_or(0) / 2);
         let queue = Arc::new(Mutex::new(letters));
+        // Shared, so that a task that fails over one letter takes no other one's outcome with it.
+        let settled = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
             let queue = Arc::clone(&queue);
+            let settled = Arc::clone(&settled);
             let outlet = Arc::clone(&self.outlet);
             tasks.spawn(async move {
-                let mut settled = Vec::new();
                 while let Some(letter) = next(&queue) {
                     let outcome = if begun.elapsed() > lease {
                         Outcome::Wait {
@@ -249,20 +251,21 @@ impl Dispatcher {
                         outlet.send(&letter, now_ms).await
                     };
                     let passed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(0);
-                    settled.push(settlement(&letter.claim, now_ms + passed, outcome));
+                    settled
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(settlement(&letter.claim, now_ms + passed, outcome));
                 }
-                settled
             });
         }
-        let mut settled = Vec::new();
         while let Some(done) = tasks.join_next().await {
-            match done {
-                Ok(done) => settled.extend(done),
-                // What it held goes out again when the lease ends.
-                Err(error) => tracing::error!(%error, "a sending task failed"),
+            if let Err(error) = done {
+                // The letter that it held is tried again when the lease ends.
+                tracing::error!(%error, "a sending task failed");
             }
         }
-        settled
+        let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *settled)
     }
 }
 
@@ -348,6 +351,11 @@ struct Letter {
 
 impl Outlet {
     async fn send(&self, letter: &Letter, now_ms: Millis) -> Outcome {
+        if letter.claim.attempt > self.options.backoff.max_attempts {
+            return Outcome::Dead {
+                detail: "every attempt broke off without an answer".to_owned(),
+            };
+        }
         let url = self.links.url(&letter.claim.account);
         let input = MessageInput {
             stage: letter.claim.stage,

@@ -1,7 +1,7 @@
 //! `CareService`: one search, one answer, while the customer is on the line.
 
 use super::auth::{Role, require};
-use super::incident::{invalid, state_message, store_failed};
+use super::incident::{invalid, sought, state_message, store_failed};
 use super::notice;
 use crate::care::{
     Concern, Customer, Impact, Language, SearchKey, Told, cause_in_words, is_affected, is_at_risk,
@@ -53,7 +53,8 @@ impl CareService for CareApi {
             let expected = format!("a text of 1 to {LONGEST_QUERY} bytes");
             return Err(invalid("query", "", &expected));
         }
-        let Some((key, mut customers)) = self.search(&request.query).await? else {
+        let query = sought("query", &request.query)?;
+        let Some((key, mut customers)) = self.search(&query).await? else {
             return Ok(Response::new(v1::LookupResponse::default()));
         };
         let more = customers.len() > MATCHES;

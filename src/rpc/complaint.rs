@@ -5,7 +5,7 @@
 //! instead of stalling the connection.
 
 use super::auth::{Role, require};
-use super::incident::{bad_page_token, incident_no, page_size};
+use super::incident::{bad_page_token, incident_no, page_size, sought};
 use super::status;
 use crate::clock::Clock;
 use crate::effect::complaint::{Complaint, ComplaintDraft, Violation};
@@ -244,7 +244,7 @@ fn parse_filter(request: &v1::ListComplaintsRequest) -> Result<ComplaintFilter, 
     };
     Ok(ComplaintFilter {
         incident,
-        account: request.account.clone(),
+        account: sought("account", &request.account)?,
         after,
         limit: page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)?,
     })

@@ -2,7 +2,7 @@
 
 use super::auth::{Role, require};
 use super::incident::{
-    bad_page_token, incident_no, invalid, one_of, page_size, period, store_failed,
+    bad_page_token, incident_no, invalid, one_of, page_size, period, sought, store_failed,
 };
 use crate::clock::Clock;
 use crate::notice::{Decision, NoticeId, NoticeState, Stage};
@@ -114,7 +114,7 @@ fn notice_filter(request: &v1::ListNoticesRequest) -> Result<NoticeFilter, Statu
     let (from_ms, to_ms) = period(request.from_ms, request.to_ms)?;
     Ok(NoticeFilter {
         incident,
-        account: (!request.account.is_empty()).then(|| request.account.clone()),
+        account: Some(sought("account", &request.account)?).filter(|account| !account.is_empty()),
         stage: one_of("stage", &request.stage, Stage::parse, &stage_names)?,
         decision: one_of(
             "decision",

@@ -815,3 +815,53 @@ fn every_message_reads_the_same_in_both_parts_and_in_the_persons_words() {
         }
     }
 }
+
+#[test]
+fn a_missing_address_and_a_withdrawn_estimate_leave_no_holes() {
+    let templates = Templates::built_in("en").unwrap();
+    let sender = Sender {
+        brand: "Rete Esempio".to_owned(),
+        phone: "+39 800 000 000".to_owned(),
+        status_url: "https://status.example.net/".to_owned(),
+    };
+    let now_ms = 1_778_587_200_000;
+    let mut fault = incident(42, IncidentState::Confirmed);
+    fault.restored_ms = Some(now_ms);
+    for (language, withdrawn, line) in [
+        ("en", "no longer holds", "Line"),
+        ("it", "non vale più", "Linea"),
+    ] {
+        for (stage, business) in Stage::ALL.into_iter().flat_map(|s| [(s, false), (s, true)]) {
+            let mut person = addressee(0);
+            person.language = language.to_owned();
+            person.address = " ".to_owned();
+            if business {
+                person.segment = Segment::Business;
+            }
+            let input = MessageInput {
+                stage,
+                incident: &fault,
+                person: &person,
+                unsubscribe_url: "https://notices.example.net/unsubscribe/x",
+                now_ms,
+            };
+            let message = compose(&templates, &sender, &input).unwrap();
+            for text in [&message.subject, &message.text] {
+                for hole in [" :", " ,", " at is", " in è", " in era", " di ne"] {
+                    assert!(!text.contains(hole), "{hole:?} in {text}");
+                }
+                let words = text.lines().map(str::trim);
+                assert!(words.into_iter().all(|l| !l.contains("  ")), "{text}");
+            }
+            assert!(
+                !message.text.contains(&format!("{line}:")),
+                "{}",
+                message.text
+            );
+            if stage == Stage::Estimate {
+                assert!(message.subject.contains(withdrawn), "{}", message.subject);
+                assert!(message.text.contains(withdrawn), "{}", message.text);
+            }
+        }
+    }
+}

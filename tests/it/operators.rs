@@ -643,6 +643,13 @@ async fn what_cannot_be_meant_is_refused_by_field() {
     };
     let status = api.list_incidents(too_many).await.unwrap_err();
     assert_eq!(fields(&status), ["page_size"]);
+    let nul = v1::ListNoticesRequest {
+        account: "a\0b".to_owned(),
+        ..v1::ListNoticesRequest::default()
+    };
+    let mut notices = client::notices(&connect(&world.args("operator")).await.unwrap());
+    let status = notices.list_notices(nul).await.unwrap_err();
+    assert_eq!(fields(&status), ["account"]);
     let nonsense = v1::ListAffectedRequest {
         incident_id: "INC-1".to_owned(),
         decision: "nonsense".to_owned(),

@@ -8,6 +8,7 @@ mod episode;
 
 use super::evidence::{Summary, describe, thousands};
 use super::onset::LossRecord;
+use super::reasoning::alarms;
 use super::{
     Cause, CorrelatorSettings, Incident, IncidentChange, IncidentNo, IncidentState, Life,
     TimelineEntry, TimelineKind,
@@ -281,9 +282,9 @@ impl Tracked {
                 at.network,
             );
             let reason = format!(
-                "{text} (before: {}); {} alarms",
+                "{text} (before: {}); {}",
                 thousands(affected),
-                summary.evidence_count
+                alarms(summary.evidence_count)
             );
             self.note(what, reason, at.now_ms);
         }

@@ -392,6 +392,14 @@ pub(in crate::rpc) fn bad_page_token() -> Status {
     invalid("page_token", "", "the next_page_token of the previous page")
 }
 
+/// A text to look for; PostgreSQL knows none with a NUL in it.
+pub(in crate::rpc) fn sought(field: &str, text: &str) -> Result<String, Status> {
+    if text.contains('\0') {
+        return Err(invalid(field, "", "a text without NUL"));
+    }
+    Ok(text.to_owned())
+}
+
 /// One field of a request that cannot be used.
 pub(in crate::rpc) fn invalid(field: &str, value: &str, expected: &str) -> Status {
     status::invalid(&[status::violation(field, value, expected)])
