@@ -16,7 +16,9 @@ use crate::notice::template::Templates;
 use crate::notice::{Addressee, Facts, NoticeId, PriorNotice, Stage};
 use crate::store::{Claimed, Histories, Outcome, Result, Settlement, Store};
 use crate::subscriber::{ContactKind, contact_key};
+use futures_util::FutureExt;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -233,14 +235,12 @@ impl Dispatcher {
         let lease =
             Duration::from_millis(u64::try_from(self.outlet.options.lease_ms).unwrap_or(0) / 2);
         let queue = Arc::new(Mutex::new(letters));
-        // Shared, so that a task that fails over one letter takes no other one's outcome with it.
-        let settled = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
             let queue = Arc::clone(&queue);
-            let settled = Arc::clone(&settled);
             let outlet = Arc::clone(&self.outlet);
             tasks.spawn(async move {
+                let mut settled = Vec::new();
                 while let Some(letter) = next(&queue) {
                     let outcome = if begun.elapsed() > lease {
                         Outcome::Wait {
@@ -248,24 +248,23 @@ impl Dispatcher {
                             reason: "lease_ending".to_owned(),
                         }
                     } else {
-                        outlet.send(&letter, now_ms).await
+                        outlet.send_guarded(&letter, now_ms).await
                     };
                     let passed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(0);
-                    settled
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(settlement(&letter.claim, now_ms + passed, outcome));
+                    settled.push(settlement(&letter.claim, now_ms + passed, outcome));
                 }
+                settled
             });
         }
+        let mut settled = Vec::new();
         while let Some(done) = tasks.join_next().await {
-            if let Err(error) = done {
-                // The letter that it held is tried again when the lease ends.
-                tracing::error!(%error, "a sending task failed");
+            match done {
+                Ok(done) => settled.extend(done),
+                // What it held goes out again when the lease ends.
+                Err(error) => tracing::error!(%error, "a sending task failed"),
             }
         }
-        let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *settled)
+        settled
     }
 }
 
@@ -350,12 +349,16 @@ struct Letter {
 }
 
 impl Outlet {
+    /// Sends; a panic over this letter counts as a failed attempt at it, and costs no other.
+    async fn send_guarded(&self, letter: &Letter, now_ms: Millis) -> Outcome {
+        let sending = AssertUnwindSafe(self.send(letter, now_ms)).catch_unwind();
+        sending.await.unwrap_or_else(|_| {
+            tracing::error!(notice = %letter.claim.id.0, "sending a notice panicked");
+            self.failed(letter, None, "sending broke off".to_owned(), now_ms)
+        })
+    }
+
     async fn send(&self, letter: &Letter, now_ms: Millis) -> Outcome {
-        if letter.claim.attempt > self.options.backoff.max_attempts {
-            return Outcome::Dead {
-                detail: "every attempt broke off without an answer".to_owned(),
-            };
-        }
         let url = self.links.url(&letter.claim.account);
         let input = MessageInput {
             stage: letter.claim.stage,
@@ -401,18 +404,7 @@ impl Outlet {
                 subject: message.subject,
                 body: message.text,
             },
-            SendOutcome::Retry { after, detail } => {
-                let backoff = &self.options.backoff;
-                if letter.claim.attempt >= backoff.max_attempts {
-                    return Outcome::Dead { detail };
-                }
-                let asked = after.map(|after| i64::try_from(after.as_millis()).unwrap_or(0));
-                let delay = backoff.delay_ms(letter.claim.id.0, letter.claim.attempt, asked);
-                Outcome::Retry {
-                    at_ms: now_ms + delay,
-                    detail,
-                }
-            }
+            SendOutcome::Retry { after, detail } => self.failed(letter, after, detail, now_ms),
             SendOutcome::Permanent {
                 detail,
                 address_is_bad,
@@ -420,6 +412,25 @@ impl Outlet {
                 detail,
                 bad_address: address_is_bad.then(|| contact_key(ContactKind::Email, &letter.to)),
             },
+        }
+    }
+
+    fn failed(
+        &self,
+        letter: &Letter,
+        after: Option<Duration>,
+        detail: String,
+        now_ms: Millis,
+    ) -> Outcome {
+        let backoff = &self.options.backoff;
+        if letter.claim.attempt >= backoff.max_attempts {
+            return Outcome::Dead { detail };
+        }
+        let asked = after.map(|after| i64::try_from(after.as_millis()).unwrap_or(0));
+        let delay = backoff.delay_ms(letter.claim.id.0, letter.claim.attempt, asked);
+        Outcome::Retry {
+            at_ms: now_ms + delay,
+            detail,
         }
     }
 }

@@ -398,6 +398,28 @@ async fn after_the_last_try_a_notice_is_a_dead_letter_that_can_be_driven_again(
 
 #[rstest]
 #[tokio::test]
+async fn a_panic_over_one_letter_costs_no_other(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = with_people(backend, &[subscriber(0), subscriber(1), subscriber(2)]).await;
+    let channel = Channel::Recorder(Recorder::new(|outgoing| {
+        assert!(
+            !outgoing.to.starts_with("Person1@"),
+            "a letter that cannot be sent"
+        );
+        SendOutcome::Accepted
+    }));
+    let worker = dispatcher(&t.store, channel);
+    change(&t.store, &confirmed(), &[0, 1, 2], NOW_MS).await;
+    let first = worker.step(NOW_MS).await.unwrap();
+    assert_eq!((first.sent, first.retried), (2, 1));
+    assert_eq!(worker.step(NOW_MS + 20 * MINUTE).await.unwrap().retried, 1);
+    assert_eq!(worker.step(NOW_MS + 50 * MINUTE).await.unwrap().dead, 1);
+    assert_eq!(worker.step(NOW_MS + 90 * MINUTE).await.unwrap().claimed, 0);
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_claim_that_was_taken_over_does_not_settle(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
