@@ -4,6 +4,7 @@
 //! off, the onset is that of the faults that met as the alarms came; within a branch it follows
 //! from the alarms alone.
 
+use super::streams::{SPAN, Story, stories, straight_and_crooked};
 use super::*;
 use forewarn::alarm::RETENTION_MS;
 
@@ -161,37 +162,6 @@ fn branch() -> impl Strategy<Value = Vec<Story>> {
             at_ms: at_ms.into_iter().collect(),
         });
     prop::collection::vec(story, 1..8)
-}
-
-/// Takes the stream in its own order, and shuffled with repetitions after all of it has happened.
-fn straight_and_crooked(
-    stories: &[Story],
-    seed: u64,
-    repeats: usize,
-    batch: usize,
-) -> (Desk, Desk) {
-    let entries = stream(stories);
-    let mut straight = Desk::new();
-    for entry in &entries {
-        straight.until(entry.received_at_ms);
-        straight.take(entry.clone());
-    }
-    let mut all = entries.clone();
-    for _ in 0..repeats {
-        all.extend(entries.iter().cloned());
-    }
-    let mut crooked = Desk::new();
-    let count = i64::try_from(all.len()).unwrap().max(1);
-    for (at, entry) in shuffled(all, seed).into_iter().enumerate() {
-        crooked.now_ms = SPAN + 2 * MINUTE * i64::try_from(at).unwrap() / count;
-        crooked.take(entry);
-        if at % batch == 0 {
-            crooked.settle();
-        }
-    }
-    straight.until(SPAN + 7 * MINUTE);
-    crooked.until(SPAN + 7 * MINUTE);
-    (straight, crooked)
 }
 
 /// Causes of the open incidents that have evidence, with their onset.

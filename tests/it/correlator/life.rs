@@ -1,0 +1,236 @@
+//! When an incident is believed, merges, goes apart, ends and comes back.
+
+use super::*;
+
+#[test]
+fn a_lone_alarm_is_believed_later_than_two_that_agree() {
+    let confirmed = |alarms: &[(&str, &str)]| {
+        let mut desk = Desk::with(CorrelatorSettings::default(), built());
+        for (alarm_type, resource) in alarms {
+            desk.raise(SECOND, alarm_type, &[resource]);
+        }
+        desk.until(10 * MINUTE);
+        let incident = desk.state(1);
+        incident.confirmed_ms.unwrap() - incident.detected_ms
+    };
+    let lone = [("unreachable", "olt2"), ("device-down", "olt2")];
+    assert_eq!(confirmed(&lone), 3 * MINUTE);
+    assert_eq!(
+        confirmed(&[("unreachable", "olt2"), ("link-down", "s2/olt2")]),
+        MINUTE
+    );
+}
+
+#[test]
+fn two_incidents_that_turn_out_to_be_one_are_merged() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "unreachable", &["s1"]);
+    desk.until(10 * SECOND);
+    desk.raise(11 * SECOND, "link-down", &["s4/core2"]);
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "s1+s4/core2", Confirmed, 24)]);
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+    desk.until(10 * SECOND);
+    desk.raise(11 * SECOND, "link-down", &["s3/s4"]);
+    desk.until(2 * MINUTE);
+    assert_eq!(
+        desk.open(),
+        [
+            one(1, "olt2-p1", Confirmed, 4),
+            one(2, "s3/s4", Confirmed, 0)
+        ]
+    );
+    desk.raise(3 * MINUTE, "link-down", &["s1/s2"]);
+    desk.until(5 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "s1/s2+s3/s4", Confirmed, 16)]);
+    let merged = desk.state(2);
+    assert_eq!(merged.state, Restored);
+    assert_eq!(merged.merged_into, Some(IncidentNo(1)));
+    assert!(desk.history(1).contains(&TimelineKind::Merged));
+    assert!(!desk.history(2).contains(&TimelineKind::Restored));
+}
+
+#[test]
+fn what_is_left_of_a_large_failure_stays_together_and_goes_apart_later() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "heartbeat-loss", &["s2"]);
+    desk.raise(2 * SECOND, "pon-los", &["olt2-p1"]);
+    desk.raise(2 * SECOND, "link-down", &["olt2-p2/olt2-p2-sp"]);
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "s2", Confirmed, 8)]);
+    desk.clear(3 * MINUTE, "heartbeat-loss", &["s2"]);
+    desk.until(3 * MINUTE + 30 * SECOND);
+    let open = desk.open();
+    assert_eq!(open.len(), 1, "{open:?}");
+    desk.until(6 * MINUTE);
+    let open = desk.open();
+    assert!(open.iter().all(|(_, _, state, _)| *state == Confirmed));
+    let affected: u64 = open.iter().map(|(_, _, _, affected)| affected).sum();
+    assert_eq!(affected, 8, "{open:?}");
+}
+
+#[test]
+fn a_short_fault_is_never_confirmed() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+    desk.clear(40 * SECOND, "pon-los", &["olt2-p1"]);
+    desk.until(10 * MINUTE);
+    let incident = desk.state(1);
+    assert_eq!((incident.state, incident.confirmed_ms), (Restored, None));
+    assert_eq!(
+        desk.history(1),
+        [TimelineKind::Detected, TimelineKind::Restored]
+    );
+}
+
+#[test]
+fn a_flapping_link_is_one_unstable_incident() {
+    let mut desk = Desk::new();
+    for round in 0..5 {
+        desk.raise(round * MINUTE + SECOND, "link-down", &["s2/olt2"]);
+        desk.clear(round * MINUTE + 20 * SECOND, "link-down", &["s2/olt2"]);
+    }
+    desk.raise(6 * MINUTE, "link-down", &["s2/olt2"]);
+    desk.until(8 * MINUTE);
+    let incident = desk.state(1);
+    assert_eq!(desk.open(), [one(1, "s2/olt2", Confirmed, 8)]);
+    assert!(incident.unstable);
+    desk.clear(8 * MINUTE, "link-down", &["s2/olt2"]);
+    desk.until(17 * MINUTE);
+    assert_eq!(
+        desk.open(),
+        [one(1, "s2/olt2", Confirmed, 8)],
+        "quiet is not long enough yet"
+    );
+    desk.until(19 * MINUTE);
+    assert_eq!(desk.state(1).state, Restored);
+    assert_eq!(desk.state(1).restored_ms, Some(8 * MINUTE));
+    let unconfirmed = [
+        Told::Detected,
+        Told::Restored,
+        Told::Reopened,
+        Told::Restored,
+        Told::Reopened,
+        Told::Restored,
+        Told::Reopened,
+    ];
+    assert_eq!(desk.history(1)[..7], unconfirmed, "nobody hears of these");
+    let rest = [Told::Unstable, Told::Confirmed, Told::Restored];
+    assert_eq!(desk.history(1)[7..], rest);
+}
+
+#[test]
+fn the_same_cause_soon_after_reopens_its_incident() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+    desk.clear(2 * MINUTE, "pon-los", &["olt2-p1"]);
+    desk.until(4 * MINUTE);
+    assert_eq!(desk.state(1).state, Restored);
+    desk.raise(5 * MINUTE, "pon-los", &["olt2-p1"]);
+    desk.until(5 * MINUTE + 10 * SECOND);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Suspected, 4)]);
+    assert_eq!(desk.state(1).onset_ms, 5 * MINUTE);
+    desk.until(7 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    assert_eq!(desk.state(1).reopened, 1);
+    desk.clear(8 * MINUTE, "pon-los", &["olt2-p1"]);
+    desk.raise(60 * MINUTE, "pon-los", &["olt2-p1"]);
+    desk.until(61 * MINUTE);
+    assert_eq!(desk.open(), [one(2, "olt2-p1", Suspected, 4)]);
+}
+
+#[test]
+fn a_silent_source_restores_nothing_until_it_has_resynchronised() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1", "olt3-p1"]);
+    desk.until(2 * MINUTE);
+    desk.record(3 * MINUTE, LogRecord::Stale);
+    assert!(desk.state(1).stale);
+    desk.record(4 * MINUTE, LogRecord::Heard);
+    desk.clear(4 * MINUTE + SECOND, "pon-los", &["olt2-p1"]);
+    desk.until(20 * MINUTE);
+    assert_eq!(
+        desk.open(),
+        [
+            one(1, "olt2-p1", Confirmed, 4),
+            one(2, "olt3-p1", Confirmed, 4)
+        ]
+    );
+    desk.record(21 * MINUTE, LogRecord::SnapshotBegin);
+    desk.raise(21 * MINUTE, "high-temperature", &["s1"]);
+    desk.record(21 * MINUTE + SECOND, LogRecord::SnapshotEnd);
+    desk.until(23 * MINUTE);
+    assert_eq!(desk.open(), [], "neither was listed");
+    assert_eq!(desk.state(2).restored_ms, Some(21 * MINUTE + SECOND));
+    assert_eq!(
+        desk.history(1)[2..],
+        [
+            TimelineKind::Stale,
+            TimelineKind::Resynchronised,
+            TimelineKind::Restored
+        ]
+    );
+}
+
+#[test]
+fn an_alarm_listed_again_was_never_gone() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+    desk.record(2 * MINUTE, LogRecord::SnapshotBegin);
+    desk.record(2 * MINUTE, LogRecord::SnapshotEnd);
+    assert_eq!(desk.correlator.book().active_count(), 0);
+    desk.record(2 * MINUTE + SECOND, LogRecord::SnapshotBegin);
+    let sequence = 1_000;
+    desk.take(alarm_entry(
+        1,
+        sequence,
+        AlarmEventKind::Raise,
+        "olt2-p1",
+        "pon-los",
+        SECOND,
+    ));
+    desk.record(2 * MINUTE + SECOND, LogRecord::SnapshotEnd);
+    desk.until(5 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    assert_eq!(desk.state(1).onset_ms, SECOND);
+}
+
+#[test]
+fn a_new_network_moves_who_is_affected() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+    desk.raise(SECOND, "los", &["nowhere"]);
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.correlator.unmapped_count(), 1);
+    let (definition, mut homes) = metro();
+    homes[0].served_by = vec!["olt2-p2-h1".to_owned()];
+    homes[20].served_by = vec!["olt2-p1-h1".to_owned()];
+    homes.reverse();
+    let network = Arc::new(Network::build(&definition, &homes).unwrap());
+    desk.correlator
+        .replace_network(Arc::clone(&network), desk.now_ms);
+    desk.settle();
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    assert_eq!(desk.history(1).last(), Some(&TimelineKind::TopologyChanged));
+    let change = desk.changes.last().unwrap();
+    let names = |set: &SubscriberSet| -> BTreeSet<String> {
+        let people = network.subscribers(set);
+        people.map(|s| network.account(s).to_owned()).collect()
+    };
+    let (now, before) = (names(&change.lost), names(&change.previously_lost));
+    assert_eq!(
+        before.difference(&now).collect::<Vec<_>>(),
+        ["acc-olt2-p1-h1"]
+    );
+    assert_eq!(now.difference(&before).count(), 1);
+    let mut gone = metro();
+    gone.0.elements.retain(|e| !e.id.starts_with("olt2"));
+    gone.0.links.retain(|l| !l.id.contains("olt2"));
+    gone.1.retain(|a| !a.served_by[0].starts_with("olt2"));
+    let network = Arc::new(Network::build(&gone.0, &gone.1).unwrap());
+    desk.correlator.replace_network(network, desk.now_ms);
+    desk.until(10 * MINUTE);
+    assert_eq!(desk.open(), []);
+    assert_eq!(desk.correlator.unmapped_count(), 2);
+}
