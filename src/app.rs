@@ -326,6 +326,12 @@ async fn start_dispatcher(
         .await
         .context("reading the key of the links")?;
     let links = UnsubscribeLinks::new(key, &config.web.public_url);
+    if config.email.transport == EmailTransport::Smtp && config.web.public_url.starts_with("http:")
+    {
+        tracing::warn!(
+            "web.public_url is not https: mail programs offer no one-click unsubscribe (RFC 8058)"
+        );
+    }
     let outlet = Outlet {
         channel: Channel::Email(email_channel(config)?),
         templates: Templates::built_in(&config.notice.default_language)?,
@@ -357,13 +363,14 @@ async fn start_dispatcher(
         links,
         clock: clock.clone(),
         brand: config.notice.provider_name.clone(),
+        phone: config.notice.provider_phone.clone(),
         templates: Arc::new(templates),
     })
 }
 
 /// The way out for mails that the settings describe. Connects only when there is something to send.
 pub fn email_channel(config: &Config) -> anyhow::Result<EmailChannel> {
-    let channel = email_transport(config)?;
+    let channel = email_transport(config)?.with_name(&config.notice.provider_name);
     channel
         .with_reply_to(&config.notice.reply_to)
         .context("preparing mails (notice.reply_to)")

@@ -22,6 +22,17 @@ pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
 /// Prefix of the environment variables; section and key are separated by two underscores.
 const ENVIRONMENT_PREFIX: &str = "FOREWARN_";
 
+/// Variables of the environment that are read elsewhere: by the command line, as defaults of its
+/// options.
+const OTHER_VARIABLES: [&str; 6] = [
+    "FOREWARN_CONFIG",
+    "FOREWARN_SERVER",
+    "FOREWARN_TOKEN",
+    "FOREWARN_CA",
+    "FOREWARN_CLIENT_CERT",
+    "FOREWARN_CLIENT_KEY",
+];
+
 /// All settings, valid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -324,10 +335,15 @@ impl Layers {
     }
 
     fn add_variable(&mut self, name: &str, value: &str) {
-        let Some((section, key)) = name
-            .strip_prefix(ENVIRONMENT_PREFIX)
-            .and_then(|rest| rest.split_once("__"))
-        else {
+        let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
+            return;
+        };
+        let Some((section, key)) = rest.split_once("__") else {
+            if !OTHER_VARIABLES.contains(&name) {
+                let expected = "FOREWARN_SECTION__KEY, with two underscores between the two";
+                // Nobody knows whether this was meant to be a password.
+                self.wrong(name, "environment", expected, show::HIDDEN);
+            }
             return;
         };
         let (section, key) = (section.to_lowercase(), key.to_lowercase());

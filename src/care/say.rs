@@ -108,10 +108,17 @@ impl Speaker {
                 .push(self.pick("The cause is not known yet.", "La causa non è ancora nota.")),
             kind => {
                 let cause = cause_in_words(kind, self.language);
-                sentences.push(self.pick(
-                    format!("The cause is {cause}."),
-                    format!("La causa è {cause}."),
-                ));
+                sentences.push(if incident.cause.set_by_operator {
+                    self.pick(
+                        format!("The cause is {cause}."),
+                        format!("La causa è {cause}."),
+                    )
+                } else {
+                    self.pick(
+                        format!("The cause, as far as we can see, is {cause}."),
+                        format!("La causa, per quanto vediamo, è {cause}."),
+                    )
+                });
             }
         }
         sentences.push(self.until(incident.estimate));

@@ -55,6 +55,15 @@ impl EmailChannel {
         })
     }
 
+    /// The same, with a name beside the sender's address; empty changes nothing.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        if !name.is_empty() {
+            self.from.name = Some(name.to_owned());
+        }
+        self
+    }
+
     /// The same, with replies going to another address than the sender's; empty changes nothing.
     pub fn with_reply_to(self, address: &str) -> Result<Self, EmailError> {
         if address.is_empty() {

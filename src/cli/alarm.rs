@@ -78,13 +78,17 @@ async fn list(
             break;
         }
     }
+    let goes_on = !page_token.is_empty();
     if out.json {
-        return Ok(());
+        return if goes_on { out.more(limit) } else { Ok(()) };
     }
     let header = [
         "resource", "alarm", "severity", "source", "raised", "text", "",
     ];
     out.table(&header, rows, "No live alarms.")?;
+    if goes_on {
+        out.more(limit)?;
+    }
     let (total, unmapped) = totals;
     out.line(format!(
         "{} live alarms, {} of them on resources that no imported topology knows",

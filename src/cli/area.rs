@@ -311,8 +311,13 @@ async fn list(
             break;
         }
     }
+    let goes_on = !request.page_token.is_empty();
     if out.json {
-        return Ok(());
+        return if goes_on {
+            out.more(args.limit)
+        } else {
+            Ok(())
+        };
     }
     let header = [
         "area",

@@ -121,8 +121,10 @@ async fn greet(args: &ClientArgs, connection: &Connection) -> anyhow::Result<()>
         Err(_) => Err(unreachable::not_grpc(args)),
         Ok(Err(status)) => match status.source() {
             Some(error) => Err(unreachable::explain_greeting(args, error)),
-            // tonic's words for an answer of another HTTP server.
-            None if status.message().starts_with("grpc-status header missing") => {
+            // tonic's words for an answer of another HTTP server, without and with a page.
+            None if status.message().starts_with("grpc-status header missing")
+                || status.message().contains("invalid compression flag") =>
+            {
                 Err(unreachable::not_grpc(args))
             }
             None => Ok(()),
@@ -197,6 +199,8 @@ pub fn explain(status: &Status) -> anyhow::Error {
                     let fields = &bad.field_violations;
                     fields
                         .iter()
+                        // A single one may be the message itself.
+                        .filter(|v| !message.contains(&v.description))
                         .map(|v| format!("\n  {}: {}", v.field, v.description))
                         .collect()
                 })

@@ -1,6 +1,8 @@
 //! `forewarn config check` and `forewarn config show`.
 
 use crate::config::Config;
+use crate::store;
+use anyhow::anyhow;
 use std::path::Path;
 
 /// What to do with the settings.
@@ -16,7 +18,11 @@ pub enum ConfigCommand {
 pub fn run(command: ConfigCommand, file: Option<&Path>) -> anyhow::Result<String> {
     let config = Config::load(file, std::env::vars())?;
     Ok(match command {
-        ConfigCommand::Check => "the settings are valid\n".to_owned(),
+        ConfigCommand::Check => {
+            store::check_url(&config.database.url)
+                .map_err(|error| anyhow!("database.url: {error}"))?;
+            "the settings are valid\n".to_owned()
+        }
         ConfigCommand::Show => config.show(),
     })
 }

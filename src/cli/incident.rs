@@ -235,10 +235,13 @@ async fn list(
             break;
         }
     }
-    if out.json {
-        return Ok(());
+    if !out.json {
+        out.table(&HEADER, rows, "No incidents.")?;
     }
-    out.table(&HEADER, rows, "No incidents.")
+    if !page_token.is_empty() {
+        out.more(limit)?;
+    }
+    Ok(())
 }
 
 const HEADER: [&str; 7] = [
@@ -249,7 +252,7 @@ fn row(out: &Output, incident: &v1::Incident) -> Vec<String> {
     vec![
         incident.id.clone(),
         state_name(incident),
-        cause_line(incident),
+        cause_in_short(incident),
         affected_line(incident),
         out.when(incident.onset_ms),
         out.range(incident.estimate_from_ms, incident.estimate_to_ms),
@@ -463,11 +466,24 @@ fn affected_line(incident: &v1::Incident) -> String {
 }
 
 fn cause_line(incident: &v1::Incident) -> String {
+    cause_with(incident, usize::MAX)
+}
+
+/// For a row of a list: a power cut may have hundreds of parts.
+fn cause_in_short(incident: &v1::Incident) -> String {
+    cause_with(incident, 3)
+}
+
+fn cause_with(incident: &v1::Incident, most: usize) -> String {
     let Some(cause) = &incident.cause else {
         return String::new();
     };
     let kind = cause.kind.replace('_', " ");
-    let resources = cause.resources.join(" + ");
+    let shown = cause.resources.len().min(most);
+    let mut resources = cause.resources[..shown].join(" + ");
+    if cause.resources.len() > shown {
+        resources = format!("{resources} and {} more", cause.resources.len() - shown);
+    }
     let parts = [kind, resources, cause.text.clone()];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join(", ")

@@ -108,13 +108,22 @@ async fn list(
             break;
         }
     }
+    let goes_on = !request.page_token.is_empty();
     if out.json {
-        return Ok(());
+        return if goes_on {
+            out.more(args.limit)
+        } else {
+            Ok(())
+        };
     }
     let header = [
         "notice", "incident", "account", "stage", "decision", "state", "planned", "sent",
     ];
-    out.table(&header, rows, "No notices.")
+    out.table(&header, rows, "No notices.")?;
+    if goes_on {
+        out.more(args.limit)?;
+    }
+    Ok(())
 }
 
 fn row(out: &Output, notice: &v1::Notice) -> Vec<String> {

@@ -51,6 +51,19 @@ impl Output {
         line(table)
     }
 
+    /// Says that a list goes on beyond its limit.
+    pub fn more(&self, limit: usize) -> anyhow::Result<()> {
+        if self.json {
+            writeln!(
+                std::io::stderr(),
+                "stopped after {limit} records; --limit N gives more"
+            )
+            .context("cannot write to standard error")
+        } else {
+            line(format!("The first {limit}; --limit N shows more."))
+        }
+    }
+
     /// Names with their values, without a header; empty values are left out.
     pub fn facts(&self, facts: &[(&str, String)]) -> anyhow::Result<()> {
         let mut table = Table::new();
@@ -74,12 +87,13 @@ impl Output {
     /// "2026-03-10 14:05", "14:05" when it is today.
     pub fn local(&self, at_ms: Millis) -> String {
         let local = |ms| {
-            Timestamp::from_millisecond(ms)
-                .unwrap_or_default()
-                .to_zoned(self.zone.clone())
+            let at = Timestamp::from_millisecond(ms).ok()?;
+            Some(at.to_zoned(self.zone.clone()))
         };
-        let at = local(at_ms);
-        let pattern = if at.date() == local(self.now_ms).date() {
+        let Some(at) = local(at_ms) else {
+            return format!("{at_ms} ms after 1970");
+        };
+        let pattern = if Some(at.date()) == local(self.now_ms).map(|now| now.date()) {
             "%H:%M"
         } else {
             "%Y-%m-%d %H:%M"

@@ -1,8 +1,9 @@
 //! What values the settings may have, alone and together.
 
 use super::{Config, Email, EmailTls, EmailTransport, MailUrl};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use toml::{Table, Value};
@@ -372,6 +373,23 @@ fn holds_certificates(path: &Path) -> bool {
     each.all(|found| found.is_ok()) && count > 0
 }
 
+fn holds_private_key(path: &Path) -> bool {
+    PrivateKeyDer::from_pem_file(path).is_ok()
+}
+
+/// Whether the file holds the private key that belongs to the first certificate of the other.
+fn is_key_of(key: &Path, certificates: &Path) -> bool {
+    let Ok(key) = PrivateKeyDer::from_pem_file(key) else {
+        return false;
+    };
+    let Ok(certificates) = CertificateDer::pem_file_iter(certificates) else {
+        return false;
+    };
+    let chain = certificates.filter_map(Result::ok).collect();
+    let provider = rustls::crypto::ring::default_provider();
+    CertifiedKey::from_der(chain, key, &provider).is_ok()
+}
+
 fn is_mail_address(text: &str) -> bool {
     text.parse::<lettre::Address>().is_ok()
 }
@@ -413,11 +431,21 @@ pub(super) fn relations(config: &Config) -> Vec<Problem> {
     );
     for (key, path) in [
         ("rpc.tls_certificate", &rpc.tls_certificate),
-        ("rpc.tls_key", &rpc.tls_key),
         ("rpc.client_ca", &rpc.client_ca),
     ] {
-        check(!set(path) || path.is_file(), key, "a file that exists");
+        check(
+            !set(path) || holds_certificates(path),
+            key,
+            "a PEM file with at least one certificate",
+        );
     }
+    check(
+        !set(&rpc.tls_key)
+            || holds_private_key(&rpc.tls_key) && !holds_certificates(&rpc.tls_certificate)
+            || is_key_of(&rpc.tls_key, &rpc.tls_certificate),
+        "rpc.tls_key",
+        "a PEM file with the private key of rpc.tls_certificate",
+    );
     check(
         rpc.listen.port() == 0 || rpc.listen != config.web.listen,
         "web.listen",

@@ -5,7 +5,7 @@ use super::quiet::time_zone;
 use super::template::{ClockFace, TemplateError, Templates, TimeWords, Words};
 use super::{Addressee, Stage};
 use crate::clock::Millis;
-use crate::incident::{CauseKind, Estimate, Incident};
+use crate::incident::{Cause, CauseKind, Estimate, Incident};
 use crate::subscriber::Segment;
 use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
 use serde::Serialize;
@@ -116,7 +116,6 @@ fn context<'a>(
 ) -> Context<'a> {
     let person = input.person;
     let clock = LocalClock::new(&person.time_zone, input.now_ms, &words.time);
-    let kind = input.incident.cause.kind.as_str();
     let (estimate, estimate_sentence) = estimate(&clock, words, input.incident.estimate);
     let name = one_line(&person.name);
     Context {
@@ -134,7 +133,7 @@ fn context<'a>(
         address: one_line(&person.address),
         account: &person.account,
         incident: input.incident.no.to_string(),
-        cause: words.cause.get(kind).map_or("", String::as_str),
+        cause: cause_in_words(words, &input.incident.cause),
         facts: facts(&clock, words, input, &estimate),
         advice: advice(words, input),
         estimate,
@@ -170,7 +169,11 @@ fn facts<'a>(
     let short = words.cause_short.get(incident.cause.kind.as_str());
     let cause = short.map(|text| Fact {
         label: &words.facts.cause,
-        value: text.clone(),
+        value: if is_only_likely(words, &incident.cause) {
+            words.facts.likely.replace("{cause}", text)
+        } else {
+            text.clone()
+        },
         strong: false,
     });
     match input.stage {
@@ -203,10 +206,27 @@ fn facts<'a>(
     facts
 }
 
+/// Whether the cause is what the alarms suggest, and nobody has said that it is so.
+fn is_only_likely(words: &Words, cause: &Cause) -> bool {
+    !cause.set_by_operator && words.cause_likely.contains_key(cause.kind.as_str())
+}
+
+fn cause_in_words<'a>(words: &'a Words, cause: &Cause) -> &'a str {
+    let sentences = if is_only_likely(words, cause) {
+        &words.cause_likely
+    } else {
+        &words.cause
+    };
+    let sentence = sentences.get(cause.kind.as_str());
+    sentence.map_or("", String::as_str)
+}
+
 fn advice<'a>(words: &'a Words, input: &MessageInput<'_>) -> Vec<&'a str> {
     let business = input.person.segment == Segment::Business;
     let advice = &words.advice;
+    let no_power = input.incident.cause.kind == CauseKind::Power;
     let mut lines: Vec<&str> = match input.stage {
+        Stage::First | Stage::Update if no_power => &advice.power,
         Stage::First if business => &advice.first_business,
         Stage::First => &advice.first,
         Stage::Update => &advice.update,
@@ -218,13 +238,8 @@ fn advice<'a>(words: &'a Words, input: &MessageInput<'_>) -> Vec<&'a str> {
     .iter()
     .map(String::as_str)
     .collect();
-    if input.stage == Stage::First {
-        if input.person.vulnerable {
-            lines.splice(0..0, advice.first_vulnerable.iter().map(String::as_str));
-        }
-        if input.incident.cause.kind == CauseKind::Power {
-            lines.push(&advice.power);
-        }
+    if input.stage == Stage::First && input.person.vulnerable {
+        lines.splice(0..0, advice.first_vulnerable.iter().map(String::as_str));
     }
     lines
 }

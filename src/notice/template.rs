@@ -40,6 +40,8 @@ pub(crate) struct Words {
     /// By name of the cause kind.
     pub(crate) cause: BTreeMap<String, String>,
     pub(crate) cause_short: BTreeMap<String, String>,
+    /// What is said instead of [`Self::cause`] while nobody has confirmed the cause.
+    pub(crate) cause_likely: BTreeMap<String, String>,
     pub(crate) estimate: EstimateWords,
     pub(crate) time: TimeWords,
     /// By stage, with a suffix for the variant.
@@ -53,6 +55,8 @@ pub(crate) struct FactWords {
     pub(crate) since: String,
     pub(crate) cause: String,
     pub(crate) estimate: String,
+    /// The short cause while nobody has confirmed it.
+    pub(crate) likely: String,
     pub(crate) lasted: String,
 }
 
@@ -102,8 +106,8 @@ pub(crate) struct AdviceWords {
     pub(crate) restored: Vec<String>,
     pub(crate) restored_business: Vec<String>,
     pub(crate) retraction: Vec<String>,
-    /// Added to a first notice when the cause is a power cut.
-    pub(crate) power: String,
+    /// In place of `first` and `update` when the cause is a power cut.
+    pub(crate) power: Vec<String>,
 }
 
 /// The sources of one language.

@@ -73,6 +73,8 @@ const READ_AT_ONCE: usize = 512;
 const ANSWERS_AHEAD: usize = 32;
 /// Rejections that wait for a client that does not read them.
 const REJECTIONS_AHEAD: usize = 10_000;
+/// A source that promises no more than a sign of life a day promises nothing.
+const LONGEST_HEARTBEAT_S: u32 = 86_400;
 /// A stream must begin with `hello` within this time.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the answers to a client that does not read them may take at the end.
@@ -139,6 +141,13 @@ async fn begin<P: Protocol>(
             "hello.source",
             hello.source,
             "a name of 1 to 128 bytes without U+0000",
+        )]));
+    }
+    if hello.heartbeat_interval_s > LONGEST_HEARTBEAT_S {
+        return Err(status::invalid(&[status::violation(
+            "hello.heartbeat_interval_s",
+            hello.heartbeat_interval_s.to_string(),
+            "at most 86400 seconds; 0 promises nothing",
         )]));
     }
     let feed = intake

@@ -41,9 +41,25 @@ macro_rules! push_scope {
     };
 }
 
+/// Appends the table `counted` of the incidents in the scope: the first episode in which anybody was
+/// to be told, and its onset. What happens in a later one depends on who was told in this one.
+macro_rules! push_counted {
+    ($query:expr, $scope:expr) => {
+        $query.push(
+            "WITH counted AS (SELECT e.incident_no, e.episode, e.onset_ms FROM incident_episode e \
+             JOIN (SELECT n.incident_no, min(n.episode) AS episode FROM notice n \
+             JOIN incident i ON i.incident_no = n.incident_no WHERE n.stage = 'first' AND",
+        );
+        push_scope!($query, $scope);
+        $query.push(
+            " GROUP BY n.incident_no) f ON f.incident_no = e.incident_no AND f.episode = e.episode) ",
+        );
+    };
+}
+
 /// A person takes part by assignment, whatever was decided or sent later. Only the reasons that
 /// are decided before the holdout, alike for both arms, take people out of it.
-const ELIGIBLE: &str = " AND n.stage = 'first' AND n.episode = 0 AND n.arm IN ('told', 'held_out') \
+const ELIGIBLE: &str = " n.stage = 'first' AND n.arm IN ('told', 'held_out') \
     AND n.decision NOT IN \
     ('no_consent', 'opted_out', 'no_contact_point', 'suppressed_address', 'below_threshold')";
 
@@ -78,15 +94,16 @@ impl Store {
             query.build_query_scalar().fetch_all(pool).await?
         });
         let rows: Vec<(i64, String, i64, i64)> = on_read!(self, pool => {
-            let mut query = QueryBuilder::new(
+            let mut query = QueryBuilder::new("");
+            push_counted!(query, scope);
+            query.push(
                 "SELECT incident_no, arm, count(*), CAST(sum(complained) AS BIGINT) FROM (\
                  SELECT n.incident_no, n.arm, n.account, max(CASE WHEN EXISTS (\
                  SELECT 1 FROM complaint c WHERE c.account = n.account AND c.at_ms >= i.onset_ms - ",
             );
             query.push_bind(BEFORE_ONSET_MS).push(" AND c.at_ms < i.onset_ms + ").push_bind(window_ms);
-            query.push(") THEN 1 ELSE 0 END) AS complained FROM notice n \
-                 JOIN incident i ON i.incident_no = n.incident_no WHERE");
-            push_scope!(query, scope);
+            query.push(") THEN 1 ELSE 0 END) AS complained FROM notice n JOIN counted i \
+                 ON i.incident_no = n.incident_no AND i.episode = n.episode WHERE");
             query.push(ELIGIBLE);
             query.push(" GROUP BY n.incident_no, n.arm, n.account) person GROUP BY incident_no, arm");
             query.build_query_as().fetch_all(pool).await?
@@ -145,7 +162,9 @@ impl Store {
     async fn effect_lead_time(&self, scope: &EffectScope, window_ms: i64) -> Result<LeadTime> {
         // One row per second of lead time and outcome keeps the answer small at any size.
         let rows: Vec<(Option<i64>, String, i64)> = on_read!(self, pool => {
-            let mut query = QueryBuilder::new(
+            let mut query = QueryBuilder::new("");
+            push_counted!(query, scope);
+            query.push(
                 "SELECT (sent_at_ms - onset_ms) / 1000 AS lead_s, CASE \
                  WHEN first_ms IS NULL AND sent_at_ms IS NULL THEN 'nothing' \
                  WHEN first_ms IS NULL THEN 'never' \
@@ -155,10 +174,10 @@ impl Store {
                  WHERE c.account = n.account AND c.at_ms >= i.onset_ms - ",
             );
             query.push_bind(BEFORE_ONSET_MS).push(" AND c.at_ms < i.onset_ms + ").push_bind(window_ms);
-            query.push(") AS first_ms FROM notice n JOIN incident i ON i.incident_no = n.incident_no WHERE");
-            push_scope!(query, scope);
             query.push(
-                " AND n.stage = 'first' AND n.episode = 0 AND n.decision = 'send') person \
+                ") AS first_ms FROM notice n JOIN counted i \
+                 ON i.incident_no = n.incident_no AND i.episode = n.episode \
+                 WHERE n.stage = 'first' AND n.decision = 'send') person \
                  GROUP BY 1, 2 ORDER BY 1",
             );
             query.build_query_as().fetch_all(pool).await?

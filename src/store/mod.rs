@@ -40,7 +40,7 @@ pub use token::StoredToken;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -49,6 +49,10 @@ use std::time::Duration;
 pub enum StoreError {
     #[error("database URL must start with sqlite: or postgres:")]
     UnknownScheme,
+    #[error("the folder of the SQLite file does not exist")]
+    NoFolder,
+    #[error("the database did not answer within {} s", CONNECT_PATIENCE.as_secs())]
+    Unreachable,
     #[error("database refused the statement or is not reachable")]
     Database(#[from] sqlx::Error),
     #[error("migrations could not be applied")]
@@ -115,6 +119,8 @@ const READ_CONNECTIONS: u32 = 8;
 /// How often SQLite is asked for its write lock while another process has it, and for how long.
 const WRITE_LOCK_POLL: Duration = Duration::from_millis(2);
 const WRITE_LOCK_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the database may take to accept the first connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connected; nothing is known of the schema yet.
 enum Connected {
@@ -125,8 +131,28 @@ enum Connected {
     Postgres(PgPool),
 }
 
+/// Whether a database can be looked for at this URL; nothing is connected.
+pub fn check_url(url: &str) -> Result<()> {
+    if url.starts_with("sqlite:") {
+        let options = SqliteConnectOptions::from_str(url)?;
+        let folder = options.get_filename().parent();
+        let is_there = folder.is_none_or(|f| f.as_os_str().is_empty() || f.is_dir());
+        return if is_there {
+            Ok(())
+        } else {
+            Err(StoreError::NoFolder)
+        };
+    }
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        PgConnectOptions::from_str(url)?;
+        return Ok(());
+    }
+    Err(StoreError::UnknownScheme)
+}
+
 impl Connected {
     async fn to(url: &str) -> Result<Self> {
+        check_url(url)?;
         if url.starts_with("sqlite:") {
             Self::to_sqlite(url).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
@@ -155,6 +181,10 @@ impl Connected {
     }
 
     async fn to_postgres(options: PgConnectOptions) -> Result<Self> {
+        // A pool tries again and again in silence: the first connection says what is wrong.
+        let first = PgConnection::connect_with(&options);
+        let first = tokio::time::timeout(CONNECT_PATIENCE, first).await;
+        first.map_err(|_| StoreError::Unreachable)??.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(READ_CONNECTIONS + 4)
             .connect_with(options)

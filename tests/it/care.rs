@@ -58,16 +58,16 @@ fn an_affected_person_who_was_told_hears_since_when_why_until_when() {
     says(
         &concerns,
         Language::English,
-        "A fault in our network has interrupted your service since 09:12 today. The cause is a \
-         damaged fibre cable. We expect it to work again between 14:00 and 15:30 today. We told \
+        "A fault in our network has interrupted your service since 09:12 today. The cause, as \
+         far as we can see, is a damaged fibre cable. We expect it to work again between 14:00 and 15:30 today. We told \
          you at 09:20 today, and will tell you when service is back. We are sorry for the \
          interruption.",
     );
     says(
         &concerns,
         Language::Italian,
-        "Un guasto nella nostra rete interrompe il suo servizio dalle ore 09:12 di oggi. La causa \
-         è un cavo in fibra danneggiato. Prevediamo che torni a funzionare tra le ore 14:00 e le \
+        "Un guasto nella nostra rete interrompe il suo servizio dalle ore 09:12 di oggi. La causa, \
+         per quanto vediamo, è un cavo in fibra danneggiato. Prevediamo che torni a funzionare tra le ore 14:00 e le \
          ore 15:30 di oggi. L'abbiamo avvisata alle ore 09:20 di oggi e la avviseremo quando il \
          servizio tornerà. Ci scusiamo per il disagio.",
     );

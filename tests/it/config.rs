@@ -1,7 +1,8 @@
 //! Settings: layers, errors, secrets.
 
+use crate::authority::Authority;
 use forewarn::config::{Config, ConfigErrors, DEFAULT_TOML, EmailTransport, LogFormat};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let dir = tempfile::tempdir().unwrap();
@@ -63,6 +64,7 @@ fn the_file_goes_over_the_defaults_and_the_environment_over_both() {
         ("FOREWARN_LOG__FORMAT", "json"),
         ("FOREWARN_CORRELATION__SINGLE_PREMISE_INCIDENTS", "true"),
         ("FOREWARN_TOKEN", "not a setting"),
+        ("FOREWARNER_BOGUS", "not ours"),
         ("PATH", "/bin"),
     ];
     let config = load(Some(file), &environment).unwrap();
@@ -71,6 +73,20 @@ fn the_file_goes_over_the_defaults_and_the_environment_over_both() {
     assert!((config.notice.holdout_percent - 5.0).abs() < f64::EPSILON);
     assert_eq!(config.log.format, LogFormat::Json);
     assert!(config.correlation.single_premise_incidents);
+}
+
+#[test]
+fn a_mistyped_variable_is_named_and_its_value_hidden() {
+    let environment = [
+        ("FOREWARN_RPC_LISTEN", "s3cret"),
+        ("FOREWARN_BOGUS", "s3cret"),
+    ];
+    let errors = load(None, &environment).unwrap_err();
+    let text = errors.to_string();
+    assert_eq!(errors.0.len(), 2, "{text}");
+    assert!(text.contains("FOREWARN_RPC_LISTEN"), "{text}");
+    assert!(text.contains("FOREWARN_SECTION__KEY"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
 }
 
 #[test]
@@ -226,4 +242,26 @@ fn the_readme_tells_of_every_setting() {
         }
     }
     assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn tls_files_must_hold_what_is_needed_and_belong_together() {
+    let ours = Authority::new();
+    let files = ours.server_files(true);
+    let key_of_another = Authority::new().server_files(false).key;
+    let settings = |certificate: &Path, key: &Path, ca: &Path| {
+        format!("[rpc]\ntls_certificate = {certificate:?}\ntls_key = {key:?}\nclient_ca = {ca:?}\n")
+    };
+    let ca = files.client_ca.unwrap();
+    load(Some(&settings(&files.certificate, &files.key, &ca)), &[]).unwrap();
+    let not_pem = Path::new("Cargo.toml");
+    for (certificate, key, ca, expected) in [
+        (&*files.certificate, &*key_of_another, &*ca, "rpc.tls_key"),
+        (&files.certificate, &files.certificate, &ca, "rpc.tls_key"),
+        (not_pem, &files.key, &ca, "rpc.tls_certificate"),
+        (&files.certificate, &files.key, not_pem, "rpc.client_ca"),
+    ] {
+        let file = settings(certificate, key, ca);
+        assert_eq!(wrong(Some(&file), &[]), [expected], "{file}");
+    }
 }

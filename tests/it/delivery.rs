@@ -262,7 +262,7 @@ async fn a_fault_is_told_updated_and_closed_in_one_thread(
     let text = first.body_text(0).unwrap();
     assert!(text.contains("Buongiorno Niccolò D’Amè,"), "{text}");
     assert!(text.contains("Via Libertà 0 <b>, Roma"), "{text}");
-    assert!(text.contains("Dalle: 13:50 di oggi"), "{text}");
+    assert!(text.contains("Inizio: 13:50 di oggi"), "{text}");
     let html = first.body_html(0).unwrap();
     assert!(html.contains("Via Libertà 0 &lt;b&gt;, Roma"), "{html}");
     let estimate = parsed[1].body_text(0).unwrap();
@@ -708,6 +708,7 @@ async fn one_click_ends_the_notices_and_looking_does_not(
         links: links(),
         clock: Clock::manual(NOW_MS),
         brand: "Rete <Esempio>".to_owned(),
+        phone: "+39 06 5550 0100".to_owned(),
         templates: Arc::new(Templates::built_in("en").unwrap()),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -740,6 +741,23 @@ async fn one_click_ends_the_notices_and_looking_does_not(
     assert_eq!(request(port, &click).await.0, 200);
     assert_eq!(request(port, &click).await.0, 200);
     assert!(opted_out().await);
+
+    let (_, again) = request(port, &format!("GET {path} HTTP/1.1\r\n{end}\r\n")).await;
+    assert!(again.contains("non ricevi avvisi") && again.contains("+39 06 5550 0100"));
+    assert!(
+        again.contains(&format!("action=\"{path}/undo\"")),
+        "{again}"
+    );
+    let undo = format!("POST {path}/undo HTTP/1.1\r\n{end}Content-Length: 0\r\n\r\n");
+    let forged = undo.replace("/undo", "x/undo");
+    assert_eq!(request(port, &forged).await.0, 404);
+    assert!(opted_out().await);
+    assert_eq!(request(port, &undo).await.0, 200);
+    assert!(!opted_out().await);
+
+    let (status, page) = request(port, &format!("GET / HTTP/1.1\r\n{end}\r\n")).await;
+    assert_eq!(status, 404);
+    assert!(page.contains("There is no page at this address"), "{page}");
 }
 
 #[rstest]

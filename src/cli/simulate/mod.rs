@@ -40,9 +40,9 @@ pub struct SimulateArgs {
     /// What happens; `list` shows the scenarios
     #[arg(long, value_name = "NAME", required_unless_present = "faults")]
     pub scenario: Option<String>,
-    /// So many random faults instead
-    #[arg(long, value_name = "K", conflicts_with = "scenario")]
-    pub faults: Option<usize>,
+    /// So many random faults instead, at most 200
+    #[arg(long, value_name = "K", conflicts_with = "scenario", value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub faults: Option<u32>,
     /// Kinds of the random faults, for instance `feeder_cut,olt_death` [default: all that cost
     /// several people their service]
     #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "faults")]
@@ -79,6 +79,9 @@ struct Settings {
     customers: Customers,
 }
 
+/// Of so many homes one is dark for reasons of its own, unless the settings say otherwise.
+const HOMES_PER_DARK_ONE: usize = 2_000;
+
 /// What is played, and on what.
 struct Stage {
     definition: NetworkDefinition,
@@ -102,6 +105,7 @@ pub async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     let scenario = scenario(args, &stage)?;
     let simulation = Simulation::new(&stage.world, &scenario);
     report(args, &stage, &simulation)?;
+    let time = send::Time::from_now(scenario.start_ms, args.speed);
     if let Some(out) = &args.out {
         let share = stage.settings.impairments.wrong_topology;
         let misplaced = misplace(&stage.world, share, args.seed);
@@ -114,6 +118,7 @@ pub async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
                 args.seed,
                 &|_| None,
             ),
+            time: args.send.then_some(time),
             misplaced,
             subscribers: &stage.subscribers,
             simulation: &simulation,
@@ -121,7 +126,7 @@ pub async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
         write::all(out, &played, &stage.world)?;
     }
     if args.send {
-        send::run(&args.client, &simulation, &scenario, args.speed).await?;
+        send::run(&args.client, &simulation, time).await?;
     }
     Ok(())
 }
@@ -135,14 +140,20 @@ fn list() -> anyhow::Result<()> {
 }
 
 fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
-    let settings = match &args.settings {
-        None => Settings::default(),
+    let text = match &args.settings {
+        None => String::new(),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("reading {}", path.display()))?;
-            toml::from_str(&text).with_context(|| format!("{}", path.display()))?
+            std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?
         }
     };
+    let name = || {
+        args.settings
+            .as_deref()
+            .map(|path| path.display().to_string())
+    };
+    let mut settings: Settings =
+        toml::from_str(&text).with_context(|| name().unwrap_or_default())?;
+    let given: toml::Table = text.parse().with_context(|| name().unwrap_or_default())?;
     check(&settings.impairments)?;
     let (definition, subscribers) = match (&args.network, args.generate) {
         (Some(folder), _) => read(folder)?,
@@ -153,9 +164,20 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
         }
     };
     let world = World::new(&definition, &subscribers).map_err(|errors| {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow!("the network is wrong:\n  {}", errors.join("\n  "))
+        let shown = errors.iter().take(10).map(ToString::to_string);
+        let mut shown: Vec<String> = shown.collect();
+        if errors.len() > shown.len() {
+            shown.push(format!("and {} more", errors.len() - shown.len()));
+        }
+        anyhow!("the network is wrong:\n  {}", shown.join("\n  "))
     })?;
+    let says_how_many = given
+        .get("impairments")
+        .is_some_and(|impairments| impairments.get("dark_homes").is_some());
+    if !says_how_many {
+        let homes = subscribers.len() / HOMES_PER_DARK_ONE;
+        settings.impairments.dark_homes = u32::try_from(homes).unwrap_or(u32::MAX);
+    }
     Ok(Stage {
         definition,
         subscribers,
@@ -215,7 +237,7 @@ fn scenario(args: &SimulateArgs, stage: &Stage) -> anyhow::Result<Scenario> {
             })?,
         (None, count) => {
             let kinds = kinds(&args.kinds)?;
-            let count = count.unwrap_or_default();
+            let count = count.unwrap_or_default() as usize;
             random_scenario(world, &kinds, count, args.seed, start_ms, duration_ms)
         }
     };
@@ -264,6 +286,15 @@ fn report(args: &SimulateArgs, stage: &Stage, simulation: &Simulation) -> anyhow
                 String::new()
             },
             truth.ever_lost().len()
+        )?;
+    }
+    let drawn = simulation.truth.faults.len();
+    if let Some(wanted) = args.faults
+        && drawn < wanted as usize
+    {
+        writeln!(
+            out,
+            "the network has room for {drawn} of {wanted} faults that do not touch"
         )?;
     }
     writeln!(

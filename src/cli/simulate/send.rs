@@ -6,7 +6,7 @@ use crate::cli::client::{self, ClientArgs};
 use crate::clock::{Clock, Millis};
 use crate::proto::v1;
 use crate::proto::v1::stream_alarms_request::Message;
-use crate::simulate::{Scenario, Simulation, Source};
+use crate::simulate::{Simulation, Source};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::Write as _;
@@ -14,14 +14,23 @@ use std::time::Duration;
 
 /// How simulated time becomes ours: the scenario begins now, and goes so many times faster.
 #[derive(Clone, Copy)]
-struct Time {
+pub(super) struct Time {
     start_ms: Millis,
     now_ms: Millis,
     speed: f64,
 }
 
 impl Time {
-    fn ours(self, at_ms: Millis) -> Millis {
+    /// The scenario begins now.
+    pub(super) fn from_now(start_ms: Millis, speed: f64) -> Self {
+        Self {
+            start_ms,
+            now_ms: Clock::System.now_ms(),
+            speed,
+        }
+    }
+
+    pub(super) fn ours(self, at_ms: Millis) -> Millis {
         let since_ms = (at_ms - self.start_ms) as f64 / self.speed;
         #[allow(
             clippy::cast_possible_truncation,
@@ -36,16 +45,10 @@ impl Time {
 pub(super) async fn run(
     args: &ClientArgs,
     simulation: &Simulation,
-    scenario: &Scenario,
-    speed: f64,
+    time: Time,
 ) -> anyhow::Result<()> {
     let connection = client::connect(args).await?;
     let clock = Clock::System;
-    let time = Time {
-        start_ms: scenario.start_ms,
-        now_ms: clock.now_ms(),
-        speed,
-    };
     let mut streams: BTreeMap<Source, AlarmStream> = BTreeMap::new();
     let mut sent = 0_u64;
     for entry in &simulation.entries {

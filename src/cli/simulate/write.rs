@@ -1,6 +1,8 @@
 //! The files of a simulation.
 
+use super::send::Time;
 use crate::alarm::{AlarmEventKind, LogEntry, LogRecord, ServiceEffect};
+use crate::effect::complaint::COLUMNS;
 use crate::simulate::{CustomerComplaint, Misplaced, Sample, Simulation, Source, World};
 use crate::subscriber::Subscriber;
 use crate::topology::{Network, NetworkDefinition, Part};
@@ -19,6 +21,8 @@ pub(super) struct Played<'a> {
     pub(super) subscribers: &'a [Subscriber],
     pub(super) simulation: &'a Simulation,
     pub(super) complaints: Vec<CustomerComplaint>,
+    /// When the alarms are sent as well: the complaints are of that time, so that they belong to it.
+    pub(super) time: Option<Time>,
 }
 
 /// Writes all files to a folder.
@@ -49,7 +53,7 @@ pub(super) fn all(folder: &Path, played: &Played<'_>, world: &World) -> anyhow::
         f.write_all(b"\n")
     })?;
     file(folder, "complaints.csv", |f| {
-        complaints(f, &played.complaints, network)
+        complaints(f, &played.complaints, played.time, network)
     })
 }
 
@@ -146,24 +150,15 @@ fn misplaced(misplaced: &Misplaced, network: &Network) -> Value {
 fn complaints(
     file: &mut impl Write,
     complaints: &[CustomerComplaint],
+    time: Option<Time>,
     network: &Network,
 ) -> std::io::Result<()> {
     let mut table = csv::Writer::from_writer(file);
-    let header = [
-        "id",
-        "at_ms",
-        "channel",
-        "account",
-        "contact",
-        "latitude",
-        "longitude",
-        "category",
-        "text",
-    ];
-    table.write_record(header)?;
+    table.write_record(COLUMNS)?;
     for (complaint, number) in complaints.iter().zip(1..) {
         let id = format!("S-{number}");
-        let at_ms = complaint.at_ms.to_string();
+        let at_ms = time.map_or(complaint.at_ms, |time| time.ours(complaint.at_ms));
+        let at_ms = at_ms.to_string();
         table.write_record([
             &id,
             &at_ms,

@@ -147,6 +147,15 @@ impl Tx {
         Ok(())
     }
 
+    /// Forgets that a person did not want to be told.
+    pub async fn opt_in(&mut self, account: &str) -> Result<()> {
+        const SQL: &str = "DELETE FROM opt_out WHERE account = $1";
+        on_tx!(self, conn => {
+            sqlx::query(SQL).bind(account).execute(conn).await?;
+        });
+        Ok(())
+    }
+
     /// Notes that a person does not want to be told; the first time counts.
     pub async fn opt_out(&mut self, account: &str, now_ms: Millis, via: &str) -> Result<()> {
         const SQL: &str = "INSERT INTO opt_out (account, at_ms, via) VALUES ($1, $2, $3) \

@@ -60,8 +60,20 @@ fn explain<T: DeserializeOwned>(
     number: u64,
     errors: &mut RecordErrors,
 ) {
-    let Ok(object) = serde_json::from_slice::<Map<String, Value>>(text) else {
-        return errors.add(number, "record", "", "one JSON object in UTF-8");
+    let object = match serde_json::from_slice::<Map<String, Value>>(text) {
+        Ok(object) => object,
+        Err(error) => {
+            // Syntax errors name what is wrong and the column, and repeat nothing of the line.
+            let expected = if error.is_syntax() {
+                let what = error
+                    .to_string()
+                    .replace(" at line 1 column ", " at column ");
+                format!("one JSON object in UTF-8 ({what})")
+            } else {
+                "one JSON object in UTF-8".to_owned()
+            };
+            return errors.add(number, "record", "", &expected);
+        }
     };
     let mut explained = false;
     for (field, value) in object {
@@ -94,6 +106,8 @@ fn expectation(error: &serde_json::Error) -> String {
     let expected = text.rsplit("expected ").next().unwrap_or_default();
     match expected {
         "f64" => "a number".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative".to_owned(),
+        "i32" | "i64" => "a whole number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
         other => other.to_owned(),

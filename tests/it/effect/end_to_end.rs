@@ -145,6 +145,55 @@ async fn people_count_by_assignment_and_only_where_they_could_be_told(
 
 #[rstest]
 #[tokio::test]
+async fn people_first_told_in_a_later_episode_count_from_its_onset(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = store(backend).await;
+    // Never confirmed at first; told when it recurs; and it recurs once more.
+    let mut incident = fault(1, ONSET, None);
+    save(&t.store, &incident).await;
+    let second = ONSET + 48 * HOUR;
+    incident.reopened = 1;
+    incident.onset_ms = second;
+    save(&t.store, &incident).await;
+    let firsts = [
+        told("told-1", 60_000),
+        told("told-2", 60_000),
+        held_out("held-1"),
+    ];
+    notify(&t.store, &incident, &firsts).await;
+    incident.reopened = 2;
+    incident.onset_ms = second + 48 * HOUR;
+    save(&t.store, &incident).await;
+    notify(
+        &t.store,
+        &incident,
+        &[told("told-1", 1_000), told("told-3", 1_000)],
+    )
+    .await;
+    let complaints = [
+        by_account("01", "told-1", ONSET + HOUR),
+        by_account("02", "told-2", second + HOUR),
+        by_account("03", "held-1", second + HOUR),
+        by_account("04", "told-1", second + 49 * HOUR),
+    ];
+    let now_ms = second + 60 * HOUR;
+    t.store.take_complaints(&complaints, now_ms).await.unwrap();
+    let facts = t
+        .store
+        .effect_facts(&ALL, "spring", DEFAULT_WINDOW_S)
+        .await
+        .unwrap();
+    assert_eq!(facts.incidents[0].arms, arms(1, 2, 1, 1));
+    assert_eq!(facts.lead_time.median_s, Some(60.0));
+    assert_eq!(
+        (facts.lead_time.after_notice, facts.lead_time.never),
+        (1, 1)
+    );
+}
+
+#[rstest]
+#[tokio::test]
 async fn the_scope_is_kept_and_rejected_incidents_are_left_out(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {

@@ -123,14 +123,16 @@ pub(super) async fn notify(store: &Store, incident: &Incident, firsts: &[First<'
     let id = |index: usize| {
         let low = u128::try_from(index).unwrap();
         NoticeId(Uuid::from_u128(
-            u128::from(incident.no.0.unsigned_abs()) << 64 | low,
+            u128::from(incident.no.0.unsigned_abs()) << 64
+                | u128::from(incident.reopened) << 32
+                | low,
         ))
     };
     let planned = |(index, first): (usize, &First<'_>)| PlannedNotice {
         id: id(index),
         incident: incident.no,
         account: first.account.to_owned(),
-        episode: 0,
+        episode: incident.reopened,
         stage: Stage::First,
         stage_no: 0,
         decision: first.decision,

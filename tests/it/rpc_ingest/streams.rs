@@ -280,6 +280,7 @@ async fn a_stream_begins_with_hello(
         Said::Heartbeat(v1::Heartbeat {}),
         Said::Hello(hello("", 0)),
         Said::Hello(hello(&"x".repeat(129), 0)),
+        Said::Hello(hello("a", 86_401)),
     ];
     for message in wrong {
         let mut source = Source::open(&mut client).await.unwrap();
