@@ -1,6 +1,6 @@
 //! Exact impact: who loses service, how fast and in how much memory, against other ways to ask.
 
-mod network;
+pub(crate) mod network;
 mod peers;
 
 use crate::figure::Figure;

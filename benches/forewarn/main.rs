@@ -22,7 +22,9 @@ mod impact;
 mod import;
 mod ingest;
 mod localise;
+mod month;
 mod postgres;
+mod storm;
 
 use figure::Figure;
 
@@ -33,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A benchmark by name.
 type Benchmark = (&'static str, fn() -> Vec<Figure>);
 
-const BENCHMARKS: [Benchmark; 7] = [
+const BENCHMARKS: [Benchmark; 9] = [
     ("impact", impact::run),
     ("import", import::run),
     ("ingest", ingest::run),
@@ -41,6 +43,8 @@ const BENCHMARKS: [Benchmark; 7] = [
     ("localise", localise::run),
     ("geography", geography::run),
     ("deliver", deliver::run),
+    ("month", month::run),
+    ("storm", storm::run),
 ];
 
 fn main() {

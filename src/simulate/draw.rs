@@ -4,7 +4,7 @@ use super::chance::{happens, within};
 use super::fault::{Area, Batteries, Fault, FaultKind};
 use super::world::World;
 use crate::clock::Millis;
-use crate::topology::{ElementKind, ElementNo, GroupKind, Network, Part, SubscriberSet};
+use crate::topology::{ElementKind, ElementNo, GroupKind, Network, Part};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -85,10 +85,8 @@ pub fn draw_apart(
     settings: &DrawSettings,
     rng: &mut impl Rng,
 ) -> Vec<Fault> {
-    let network = world.network();
     let mut faults: Vec<Fault> = Vec::new();
-    let mut parts: Vec<Part> = Vec::new();
-    let mut lost = SubscriberSet::new();
+    let mut others = Others::default();
     for &onset_ms in onsets_ms {
         for _ in 0..TRIES {
             let Some(&kind) = kinds.choose(rng) else {
@@ -97,12 +95,7 @@ pub fn draw_apart(
             let Some(fault) = draw_fault(world, kind, onset_ms, settings, rng) else {
                 continue;
             };
-            let own = network.lost(&fault.parts());
-            let all: Vec<Part> = [&parts[..], &fault.parts()].concat();
-            let together = network.lost(&all);
-            if together.len() == lost.len() + own.len() && !overlap(world, &faults, &fault) {
-                parts = all;
-                lost = together;
+            if others.take(world, faults.iter(), &fault) {
                 faults.push(fault);
                 break;
             }
@@ -111,8 +104,69 @@ pub fn draw_apart(
     faults
 }
 
+/// Faults of given kinds at given times, in order of time, that do not touch one another while they
+/// last, nor for `calm_ms` after. Those for which there is no room are left out.
+pub fn draw_over_time(
+    world: &World,
+    wanted: &[(Millis, FaultKind)],
+    calm_ms: i64,
+    settings: &DrawSettings,
+    rng: &mut impl Rng,
+) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut present: Vec<usize> = Vec::new();
+    for &(onset_ms, kind) in wanted {
+        present.retain(|&no| {
+            let end_ms = faults[no].end_ms();
+            end_ms.is_none_or(|end_ms| end_ms + calm_ms > onset_ms)
+        });
+        let mut others = Others::default();
+        others.parts = present.iter().flat_map(|&no| faults[no].parts()).collect();
+        others.lost = world.network().lost(&others.parts).len();
+        for _ in 0..TRIES {
+            let Some(fault) = draw_fault(world, kind, onset_ms, settings, rng) else {
+                break;
+            };
+            if others.take(world, present.iter().map(|&no| &faults[no]), &fault) {
+                present.push(faults.len());
+                faults.push(fault);
+                break;
+            }
+        }
+    }
+    faults
+}
+
+/// Faults that another one must not touch.
+#[derive(Default)]
+struct Others {
+    parts: Vec<Part>,
+    /// Subscribers whom they cut off together.
+    lost: usize,
+}
+
+impl Others {
+    /// Takes the fault in, unless somebody is cut off by it and another, or by both together.
+    fn take<'a>(
+        &mut self,
+        world: &World,
+        faults: impl Iterator<Item = &'a Fault>,
+        fault: &Fault,
+    ) -> bool {
+        let network = world.network();
+        let own = network.lost(&fault.parts()).len();
+        let all: Vec<Part> = [&self.parts[..], &fault.parts()].concat();
+        let together = network.lost(&all).len();
+        let is_apart = together == self.lost + own && !overlap(world, faults, fault);
+        if is_apart {
+            (self.parts, self.lost) = (all, together);
+        }
+        is_apart
+    }
+}
+
 /// Whether a part of the one fault is cut off by another.
-fn overlap(world: &World, faults: &[Fault], fault: &Fault) -> bool {
+fn overlap<'a>(world: &World, mut faults: impl Iterator<Item = &'a Fault>, fault: &Fault) -> bool {
     let hides = |by: &Fault, what: &Fault| {
         let cut = world.network().cut_off(&by.parts());
         let parts = world.primitive(&what.parts());
@@ -125,9 +179,7 @@ fn overlap(world: &World, faults: &[Fault], fault: &Fault) -> bool {
             Part::Group(_) => false,
         })
     };
-    faults
-        .iter()
-        .any(|other| hides(other, fault) || hides(fault, other))
+    faults.any(|other| hides(other, fault) || hides(fault, other))
 }
 
 fn try_one(

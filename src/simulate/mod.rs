@@ -38,7 +38,7 @@ mod truth;
 mod world;
 
 pub use customers::{CustomerComplaint, Customers, complaints};
-pub use draw::{DrawSettings, draw_apart, draw_fault};
+pub use draw::{DrawSettings, draw_apart, draw_fault, draw_over_time};
 pub use fault::{Area, Batteries, Fault, FaultKind, OnBattery, Stage};
 pub use impairment::Impairments;
 pub use misplace::{Misplaced, believed, misplace};

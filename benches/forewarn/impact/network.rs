@@ -14,18 +14,18 @@ const SUBSCRIBERS_OF_OLT: u32 = PORTS_OF_OLT * SPLIT * SPLIT;
 /// One in so many subscribers is served from two places.
 const ONE_IN_HAS_TWO: u32 = 331;
 
-pub(super) struct Synthetic {
-    pub(super) definition: NetworkDefinition,
-    pub(super) attachments: Vec<Attachment>,
+pub(crate) struct Synthetic {
+    pub(crate) definition: NetworkDefinition,
+    pub(crate) attachments: Vec<Attachment>,
     /// Ids of routers, switches and OLTs, without gateways.
-    pub(super) transport: Vec<String>,
-    pub(super) gateways: Vec<String>,
+    pub(crate) transport: Vec<String>,
+    pub(crate) gateways: Vec<String>,
     /// The two switches by which the first ring hangs on the backbone.
-    pub(super) ring_ends: [String; 2],
+    pub(crate) ring_ends: [String; 2],
 }
 
 impl Synthetic {
-    pub(super) fn of(subscribers: u32) -> Self {
+    pub(crate) fn of(subscribers: u32) -> Self {
         let mut synthetic = Self {
             definition: NetworkDefinition::default(),
             attachments: Vec::new(),
@@ -41,6 +41,20 @@ impl Synthetic {
         }
         synthetic.second_places();
         synthetic
+    }
+
+    /// Rings of aggregation switches.
+    pub(crate) fn rings(&self) -> u32 {
+        let homes = u32::try_from(self.attachments.len()).unwrap();
+        homes / (SWITCHES_OF_RING * OLTS_OF_SWITCH * SUBSCRIBERS_OF_OLT)
+    }
+
+    /// The ring to which an element belongs; none for the backbone.
+    pub(crate) fn ring_of(id: &str) -> Option<u32> {
+        let (kind, place) = id.split_once('-')?;
+        let is_above = kind == "core" || kind == "bng";
+        let ring = place.split('-').next().filter(|_| !is_above)?;
+        ring.parse().ok()
     }
 
     fn element(&mut self, id: &str, kind: ElementKind, gateway: bool) {

@@ -1,0 +1,323 @@
+//! A month of a whole network in simulated time: who was told of an outage that they did not have,
+//! and who had one and was not told.
+//!
+//! Faults at assumed rates ([`PER_MONTH`], for a million subscribers), with every impairment of a
+//! network of fair quality and 2 % of homes at a wrong place in the inventory. The correlator, the
+//! planner, the store (SQLite), the truth gate and the dispatcher are the real ones; messages are
+//! accepted at once. Everybody can be reached, nobody is held out, and planned work is not played:
+//! who is told of it is another question.
+//!
+//! - **Lost service**: what really failed cut the person off, whoever else it did; homes that are
+//!   dark for reasons of their own do not count.
+//! - A **false** notice says that service is interrupted, or back, to somebody who had lost none in
+//!   the hour before the first notice of that incident, nor since.
+//! - **Not told**: service was lost for longer than the hold-down, and at no time of it did the person
+//!   stand informed of an interruption.
+//!
+//! Forewarn opens no incident for a lone premise unless told to (`single_premise_incidents`), so
+//! outages of one home are counted apart.
+//!
+//! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_DAYS` (default 30) make it smaller.
+
+mod ledger;
+
+use crate::figure::Figure;
+use forewarn::channel::recorder::Recorder;
+use forewarn::channel::{Channel, SendOutcome};
+use forewarn::delivery::unsubscribe::UnsubscribeLinks;
+use forewarn::effect::holdout::Experiment;
+use forewarn::generate::{GenerateSettings, Generated, generate};
+use forewarn::incident::{Correlator, CorrelatorSettings};
+use forewarn::notice::compose::Sender;
+use forewarn::notice::plan::NoticePolicy;
+use forewarn::notice::template::Templates;
+use forewarn::pipeline::dispatcher::{DispatchOptions, Dispatcher, Outlet};
+use forewarn::pipeline::importer::{
+    LoadedNetwork, import_subscribers, import_topology, load_network,
+};
+use forewarn::pipeline::planner::{Ground, Planner};
+use forewarn::simulate::{
+    DrawSettings, FaultKind, Impairments, Reporting, Scenario, Simulation, World, believed,
+    draw_over_time, misplace,
+};
+use forewarn::store::Store;
+use forewarn::subscriber::{ChannelKind, ContactKind, ContactPoint};
+use ledger::Ledger;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Faults a month and a million subscribers. Assumed, not measured: about one in a hundred lines
+/// has a fault of its own in a year's quarter, cables and cards fail every few days, power somewhere
+/// several times a day.
+const PER_MONTH: [(FaultKind, f64); 14] = [
+    (FaultKind::FeederCut, 60.0),
+    (FaultKind::DistributionCut, 150.0),
+    (FaultKind::DropCut, 3_000.0),
+    (FaultKind::PonPort, 40.0),
+    (FaultKind::LineCard, 20.0),
+    (FaultKind::OltDeath, 8.0),
+    (FaultKind::AggregationNode, 4.0),
+    (FaultKind::RingDouble, 2.0),
+    (FaultKind::DuctCut, 8.0),
+    (FaultKind::StreetPower, 150.0),
+    (FaultKind::RegionalPower, 2.0),
+    (FaultKind::Upstream, 0.2),
+    (FaultKind::Flapping, 60.0),
+    (FaultKind::Degradation, 60.0),
+];
+
+const START_MS: i64 = 1_795_000_000_000;
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Between the end of a fault and the next one at the same place.
+const CALM_MS: i64 = 3_600_000;
+const SEED: u64 = 4_711;
+const GOAL: f64 = 0.005;
+/// How often the outbox is looked at when nothing was planned.
+const OUTBOX_MS: i64 = 60_000;
+
+pub(crate) fn run() -> Vec<Figure> {
+    let subscribers = from_env("BENCH_SUBSCRIBERS", 1_000_000);
+    let days = i64::from(from_env("BENCH_DAYS", 30));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(month(subscribers, days))
+}
+
+fn from_env(name: &str, default: u32) -> u32 {
+    let given = std::env::var(name).ok();
+    given.map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}: `{text}` is not a number"))
+    })
+}
+
+async fn month(subscribers: u32, days: i64) -> Vec<Figure> {
+    let mut generated = generate(&GenerateSettings::embedded(subscribers, 78).unwrap()).unwrap();
+    make_reachable(&mut generated);
+    let world = World::new(&generated.definition, &generated.subscribers).unwrap();
+    let simulation = simulate(&world, subscribers, days);
+    let misplaced = misplace(&world, Impairments::default().wrong_topology, SEED);
+    let definition = believed(&world, &generated.definition, &misplaced);
+
+    std::fs::create_dir_all("target/bench").unwrap();
+    let dir = tempfile::tempdir_in("target/bench").unwrap();
+    let store = Store::open(&format!("sqlite://{}/month.db", dir.path().display()))
+        .await
+        .unwrap();
+    let quiet = |_, _, _| {};
+    import_topology(&store, definition, START_MS, &quiet)
+        .await
+        .unwrap();
+    import_subscribers(&store, generated.subscribers, START_MS, &quiet)
+        .await
+        .unwrap();
+    let loaded = load_network(&store).await.unwrap();
+    let settings = CorrelatorSettings::default();
+    let mut desk = Desk::new(store.clone(), loaded, settings.clone());
+    let begun = Instant::now();
+    desk.work(&simulation, START_MS + days * DAY_MS).await;
+    let took = begun.elapsed();
+    let misplaced: BTreeSet<_> = misplaced.iter().map(|wrong| wrong.ont).collect();
+    let ledger = Ledger::of(&world, &simulation, &misplaced, settings.hold_down_ms);
+    let counted = ledger.count(&store).await;
+    store.close().await;
+    let size = format!("{subscribers} subscribers, {days} days");
+    let mut figures = counted.figures(&size, GOAL);
+    for (name, value, unit) in [
+        ("faults", simulation.truth.faults.len() as f64, ""),
+        ("alarm messages", simulation.entries.len() as f64, ""),
+        ("incidents", desk.incidents as f64, ""),
+        ("settlings", desk.settlings as f64, ""),
+        (
+            "one settling of the correlator",
+            1e3 * desk.thinking.as_secs_f64() / desk.settlings as f64,
+            "ms",
+        ),
+        ("the whole month", took.as_secs_f64(), "s"),
+    ] {
+        figures.push(Figure::new(name, value, unit, &size));
+    }
+    figures
+}
+
+/// So that every decision about a person is one about the outage.
+fn make_reachable(generated: &mut Generated) {
+    for person in &mut generated.subscribers {
+        person.consent = true;
+        person.quiet_hours = None;
+        person.channels = vec![ChannelKind::Email];
+        person.contact_points = vec![ContactPoint {
+            kind: ContactKind::Email,
+            value: format!("{}@example.net", person.account.to_lowercase()),
+        }];
+    }
+}
+
+fn simulate(world: &World, subscribers: u32, days: i64) -> Simulation {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let share = f64::from(subscribers) / 1e6 * days as f64 / 30.0;
+    let mut wanted: Vec<(i64, FaultKind)> = Vec::new();
+    for (kind, per_month) in PER_MONTH {
+        let expected = per_month * share;
+        let extra = rng.random_bool(expected.fract());
+        for _ in 0..expected.trunc() as usize + usize::from(extra) {
+            // Early enough for its notices to go out before the month ends.
+            let at_ms = rng.random_range(0..days * DAY_MS - CALM_MS);
+            wanted.push((START_MS + at_ms, kind));
+        }
+    }
+    wanted.sort_unstable();
+    let settings = DrawSettings::default();
+    let scenario = Scenario {
+        faults: draw_over_time(world, &wanted, CALM_MS, &settings, &mut rng),
+        reporting: Reporting {
+            sessions_every_ms: 0,
+            ..Reporting::default()
+        },
+        impairments: Impairments {
+            dark_homes: subscribers / 2_000,
+            ..Impairments::default()
+        },
+        seed: SEED,
+        start_ms: START_MS,
+        duration_ms: days * DAY_MS,
+    };
+    println!("{} of {} faults drawn", scenario.faults.len(), wanted.len());
+    Simulation::new(world, &scenario)
+}
+
+/// Correlator, planner and dispatcher over one store, in simulated time.
+struct Desk {
+    store: Store,
+    loaded: LoadedNetwork,
+    correlator: Correlator,
+    planner: Planner,
+    dispatcher: Dispatcher,
+    incidents: usize,
+    settlings: usize,
+    thinking: Duration,
+}
+
+impl Desk {
+    fn new(store: Store, mut loaded: LoadedNetwork, settings: CorrelatorSettings) -> Self {
+        let empty = forewarn::topology::Network::empty();
+        let network = Arc::new(std::mem::replace(&mut loaded.network, empty));
+        let experiment = Experiment {
+            name: "month".to_owned(),
+            holdout_percent: 0.0,
+        };
+        let outlet = Outlet {
+            channel: Channel::Recorder(Recorder::new(|_| SendOutcome::Accepted)),
+            templates: Templates::built_in("en").unwrap(),
+            sender: Sender {
+                brand: "Example Net".to_owned(),
+                phone: String::new(),
+                status_url: String::new(),
+            },
+            links: UnsubscribeLinks::new(vec![7; 32], "https://notices.example.net"),
+            policy: NoticePolicy::default(),
+            options: DispatchOptions {
+                batch: 2_000,
+                ..DispatchOptions::default()
+            },
+        };
+        Self {
+            dispatcher: Dispatcher::new(store.clone(), outlet),
+            planner: Planner::new(NoticePolicy::default(), experiment, [7; 32]),
+            correlator: Correlator::new(settings, network),
+            store,
+            loaded,
+            incidents: 0,
+            settlings: 0,
+            thinking: Duration::ZERO,
+        }
+    }
+
+    /// Plays the log, second by second where something happens.
+    async fn work(&mut self, simulation: &Simulation, until_ms: i64) {
+        let mut entries = simulation.entries.iter().peekable();
+        let mut outbox_ms = START_MS;
+        let mut now_ms = START_MS;
+        let mut day = 0;
+        while now_ms < until_ms {
+            let begun = Instant::now();
+            while let Some(entry) = entries.next_if(|entry| entry.received_at_ms <= now_ms) {
+                self.correlator.apply(entry);
+            }
+            let changes = self.correlator.settle(now_ms);
+            self.thinking += begun.elapsed();
+            self.settlings += 1;
+            let due = self.planner.due(now_ms);
+            let is_planned = !changes.is_empty() || !due.is_empty();
+            if is_planned {
+                self.commit(&changes, &due, now_ms).await;
+            }
+            if is_planned || now_ms >= outbox_ms {
+                while self.dispatcher.step(now_ms).await.unwrap().claimed > 0 {}
+                if let Channel::Recorder(recorder) = &self.dispatcher.outlet().channel {
+                    recorder.take();
+                }
+                outbox_ms = now_ms + OUTBOX_MS;
+            }
+            let deadlines = [
+                entries.peek().map(|entry| entry.received_at_ms),
+                self.correlator.next_deadline_ms(),
+                self.planner.next_deadline_ms(),
+            ];
+            let next_ms = deadlines.into_iter().flatten().min().unwrap_or(until_ms);
+            // On whole seconds: the service settles about as often.
+            now_ms = now_ms.max(next_ms - 1) / 1_000 * 1_000 + 1_000;
+            if (now_ms - START_MS) / DAY_MS > day {
+                day = (now_ms - START_MS) / DAY_MS;
+                println!(
+                    "day {day}: {} incidents, {} live alarms, {} settlings, {:.0} s of thinking",
+                    self.incidents,
+                    self.correlator.book().active_count(),
+                    self.settlings,
+                    self.thinking.as_secs_f64()
+                );
+            }
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        changes: &[forewarn::incident::IncidentChange],
+        due: &[forewarn::incident::IncidentNo],
+        now_ms: i64,
+    ) {
+        let network = Arc::clone(self.correlator.network());
+        let ground = Ground {
+            network: &network,
+            versions: self.loaded.versions,
+        };
+        let lost: BTreeMap<_, _> = self
+            .correlator
+            .live()
+            .map(|live| (live.incident.no, Arc::clone(live.lost)))
+            .collect();
+        let people = self
+            .planner
+            .read_people(&self.store, changes, &lost, ground, now_ms)
+            .await
+            .unwrap();
+        let mut tx = self.store.begin().await.unwrap();
+        self.planner
+            .write(&mut tx, changes, &lost, people, (ground, now_ms))
+            .await
+            .unwrap();
+        let changed: BTreeSet<_> = changes.iter().map(|change| change.incident.no).collect();
+        for live in self.correlator.live() {
+            if due.contains(&live.incident.no) && !changed.contains(&live.incident.no) {
+                self.planner
+                    .plan_one(&mut tx, live.incident, live.lost, ground, now_ms)
+                    .await
+                    .unwrap();
+            }
+        }
+        tx.commit().await.unwrap();
+        self.incidents = usize::try_from(self.correlator.last_incident_no()).unwrap();
+    }
+}

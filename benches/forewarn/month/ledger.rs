@@ -1,0 +1,302 @@
+//! What each person went through, and what they were told of it.
+
+use crate::figure::Figure;
+use forewarn::incident::IncidentNo;
+use forewarn::notice::{NoticeState, Stage};
+use forewarn::simulate::{FaultKind, Simulation, World};
+use forewarn::store::{NoticeFilter, NoticePage, Store};
+use forewarn::topology::ElementNo;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// How long before a first notice service may have been lost and come back.
+const LATELY_MS: i64 = 3_600_000;
+/// Outages of a person with less time between them are one.
+const SAME_MS: i64 = 1_000;
+
+/// A time without service.
+#[derive(Clone, Copy)]
+struct Outage {
+    from_ms: i64,
+    to_ms: i64,
+    kind: FaultKind,
+    /// Nobody else lost service by that fault.
+    is_lone: bool,
+}
+
+/// A notice that went out.
+#[derive(Clone, Copy)]
+struct Told {
+    at_ms: i64,
+    stage: Stage,
+    incident: IncidentNo,
+}
+
+pub(super) struct Ledger<'a> {
+    world: &'a World,
+    /// By rank in the world's network, in order of time.
+    outages: HashMap<u32, Vec<Outage>>,
+    misplaced: &'a BTreeSet<ElementNo>,
+    dark: BTreeSet<ElementNo>,
+    hold_down_ms: i64,
+}
+
+#[derive(Default)]
+pub(super) struct Counted {
+    /// By stage.
+    sent: BTreeMap<Stage, usize>,
+    /// People of whom a first notice was false: misplaced, dark themselves, neither.
+    false_people: [usize; 3],
+    false_notices: usize,
+    /// Told that service is back while it was not.
+    false_restored: usize,
+    /// Outages longer than the hold-down, and those of which the person was not told; of several
+    /// homes by kind, and of one home.
+    several: BTreeMap<FaultKind, [usize; 2]>,
+    lone: [usize; 2],
+    /// Milliseconds from the loss to the notice.
+    lead_ms: Vec<i64>,
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn of(
+        world: &'a World,
+        simulation: &Simulation,
+        misplaced: &'a BTreeSet<ElementNo>,
+        hold_down_ms: i64,
+    ) -> Self {
+        let mut outages: HashMap<u32, Vec<Outage>> = HashMap::new();
+        for fault in &simulation.truth.faults {
+            let is_lone = fault.ever_lost().len() <= 1;
+            let ends = fault.stages.iter().skip(1).map(|stage| stage.at_ms);
+            for (stage, to_ms) in fault.stages.iter().zip(ends.chain([i64::MAX])) {
+                for rank in stage.lost.iter() {
+                    let outage = Outage {
+                        from_ms: stage.at_ms,
+                        to_ms,
+                        kind: fault.fault.kind,
+                        is_lone,
+                    };
+                    outages.entry(rank).or_default().push(outage);
+                }
+            }
+        }
+        for all in outages.values_mut() {
+            all.sort_unstable_by_key(|outage| outage.from_ms);
+            all.dedup_by(|next, last| {
+                let same = next.from_ms - last.to_ms < SAME_MS;
+                if same {
+                    last.to_ms = last.to_ms.max(next.to_ms);
+                    last.is_lone &= next.is_lone;
+                }
+                same
+            });
+        }
+        let dark = &simulation.truth.dark_homes;
+        Self {
+            world,
+            outages,
+            misplaced,
+            dark: dark.iter().map(|home| home.ont).collect(),
+            hold_down_ms,
+        }
+    }
+
+    /// Compares with what was sent.
+    pub(super) async fn count(&self, store: &Store) -> Counted {
+        let told = self.told(store).await;
+        let mut counted = Counted::default();
+        for (rank, told) in &told {
+            self.judge_notices(*rank, told, &mut counted);
+        }
+        for (rank, outages) in &self.outages {
+            let told = told.get(rank).map_or(&[][..], Vec::as_slice);
+            for outage in outages {
+                self.judge_outage(outage, told, &mut counted);
+            }
+        }
+        counted.lead_ms.sort_unstable();
+        counted
+    }
+
+    /// By rank, in order of time.
+    async fn told(&self, store: &Store) -> HashMap<u32, Vec<Told>> {
+        let network = self.world.network();
+        let mut told: HashMap<u32, Vec<Told>> = HashMap::new();
+        let filter = NoticeFilter {
+            state: Some(NoticeState::Sent),
+            ..NoticeFilter::default()
+        };
+        let mut after = None;
+        loop {
+            let page = NoticePage { after, size: 1_000 };
+            let (notices, next) = store.list_notices(&filter, page).await.unwrap();
+            for notice in notices {
+                let subscriber = network.subscriber(&notice.account).unwrap();
+                let all = told.entry(network.rank_of(subscriber)).or_default();
+                all.push(Told {
+                    at_ms: notice.sent_at_ms.unwrap(),
+                    stage: notice.stage,
+                    incident: notice.incident,
+                });
+            }
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        for all in told.values_mut() {
+            all.sort_by_key(|told| (told.at_ms, told.stage));
+        }
+        told
+    }
+
+    fn judge_notices(&self, rank: u32, told: &[Told], counted: &mut Counted) {
+        let outages = self.outages.get(&rank).map_or(&[][..], Vec::as_slice);
+        let mut first_ms: BTreeMap<IncidentNo, i64> = BTreeMap::new();
+        let mut is_false: BTreeMap<IncidentNo, bool> = BTreeMap::new();
+        for notice in told {
+            *counted.sent.entry(notice.stage).or_default() += 1;
+            if notice.stage == Stage::First {
+                first_ms.insert(notice.incident, notice.at_ms);
+            }
+            let since_ms = first_ms.get(&notice.incident).unwrap_or(&notice.at_ms) - LATELY_MS;
+            let had = outages
+                .iter()
+                .any(|o| o.from_ms <= notice.at_ms && o.to_ms >= since_ms);
+            if !had && notice.stage != Stage::Retraction {
+                counted.false_notices += 1;
+                let known = is_false.insert(notice.incident, true).unwrap_or(false);
+                if !known {
+                    counted.false_people[self.reason(rank)] += 1;
+                }
+            }
+            let is_out = |o: &Outage| o.from_ms + SAME_MS < notice.at_ms && notice.at_ms < o.to_ms;
+            if notice.stage == Stage::Restored && outages.iter().any(is_out) {
+                counted.false_restored += 1;
+            }
+        }
+    }
+
+    fn reason(&self, rank: u32) -> usize {
+        let network = self.world.network();
+        let serving = network.serving(network.subscriber_at_rank(rank));
+        let serving: Vec<ElementNo> = serving.collect();
+        if serving.iter().any(|ont| self.misplaced.contains(ont)) {
+            0
+        } else if serving.iter().any(|ont| self.dark.contains(ont)) {
+            1
+        } else {
+            2
+        }
+    }
+
+    fn judge_outage(&self, outage: &Outage, told: &[Told], counted: &mut Counted) {
+        if outage.to_ms.saturating_sub(outage.from_ms) <= self.hold_down_ms {
+            return;
+        }
+        let before = told.iter().take_while(|t| t.at_ms <= outage.from_ms);
+        let knew = before.fold(false, |_, told| !told.stage.closes());
+        let first = told
+            .iter()
+            .find(|t| !t.stage.closes() && (outage.from_ms..=outage.to_ms).contains(&t.at_ms));
+        let count = if outage.is_lone {
+            &mut counted.lone
+        } else {
+            counted.several.entry(outage.kind).or_default()
+        };
+        count[0] += 1;
+        if !knew && first.is_none() {
+            count[1] += 1;
+        }
+        if let Some(first) = first.filter(|_| !knew) {
+            counted.lead_ms.push(first.at_ms - outage.from_ms);
+        }
+    }
+}
+
+impl Counted {
+    pub(super) fn figures(&self, size: &str, goal: f64) -> Vec<Figure> {
+        let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
+        let counted = |part: usize, of: usize| format!("{size}; {part} of {of}");
+        let goal_text = format!("<= {goal}");
+        let sent: usize = self.sent.values().sum();
+        let firsts = self.sent.get(&Stage::First).copied().unwrap_or(0);
+        let false_share = share(self.false_notices, sent);
+        let mut figures = vec![
+            Figure::new(
+                "notices to people who had lost no service",
+                false_share,
+                "share",
+                counted(self.false_notices, sent),
+            )
+            .goal(&goal_text, false_share <= goal),
+        ];
+        let reasons = [
+            "their home is at a wrong place in the inventory",
+            "their home was dark for its own reasons",
+            "the incident took in too much",
+        ];
+        for (reason, people) in reasons.iter().zip(self.false_people) {
+            figures.push(Figure::new(
+                format!("first notices to people who had lost no service: {reason}"),
+                share(people, firsts),
+                "share",
+                counted(people, firsts),
+            ));
+        }
+        let total = self
+            .several
+            .values()
+            .fold([0, 0], |sum, of| [sum[0] + of[0], sum[1] + of[1]]);
+        let missed = share(total[1], total[0]);
+        figures.push(
+            Figure::new(
+                "outages of several homes, longer than the hold-down: people not told",
+                missed,
+                "share",
+                counted(total[1], total[0]),
+            )
+            .goal(&goal_text, missed <= goal),
+        );
+        for (kind, [all, missed]) in &self.several {
+            figures.push(Figure::new(
+                format!("the same, {}", kind.as_str()),
+                share(*missed, *all),
+                "share",
+                counted(*missed, *all),
+            ));
+        }
+        figures.push(Figure::new(
+            "outages of one home: people not told",
+            share(self.lone[1], self.lone[0]),
+            "share",
+            counted(self.lone[1], self.lone[0]),
+        ));
+        let restored = self.sent.get(&Stage::Restored).copied().unwrap_or(0);
+        figures.push(Figure::new(
+            "told that service was back while it was not",
+            share(self.false_restored, restored),
+            "share",
+            counted(self.false_restored, restored),
+        ));
+        for (stage, number) in &self.sent {
+            figures.push(Figure::new(
+                format!("notices sent: {}", stage.as_str()),
+                *number as f64,
+                "",
+                size,
+            ));
+        }
+        for (name, percent) in [("median", 50), ("95th percentile", 95)] {
+            let at = (self.lead_ms.len() * percent / 100).min(self.lead_ms.len().saturating_sub(1));
+            let lead_ms = self.lead_ms.get(at).copied().unwrap_or(0);
+            figures.push(Figure::new(
+                format!("from the loss of service to its first notice, {name}"),
+                lead_ms as f64 / 1e3,
+                "s",
+                size,
+            ));
+        }
+        figures
+    }
+}
