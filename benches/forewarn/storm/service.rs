@@ -23,7 +23,7 @@ use tonic::transport::{Channel, Endpoint};
 /// Alarms that are sent and not yet acknowledged.
 const UNACKNOWLEDGED: u64 = 64_000;
 /// How long the incident may take, and the plan after it.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(100);
 const GOAL_MIB: f64 = 1_536.0;
 /// Of those who lost service, and of those named.
