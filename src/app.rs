@@ -16,6 +16,7 @@ use crate::notice::template::Templates;
 use crate::pipeline::alarm_log::AlarmLog;
 use crate::pipeline::alarm_query::AlarmQuery;
 use crate::pipeline::correlator::{CorrelatorPorts, CorrelatorWorker, nothing_live};
+use crate::pipeline::detector::DetectorWorker;
 use crate::pipeline::dispatcher::{DispatchOptions, Dispatcher, Outlet};
 use crate::pipeline::housekeeper::Housekeeper;
 use crate::pipeline::intake::{Intake, IntakeLimits};
@@ -141,6 +142,7 @@ struct Started {
 struct Intakes {
     log: Arc<AlarmLog>,
     alarms: Intake<AlarmLog>,
+    sample_log: Arc<SampleLog>,
     samples: Intake<SampleLog>,
 }
 
@@ -159,6 +161,7 @@ async fn start_parts(
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Started> {
     let intakes = start_intakes(config, store, clock, supervisor).await?;
+    start_detector(config, store, clock, &intakes, supervisor).await?;
     let log = Arc::clone(&intakes.log);
     let correlator = start_correlator(config, store, clock, log, supervisor).await?;
     let planned = Arc::clone(&correlator.planned);
@@ -184,9 +187,10 @@ async fn start_intakes(
         batch_events: config.ingest.batch_events,
     };
     let log = Arc::new(AlarmLog::open(store.clone()).await?);
-    let samples = Arc::new(SampleLog::open(store.clone()).await?);
+    let sample_log = Arc::new(SampleLog::open(store.clone()).await?);
     let alarms = Intake::open(Arc::clone(&log), store.clone(), clock.clone(), limits).await?;
-    let samples = Intake::open(samples, store.clone(), clock.clone(), limits).await?;
+    let measured = Arc::clone(&sample_log);
+    let samples = Intake::open(measured, store.clone(), clock.clone(), limits).await?;
     spawn_intake(supervisor, "alarm intake", &alarms);
     spawn_intake(supervisor, "sample intake", &samples);
     let housekeeper = Housekeeper {
@@ -203,8 +207,38 @@ async fn start_intakes(
     Ok(Intakes {
         log,
         alarms,
+        sample_log,
         samples,
     })
+}
+
+/// Starts detection in the samples, if there are rules; before samples are taken.
+async fn start_detector(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    intakes: &Intakes,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<()> {
+    let opened = DetectorWorker::open(
+        store.clone(),
+        Arc::clone(&intakes.sample_log),
+        intakes.samples.clone(),
+        intakes.alarms.clone(),
+        config.detect.rule.clone(),
+        clock.now_ms(),
+    )
+    .await
+    .context("starting detection")?;
+    let Some(detector) = opened else {
+        return Ok(());
+    };
+    let (clock, shutdown) = (clock.clone(), supervisor.shutdown());
+    supervisor.spawn("detector", async move {
+        let ended = detector.run(clock, shutdown).await;
+        ended.map_err(|error| explain(&error))
+    });
+    Ok(())
 }
 
 async fn start_correlator(

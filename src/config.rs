@@ -6,10 +6,12 @@
 
 mod check;
 mod mail_url;
+mod rules;
 mod show;
 
 pub use mail_url::MailUrl;
 
+use crate::detect::Rule;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -41,6 +43,7 @@ pub struct Config {
     pub rpc: Rpc,
     pub web: Web,
     pub ingest: Ingest,
+    pub detect: Detect,
     pub correlation: Correlation,
     pub battery: Battery,
     pub notice: Notice,
@@ -88,6 +91,14 @@ pub struct Ingest {
     pub queue_events: usize,
     pub batch_events: usize,
     pub telemetry_retention_days: u32,
+}
+
+/// Alarms from measured values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detect {
+    /// In the order in which they are given; names differ.
+    pub rule: Vec<Rule>,
 }
 
 /// From alarms to incidents.
@@ -371,6 +382,7 @@ impl Layers {
                 Value::Integer(_) => "a whole number",
                 Value::Float(_) => "a number",
                 Value::Boolean(_) => "true or false",
+                Value::Array(_) => "tables such as [[detect.rule]], in a file",
                 _ => "a text",
             };
             self.wrong(&name, by, expected, given);
@@ -388,7 +400,8 @@ impl Layers {
 
     /// Checks the values and their relations; a setting that was wrong before keeps its default.
     fn finish(mut self) -> Result<Config, ConfigErrors> {
-        let wrong = check::forms(&self.settings);
+        let mut wrong = check::forms(&self.settings);
+        wrong.extend(rules::problems(&self.settings));
         for problem in &wrong {
             self.add_problem(problem);
         }
@@ -409,15 +422,16 @@ impl Layers {
     }
 
     fn add_problem(&mut self, problem: &check::Problem) {
-        let by = self.given_by.get(problem.key).cloned();
-        let value = problem.key.split_once('.').and_then(|(section, key)| {
-            self.settings
-                .get(section)?
-                .get(key)
-                .map(ToString::to_string)
+        // One of several tables was given where all of them were.
+        let given = problem.key.split('[').next().unwrap_or_default();
+        let by = self.given_by.get(given).cloned();
+        let value = problem.value.clone().or_else(|| {
+            let (section, key) = problem.key.split_once('.')?;
+            let value = self.settings.get(section)?.get(key)?;
+            Some(value.to_string())
         });
         self.wrong(
-            problem.key,
+            &problem.key,
             &by.unwrap_or_else(|| "default".to_owned()),
             &problem.expected,
             value.unwrap_or_default(),
@@ -453,6 +467,7 @@ impl Given<'_> {
             (Value::Integer(_), Self::Text(text)) => text.trim().parse().ok().map(Value::Integer),
             (Value::Float(_), Self::Text(text)) => text.trim().parse().ok().map(Value::Float),
             (Value::Boolean(_), Self::Text(text)) => text.trim().parse().ok().map(Value::Boolean),
+            (Value::Array(_), Self::Text(_)) => None,
             (_, Self::Text(text)) => Some(Value::String((*text).to_owned())),
         }
     }

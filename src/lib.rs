@@ -12,6 +12,7 @@ pub mod supervisor;
 pub mod alarm;
 pub mod care;
 pub mod delivery;
+pub mod detect;
 pub mod effect;
 pub mod geography;
 pub mod incident;

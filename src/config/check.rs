@@ -4,13 +4,16 @@ use super::{Config, Email, EmailTls, EmailTransport, MailUrl};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use toml::{Table, Value};
 
 /// A setting with a value that it may not have.
 pub(super) struct Problem {
-    pub(super) key: &'static str,
+    pub(super) key: Cow<'static, str>,
+    /// Where the key alone does not lead to it.
+    pub(super) value: Option<String>,
     pub(super) expected: String,
 }
 
@@ -255,7 +258,11 @@ pub(super) fn forms(settings: &Table) -> Vec<Problem> {
             let (section, name) = key.split_once('.')?;
             let value = settings.get(section)?.get(name)?;
             let expected = form.expected_instead_of(value)?;
-            Some(Problem { key, expected })
+            Some(Problem {
+                key: (*key).into(),
+                value: None,
+                expected,
+            })
         })
         .collect()
 }
@@ -400,7 +407,8 @@ pub(super) fn relations(config: &Config) -> Vec<Problem> {
     let mut check = |holds: bool, key: &'static str, expected: &str| {
         if !holds {
             wrong.push(Problem {
-                key,
+                key: key.into(),
+                value: None,
                 expected: expected.to_owned(),
             });
         }

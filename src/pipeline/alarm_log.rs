@@ -3,15 +3,10 @@
 
 use crate::alarm::{LogEntry, LogRecord};
 use crate::pipeline::intake::{Journal, Mark, Origin};
+use crate::pipeline::tail::{Positioned, Slice, Tail};
 use crate::store::{SourceProgress, SourceStream, Store, StoreError};
-use std::collections::VecDeque;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
-
-/// Entries that are kept in memory for a reader that is close behind.
-const TAIL_ENTRIES: usize = 100_000;
 
 /// The log: one writer (the intake), many readers.
 #[derive(Debug)]
@@ -19,30 +14,17 @@ pub struct AlarmLog {
     store: Store,
     /// Position that was given last.
     end: AtomicI64,
-    tail: Mutex<Tail>,
+    tail: Tail<LogEntry>,
     /// Last position that readers can see.
     last: watch::Sender<i64>,
 }
 
-#[derive(Debug, Default)]
-struct Tail {
-    batches: VecDeque<Arc<Vec<LogEntry>>>,
-    entries: usize,
-}
-
 /// Consecutive entries of the log; reads as a slice.
-#[derive(Clone, Debug)]
-pub struct LogSlice {
-    batch: Arc<Vec<LogEntry>>,
-    from: usize,
-    to: usize,
-}
+pub type LogSlice = Slice<LogEntry>;
 
-impl Deref for LogSlice {
-    type Target = [LogEntry];
-
-    fn deref(&self) -> &[LogEntry] {
-        self.batch.get(self.from..self.to).unwrap_or_default()
+impl Positioned for LogEntry {
+    fn position(&self) -> i64 {
+        self.position
     }
 }
 
@@ -53,7 +35,7 @@ impl AlarmLog {
         Ok(Self {
             store,
             end: AtomicI64::new(end),
-            tail: Mutex::default(),
+            tail: Tail::default(),
             last: watch::Sender::new(end),
         })
     }
@@ -66,7 +48,7 @@ impl AlarmLog {
     /// Entries after `position` in order, at most `limit`, and perhaps fewer than there are; empty
     /// only when there are none.
     pub async fn read_after(&self, position: i64, limit: usize) -> Result<LogSlice, StoreError> {
-        if let Some(slice) = self.read_tail(position, limit) {
+        if let Some(slice) = self.tail.read_after(position, limit) {
             return Ok(slice);
         }
         let batch = if position < self.last_position() {
@@ -74,11 +56,7 @@ impl AlarmLog {
         } else {
             Vec::new()
         };
-        Ok(LogSlice {
-            from: 0,
-            to: batch.len(),
-            batch: Arc::new(batch),
-        })
+        Ok(batch.into())
     }
 
     /// Waits until there is an entry after `position`.
@@ -86,25 +64,6 @@ impl AlarmLog {
         let mut last = self.last.subscribe();
         // The sender lives as long as `self`.
         drop(last.wait_for(|last| *last > position).await);
-    }
-
-    fn read_tail(&self, position: i64, limit: usize) -> Option<LogSlice> {
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = tail
-            .batches
-            .partition_point(|batch| batch.last().is_none_or(|last| last.position <= position));
-        let batch = tail.batches.get(at)?;
-        let first = batch.first()?.position;
-        // A gap: the entries between are only in the database.
-        if first > position + 1 {
-            return None;
-        }
-        let from = usize::try_from(position + 1 - first).ok()?;
-        Some(LogSlice {
-            batch: Arc::clone(batch),
-            from,
-            to: batch.len().min(from.saturating_add(limit)),
-        })
     }
 }
 
@@ -162,17 +121,7 @@ impl Journal for AlarmLog {
         let Some(last) = entries.last().map(|entry| entry.position) else {
             return;
         };
-        {
-            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.entries += entries.len();
-            tail.batches.push_back(Arc::new(entries));
-            while tail.entries > TAIL_ENTRIES
-                && tail.batches.len() > 1
-                && let Some(oldest) = tail.batches.pop_front()
-            {
-                tail.entries -= oldest.len();
-            }
-        }
+        self.tail.push(entries);
         self.last.send_replace(last);
     }
 

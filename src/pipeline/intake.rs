@@ -89,7 +89,7 @@ pub enum Refusal {
 const COMMIT_ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A source is stale after this many promised intervals of silence.
-const SILENT_INTERVALS: i64 = 2;
+pub(super) const SILENT_INTERVALS: i64 = 2;
 
 /// Takes what sources send; cheap to clone.
 #[derive(Debug)]
@@ -167,6 +167,17 @@ pub struct Parcel<R> {
     pub through: u64,
     /// Whether numbers were used up by events that are not stored.
     pub rejected: bool,
+}
+
+/// When a source was last heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignOfLife {
+    pub id: SourceId,
+    /// Promised interval between messages; 0: no promise.
+    pub promised_ms: i64,
+    pub last_heard_ms: Millis,
+    /// Everything that it had sent by then is durable.
+    pub is_settled: bool,
 }
 
 /// The stream of a source that is the newest, as far as it knows.
@@ -251,6 +262,15 @@ impl<J: Journal> Intake<J> {
     pub fn sources(&self) -> Vec<StoredSource> {
         let sources = lock(&self.inner.sources);
         sources.values().map(|source| source.present()).collect()
+    }
+
+    /// When each source was last heard.
+    pub fn signs_of_life(&self) -> Vec<SignOfLife> {
+        let sources = lock(&self.inner.sources);
+        sources
+            .values()
+            .map(|source| source.sign_of_life())
+            .collect()
     }
 
     /// Notes the sources that were silent for longer than they promised; returns how many.
@@ -530,6 +550,18 @@ impl Source {
                 health: state.health,
             },
             durable,
+        }
+    }
+
+    fn sign_of_life(&self) -> SignOfLife {
+        // Before the state: what is taken meanwhile is not settled.
+        let last_heard_ms = self.last_heard_ms.load(Ordering::Relaxed);
+        let state = lock(&self.state);
+        SignOfLife {
+            id: self.id,
+            promised_ms: 1_000 * i64::from(state.heartbeat_interval_s),
+            last_heard_ms,
+            is_settled: state.accepted <= *self.committed.borrow(),
         }
     }
 

@@ -2,8 +2,10 @@
 
 use crate::clock::Millis;
 use crate::pipeline::intake::{Journal, Mark, Origin};
+use crate::pipeline::tail::{Positioned, Slice, Tail};
 use crate::store::{SourceProgress, SourceStream, Store, StoreError, StoredSample};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use tokio::sync::watch;
 
 /// A measured value, as its source tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,19 +19,71 @@ pub struct Sample {
     pub sampled_at_ms: Millis,
 }
 
-/// The stored samples: nobody reads along yet.
+/// The stored samples: one writer (the intake), one reader (the detector).
 #[derive(Debug)]
 pub struct SampleLog {
     store: Store,
     /// Position that was given last.
     end: AtomicI64,
+    tail: Tail<StoredSample>,
+    /// Last position that readers can see.
+    last: watch::Sender<i64>,
+    /// Nothing is kept in memory for nobody.
+    is_read: AtomicBool,
+}
+
+impl Positioned for StoredSample {
+    fn position(&self) -> i64 {
+        self.position
+    }
 }
 
 impl SampleLog {
     /// The samples of a store.
     pub async fn open(store: Store) -> Result<Self, StoreError> {
-        let end = AtomicI64::new(store.last_sample_position().await?);
-        Ok(Self { store, end })
+        let end = store.last_sample_position().await?;
+        Ok(Self {
+            store,
+            end: AtomicI64::new(end),
+            tail: Tail::default(),
+            last: watch::Sender::new(end),
+            is_read: AtomicBool::new(false),
+        })
+    }
+
+    /// Keeps the latest samples in memory from now on.
+    pub fn read_along(&self) {
+        self.is_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Position of the last sample; 0 when there never was one.
+    pub fn last_position(&self) -> i64 {
+        *self.last.borrow()
+    }
+
+    /// Samples after `position` in order, at most `limit`, and perhaps fewer than there are; empty
+    /// only when there are none.
+    pub async fn read_after(
+        &self,
+        position: i64,
+        limit: usize,
+    ) -> Result<Slice<StoredSample>, StoreError> {
+        if let Some(slice) = self.tail.read_after(position, limit) {
+            return Ok(slice);
+        }
+        let batch = if position < self.last_position() {
+            self.store.samples_after(position, limit).await?
+        } else {
+            Vec::new()
+        };
+        Ok(batch.into())
+    }
+
+    /// Waits until there is a sample after `position`.
+    pub async fn changed_after(&self, position: i64) {
+        let mut last = self.last.subscribe();
+        // The sender lives as long as `self`.
+        drop(last.wait_for(|last| *last > position).await);
     }
 }
 
@@ -83,11 +137,20 @@ impl Journal for SampleLog {
         Ok(())
     }
 
-    fn publish(&self, _: Vec<StoredSample>) {}
+    fn publish(&self, samples: Vec<StoredSample>) {
+        let Some(last) = samples.last().map(|sample| sample.position) else {
+            return;
+        };
+        if self.is_read.load(Ordering::Relaxed) {
+            self.tail.push(samples);
+        }
+        self.last.send_replace(last);
+    }
 
     async fn recover(&self) -> Result<(), StoreError> {
         let end = self.store.last_sample_position().await?;
         self.end.store(end, Ordering::Relaxed);
+        self.last.send_replace(end);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 pub mod alarm_log;
 pub mod alarm_query;
 pub mod correlator;
+pub mod detector;
 pub mod difference;
 pub mod dispatcher;
 pub mod housekeeper;
@@ -13,3 +14,4 @@ pub mod meter;
 pub mod pace;
 pub mod planner;
 mod restart;
+pub mod tail;

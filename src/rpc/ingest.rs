@@ -5,6 +5,7 @@
 //! Unread small messages make HTTP/2 end the whole connection; so a full queue ends the call.
 
 use crate::clock::Millis;
+use crate::detect::is_rule_source;
 use crate::pipeline::intake::{Feed, Intake, Journal, Parcel, Refusal};
 use crate::proto::v1;
 use crate::rpc::auth::{Admission, Role, require};
@@ -148,6 +149,13 @@ async fn begin<P: Protocol>(
             "hello.heartbeat_interval_s",
             hello.heartbeat_interval_s.to_string(),
             "at most 86400 seconds; 0 promises nothing",
+        )]));
+    }
+    if is_rule_source(&hello.source) {
+        return Err(status::invalid(&[status::violation(
+            "hello.source",
+            hello.source,
+            "a name that does not begin with `detect/`, which stands for rules of detection",
         )]));
     }
     let feed = intake

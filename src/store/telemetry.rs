@@ -25,6 +25,22 @@ pub struct StoredSample {
     pub received_at_ms: Millis,
 }
 
+type SampleRow = (i64, i64, String, String, f64, i64, i64);
+
+fn stored_sample(row: SampleRow) -> StoredSample {
+    let (position, source, resource, metric, value, sampled_at_ms, received_at_ms) = row;
+    StoredSample {
+        position,
+        source: SourceId(source),
+        sequence: 0,
+        resource,
+        metric,
+        value,
+        sampled_at_ms,
+        received_at_ms,
+    }
+}
+
 const TELEMETRY_SAMPLE: Table = Table {
     name: "telemetry_sample",
     columns: &[
@@ -39,13 +55,31 @@ const TELEMETRY_SAMPLE: Table = Table {
 };
 
 impl Store {
-    /// Position of the last sample; 0 when there is none.
+    /// Position of the last sample; 0 when there is none. Samples that were detected in and deleted
+    /// count: positions are not given twice.
     pub async fn last_sample_position(&self) -> Result<i64> {
         Ok(on_read!(self, conn => sqlx::query_scalar(
-            "SELECT COALESCE(MAX(position), 0) FROM telemetry_sample",
+            "SELECT COALESCE(MAX(position), 0) FROM (
+               SELECT MAX(position) AS position FROM telemetry_sample
+               UNION ALL SELECT position FROM detector_checkpoint) AS given",
         )
         .fetch_one(conn)
         .await?))
+    }
+
+    /// The samples after `position`, in order, at most `limit`. Their sequence numbers are not kept:
+    /// they read as 0.
+    pub async fn samples_after(&self, position: i64, limit: usize) -> Result<Vec<StoredSample>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<SampleRow> = on_read!(self, conn => sqlx::query_as(
+            "SELECT position, source_id, resource, metric, value, sampled_at_ms, received_at_ms
+             FROM telemetry_sample WHERE position > $1 ORDER BY position LIMIT $2",
+        )
+        .bind(position)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?);
+        Ok(rows.into_iter().map(stored_sample).collect())
     }
 
     /// Stores samples and how far their sources have come, in one durable transaction.
@@ -70,13 +104,15 @@ impl Store {
     }
 
     /// Deletes the oldest samples, at most `limit`, as long as they were received before
-    /// `before_ms`; returns how many there were.
+    /// `before_ms` and a restart of the detector does not need them; returns how many there were.
     pub async fn delete_samples(&self, before_ms: Millis, limit: u32) -> Result<u64> {
         let mut tx = self.begin().await?;
         // Positions follow the time of receipt, so the oldest stand first and no index is needed.
         let deleted = on_tx!(&mut tx, conn => sqlx::query(
             "DELETE FROM telemetry_sample WHERE received_at_ms < $1 AND position IN
-               (SELECT position FROM telemetry_sample ORDER BY position LIMIT $2)",
+               (SELECT position FROM telemetry_sample ORDER BY position LIMIT $2)
+             AND NOT EXISTS (SELECT 1 FROM detector_checkpoint
+               WHERE detector_checkpoint.position < telemetry_sample.position)",
         )
         .bind(before_ms)
         .bind(i64::from(limit))

@@ -1,7 +1,9 @@
 //! Settings: layers, errors, secrets.
 
 use crate::authority::Authority;
+use forewarn::alarm::ServiceEffect;
 use forewarn::config::{Config, ConfigErrors, DEFAULT_TOML, EmailTransport, LogFormat};
+use forewarn::detect::Condition;
 use std::path::{Path, PathBuf};
 
 fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
@@ -264,4 +266,102 @@ fn tls_files_must_hold_what_is_needed_and_belong_together() {
         let file = settings(certificate, key, ca);
         assert_eq!(wrong(Some(&file), &[]), [expected], "{file}");
     }
+}
+
+const RULES: &str = r#"
+    [[detect.rule]]
+    name = "sessions-drop"
+    kind = "drop"
+    metric = "sessions"
+    alarm_type = "sessions-drop"
+    severity = "major"
+    effect = "loss"
+    fall_percent = 60
+    window_s = 1800
+    minimum_base = 20
+    recover_percent = 80.0
+    [[detect.rule]]
+    name = "rx-power-low"
+    kind = "threshold"
+    metric = "rx_power_dbm"
+    resource_prefix = "ont-"
+    alarm_type = "low-optical-power"
+    severity = "minor"
+    effect = "degraded"
+    direction = "below"
+    raise_at = -28
+    clear_at = -26.5
+    hold_s = 300
+    [[detect.rule]]
+    name = "silent"
+    kind = "absence"
+    metric = "uptime_s"
+    alarm_type = "silent"
+    severity = "critical"
+    effect = "loss"
+    intervals = 3
+"#;
+
+#[test]
+fn rules_of_detection_are_read() {
+    let config = load(Some(RULES), &[]).unwrap();
+    let names: Vec<_> = config.detect.rule.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(names, ["sessions-drop", "rx-power-low", "silent"]);
+    let Condition::Drop(fall) = config.detect.rule[0].condition else {
+        panic!("{:?}", config.detect.rule[0]);
+    };
+    assert!((fall.fall_percent - 60.0).abs() < f64::EPSILON && fall.hold_s == 0);
+    assert_eq!(config.detect.rule[1].effect, ServiceEffect::Degraded);
+    assert_eq!(load(Some(&config.show()), &[]).unwrap(), config);
+}
+
+#[test]
+fn the_example_of_the_defaults_is_valid() {
+    let example: String = DEFAULT_TOML
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(load(Some(&example), &[]).unwrap().detect.rule.len(), 3);
+}
+
+#[test]
+fn everything_that_is_wrong_with_rules_is_named() {
+    let file = RULES
+        .replace("fall_percent = 60", "fall_percent = 0")
+        .replace("minimum_base = 20", "minimum = 20")
+        .replace("clear_at = -26.5", "clear_at = -29")
+        .replace("name = \"silent\"", "name = \"rx-power-low\"")
+        .replace("intervals = 3", "intervals = true");
+    assert_eq!(
+        wrong(Some(&file), &[]),
+        [
+            "detect.rule[1].fall_percent",
+            "detect.rule[1].minimum_base",
+            "detect.rule[1].minimum",
+            "detect.rule[2].clear_at",
+            "detect.rule[3].intervals",
+            "detect.rule[3].name",
+        ]
+    );
+    let text = load(Some(&file), &[]).unwrap_err().to_string();
+    for part in [
+        "detect.rule[1].minimum_base = nothing",
+        "forewarn.toml): expected a number above 0",
+        "detect.rule[2].clear_at = -29",
+        "expected a number greater than raise_at, which is -28",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let kind = RULES.replace("kind = \"drop\"", "kind = \"dorp\"");
+    assert_eq!(wrong(Some(&kind), &[]), ["detect.rule[1].kind"]);
+    let recover = RULES.replace("recover_percent = 80.0", "recover_percent = 40");
+    assert_eq!(
+        wrong(Some(&recover), &[]),
+        ["detect.rule[1].recover_percent"]
+    );
+    assert_eq!(wrong(Some("[detect]\nrule = [5]"), &[]), ["detect.rule[1]"]);
+    assert_eq!(wrong(Some("[detect]\nrule = 5"), &[]), ["detect.rule"]);
+    let given = [("FOREWARN_DETECT__RULE", "drop")];
+    assert_eq!(wrong(None, &given), ["detect.rule"]);
 }

@@ -15,6 +15,7 @@ mod correlator;
 mod crash;
 mod delivery;
 mod demo;
+mod detect;
 mod effect;
 mod failed_commits;
 mod formats;

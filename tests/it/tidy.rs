@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules from the base to the shell; a module may use those of its own line and of earlier lines.
-const LAYERS: [&[&str]; 19] = [
+const LAYERS: [&[&str]; 20] = [
     &["clock"],
     &["observe", "supervisor", "proto"],
     &["topology"],
     &["geography"],
     &["alarm"],
+    &["detect"],
     &["subscriber"],
     &["incident"],
     &["notice"],
@@ -243,6 +244,7 @@ fn the_core_reads_no_clock_and_does_no_io() {
         "topology",
         "geography",
         "alarm",
+        "detect",
         "incident",
         "notice",
         "effect",
