@@ -191,11 +191,11 @@ impl DetectorWorker {
             // After `snapshot_begin`.
             self.core.set_sequence(no, committed + 1);
             let raised = self.core.list(no);
-            tracing::info!(
-                rule = name,
-                raised = raised.len(),
-                "rule is new or has changed"
-            );
+            if committed == 0 && raised.is_empty() {
+                self.core.set_sequence(no, 0);
+                continue;
+            }
+            tracing::info!(rule = name, raised = raised.len(), "rule has changed");
             self.list(no, raised).await?;
         }
         Ok(())

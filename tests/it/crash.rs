@@ -35,14 +35,14 @@ const BATCH: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The service under test, as a process of its own.
-struct Service {
-    settings: Vec<(&'static str, String)>,
-    address: SocketAddr,
-    token: String,
+pub(crate) struct Service {
+    pub(crate) settings: Vec<(&'static str, String)>,
+    pub(crate) address: SocketAddr,
+    pub(crate) token: String,
 }
 
 impl Service {
-    fn start(&self) -> Child {
+    pub(crate) fn start(&self) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_forewarn"));
         command
             .arg("serve")

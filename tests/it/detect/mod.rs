@@ -4,6 +4,7 @@ mod cases;
 mod end_to_end;
 mod properties;
 mod reference;
+mod worker;
 
 use forewarn::alarm::{AlarmEventKind, ServiceEffect, Severity, SourceId};
 use forewarn::detect::{
