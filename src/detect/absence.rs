@@ -19,6 +19,7 @@ const GAPS_NEEDED: usize = 4;
 const SHORTEST_LEARNT_MS: i64 = SHORTEST_LEAP_MS;
 
 /// When one resource was heard.
+#[allow(clippy::struct_field_names, reason = "the unit of times stands last")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Presence {
     /// Time of its newest sample.

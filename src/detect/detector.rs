@@ -327,6 +327,7 @@ impl Detector {
 
     /// Goes over to other rules. What a rule of the same name, kind and metric has seen stays; the
     /// numbers begin anew, see [`Self::set_sequence`].
+    #[must_use]
     pub fn with_rules(self, rules: Vec<Rule>) -> Self {
         let mut known: HashMap<String, RuleState> = self
             .rules

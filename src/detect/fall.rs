@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Parts of the window.
 const PARTS: i64 = 8;
+/// Room for the mean of each part.
+const NO_MEANS: [f64; 8] = [0.0; 8];
 /// Parts that must hold samples before there is a base.
 const PARTS_NEEDED: usize = 3;
 
@@ -30,7 +32,7 @@ impl Past {
     /// Median of the means of the parts of the window that ends with the part of `at_ms`.
     fn base(&self, rule: &Fall, at_ms: Millis) -> Option<f64> {
         let from = rule.part_no(at_ms) - PARTS + 1;
-        let mut means = [0.0; PARTS as usize];
+        let mut means = NO_MEANS;
         let mut filled = 0;
         for part in self.parts.iter().filter(|part| part.no >= from) {
             if let Some(mean) = means.get_mut(filled) {

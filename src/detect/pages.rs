@@ -116,7 +116,9 @@ impl Detector {
             if let (Watch::Presence(sources), Condition::Absence(rule)) =
                 (&mut state.watch, &state.rule.condition)
             {
-                sources.values_mut().for_each(|a| a.plan_anew(rule));
+                for attendance in sources.values_mut() {
+                    attendance.plan_anew(rule);
+                }
             }
             state.count();
         }

@@ -317,11 +317,9 @@ fn rules_of_detection_are_read() {
 
 #[test]
 fn the_example_of_the_defaults_is_valid() {
-    let example: String = DEFAULT_TOML
-        .lines()
-        .filter_map(|line| line.strip_prefix("#   "))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let lines = DEFAULT_TOML.lines();
+    let example: Vec<&str> = lines.filter_map(|line| line.strip_prefix("#   ")).collect();
+    let example = example.join("\n");
     assert_eq!(load(Some(&example), &[]).unwrap().detect.rule.len(), 3);
 }
 

@@ -222,11 +222,11 @@ proptest! {
     ) {
         let mut bench = Bench::new(vec![rule("r", "sessions", Condition::Drop(super::fall()))]);
         let samples = 2 * 86_400 / every_s;
-        for no in 0..samples {
+        for (no, noise) in (0..samples).zip(noise.iter().cycle()) {
             let at_s = no * every_s;
             let phase = at_s as f64 / 86_400.0 * std::f64::consts::TAU;
             let level = peak * (trough + (1.0 - trough) * (1.0 + phase.cos()) / 2.0);
-            let value = level * (1.0 + noise[no as usize % noise.len()]);
+            let value = level * (1.0 + noise);
             bench.take("x", "sessions", at_s * 1_000, value.round());
         }
         prop_assert_eq!(bench.events(), vec![]);

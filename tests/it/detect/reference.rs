@@ -117,7 +117,7 @@ pub(super) fn absent(rule: &Absence, arrived: &[(usize, i64)], resources: usize)
     let mut was = vec![false; resources];
     for now in 0..arrived.len() {
         let mut is = Vec::new();
-        for resource in 0..resources {
+        for (resource, was_absent) in was.iter().enumerate() {
             // The arrivals that were news of the resource.
             let mut news: Vec<(usize, i64)> = Vec::new();
             for (no, (of, at)) in arrived[..=now].iter().enumerate() {
@@ -142,7 +142,7 @@ pub(super) fn absent(rule: &Absence, arrived: &[(usize, i64)], resources: usize)
                 continue;
             };
             // Once absent, only news ends it.
-            let still = was[resource] && last.0 != now;
+            let still = *was_absent && last.0 != now;
             let steps = (last.0 + 1..=now).map(|no| clocks[no] - clocks[no - 1]);
             let passed: i64 = steps
                 .map(|step| {
