@@ -6,13 +6,15 @@
 //!   ([`super::life`]); [`super::matching`] stands between.
 
 use super::candidates::Candidates;
+use super::declared::{Declared, combined_impact};
 use super::evidence::{combine, summarise};
 use super::life::{Circumstances, Impact, Tracked};
 use super::localise::{Failure, localise};
-use super::matching::{Found, Matching, can_reopen, recurring};
+use super::matching::{Found, Matching, can_reopen, recurring, separable};
 use super::onset::{FailedParts, LossRecord};
 use super::{
-    CommandError, CorrelatorSettings, Incident, IncidentChange, IncidentNo, OperatorCommand,
+    CauseKind, CommandError, CorrelatorSettings, Declaration, DeclarationId, Incident,
+    IncidentChange, IncidentNo, OperatorCommand,
 };
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry, RETENTION_MS};
 use crate::clock::Millis;
@@ -28,6 +30,7 @@ pub struct Correlator {
     book: AlarmBook,
     candidates: Candidates,
     losses: LossRecord,
+    declared: Declared,
     /// Alarms that changed since the latest settle, each once.
     dirty: Vec<AlarmNo>,
     is_dirty: Vec<bool>,
@@ -73,6 +76,7 @@ impl Correlator {
         let mut correlator = Self {
             candidates: Candidates::new(&network),
             losses: LossRecord::new(&network),
+            declared: Declared::default(),
             settings,
             network,
             dirty: Vec::new(),
@@ -87,6 +91,30 @@ impl Correlator {
         };
         correlator.mark_all();
         correlator
+    }
+
+    /// Takes back what was declared when the checkpoint was made, right after [`Self::restore`].
+    pub fn resume(&mut self, declarations: Vec<Declaration>) {
+        for declaration in declarations {
+            self.declared.declare(declaration);
+        }
+        for tracked in self.tracked.values_mut() {
+            if let Some(lost) = self.declared.lost_inside(&tracked.incident.declared) {
+                tracked.resume(lost);
+            }
+        }
+    }
+
+    /// Takes a declaration, new, changed or ended. Decides nothing yet.
+    pub fn declare(&mut self, declaration: Declaration) {
+        self.declared.declare(declaration);
+        self.must_settle = true;
+    }
+
+    /// The faults that operators ended since the last call: they are to be kept as ended together with
+    /// the next decisions.
+    pub fn take_withdrawn(&mut self) -> Vec<DeclarationId> {
+        self.declared.take_withdrawn()
     }
 
     /// Takes the next entry of the log. Decides nothing yet.
@@ -132,18 +160,26 @@ impl Correlator {
             .get_mut(&command.incident)
             .ok_or(CommandError::NoSuchIncident(command.incident))?;
         tracked.command(command, &self.network, now_ms)?;
+        if !tracked.incident.state.is_open() {
+            // What was opened by hand ends by hand; an area goes on without an incident.
+            let declared = tracked.incident.declared.iter().map(|declared| declared.id);
+            let by_hand = declared.filter(|id| matches!(id, DeclarationId::Fault(_)));
+            self.declared.withdraw(by_hand);
+        }
         self.must_settle = true;
         Ok(())
     }
 
     /// Goes over to another version of the network; the changes come out of the next
-    /// [`Self::settle`].
+    /// [`Self::settle`]. Whatever was declared with an area must be declared again before that, with
+    /// what the area holds in the new version.
     pub fn replace_network(&mut self, network: Arc<Network>, _now_ms: Millis) {
         for tracked in self.tracked.values_mut() {
             tracked.move_to(&self.network, &network);
         }
         self.candidates = Candidates::new(&network);
         self.losses = LossRecord::new(&network);
+        self.declared.move_to_new_network();
         self.network = network;
         self.found.clear();
         self.must_localise = true;
@@ -153,6 +189,12 @@ impl Correlator {
     /// Finds the failures behind the alarms and moves the incidents along their life. Each incident
     /// occurs at most once in the answer, in the order of their numbers.
     pub fn settle(&mut self, now_ms: Millis) -> Vec<IncidentChange> {
+        let tracked = &self.tracked;
+        let is_held = |reference| tracked.values().any(|t| t.holds(reference));
+        if self.declared.refresh(now_ms, &self.network, is_held) {
+            self.mark_all();
+            self.must_localise = true;
+        }
         self.take_over_alarms();
         let due = self.next_deadline_ms().is_some_and(|at| at <= now_ms);
         if !self.must_localise && !self.must_settle && !due {
@@ -176,6 +218,7 @@ impl Correlator {
     fn take_over_alarms(&mut self) {
         for no in self.book.forget_expired() {
             self.losses.update(no, None, &self.network);
+            self.declared.assign(no, None);
             self.must_localise |= self
                 .candidates
                 .update(no, None, &self.network, &self.settings);
@@ -184,9 +227,12 @@ impl Correlator {
             self.is_dirty[no.0 as usize] = false;
             let alarm = self.book.get(no);
             self.losses.update(no, alarm, &self.network);
-            self.must_localise |= self
-                .candidates
-                .update(no, alarm, &self.network, &self.settings);
+            let declared = alarm.and_then(|a| self.declared.explaining(a, &self.network));
+            self.must_localise |= self.declared.assign(no, declared);
+            let unexplained = alarm.filter(|_| declared.is_none());
+            self.must_localise |=
+                self.candidates
+                    .update(no, unexplained, &self.network, &self.settings);
         }
     }
 
@@ -194,7 +240,10 @@ impl Correlator {
         self.candidates.weigh(&self.book, &self.network);
         let failures = localise(&self.candidates, &self.network, &self.book);
         self.candidates.start_anew();
-        let known: HashMap<Vec<Part>, Found> = std::mem::take(&mut self.found)
+        let (stated, others): (Vec<Found>, Vec<Found>) = std::mem::take(&mut self.found)
+            .into_iter()
+            .partition(Found::is_stated);
+        let known: HashMap<Vec<Part>, Found> = others
             .into_iter()
             .map(|found| (found.summary.parts.clone(), found))
             .collect();
@@ -223,10 +272,16 @@ impl Correlator {
             let onset = self
                 .losses
                 .onset(failed, premises, book, network, settings)?;
-            let summary = summarise(failure, book, network, settings, onset)?;
+            let mut summary = summarise(failure, book, network, settings, onset)?;
+            summary.overrun = self.declared.overrun(&failure.parts, onset.at_ms, network);
+            if summary.overrun.is_some() {
+                summary.kind = CauseKind::PlannedWork;
+            }
             Some(Found::new(failure, summary, impact, premises))
         };
-        self.found = failures.iter().filter_map(find).collect();
+        let mut found: Vec<Found> = failures.iter().filter_map(find).collect();
+        found.extend(self.declared.found(&stated, book, network, settings));
+        self.found = found;
     }
 
     /// Gives each failure to its incident, opens and ends incidents, and lets time work on them.
@@ -240,8 +295,10 @@ impl Correlator {
             }
         }
         for tracked in self.tracked.values_mut() {
-            let no = Some(tracked.incident.no);
-            if !held.contains(&no) && tracked.incident.life.held_back.is_some() {
+            let incident = &tracked.incident;
+            let is_holding = held.contains(&Some(incident.no))
+                || self.declared.is_current(&incident.declared, now_ms);
+            if !is_holding && incident.life.held_back.is_some() {
                 tracked.let_go();
             }
         }
@@ -295,7 +352,7 @@ impl Correlator {
                 failures_of.entry(*no).or_default().push(at);
             }
         }
-        for (no, mut failures) in failures_of {
+        for (no, failures) in failures_of {
             let Some(tracked) = self.tracked.get(&no) else {
                 continue;
             };
@@ -304,6 +361,7 @@ impl Correlator {
                 .flat_map(|at| self.found[*at].summary.parts.iter().copied())
                 .collect();
             parts.sort_unstable_by_key(|&part| self.network.part_id(part));
+            parts.dedup();
             let changed_ms = tracked.incident.life.failures_changed_ms;
             let is_settled =
                 parts == tracked.parts && now_ms >= changed_ms + self.settings.hold_down_ms;
@@ -311,8 +369,7 @@ impl Correlator {
                 continue;
             }
             let parent = tracked.incident.clone();
-            failures.sort_by_key(|at| std::cmp::Reverse(self.found[*at].impact.lost.len()));
-            for at in failures.drain(1..) {
+            for at in separable(failures, |at| &self.found[*at]).drain(1..) {
                 assigned[at] = Some(self.open_one(at, Some(&parent), now_ms));
             }
         }
@@ -334,7 +391,8 @@ impl Correlator {
             .collect();
         for at in 0..self.found.len() {
             let gathered_ms = self.found[at].summary.first_received_ms + self.settings.gather_ms;
-            let is_due = now_ms >= gathered_ms && !self.is_left_over(&self.found[at]);
+            let is_due = self.found[at].is_stated()
+                || (now_ms >= gathered_ms && !self.is_left_over(&self.found[at]));
             if assigned[at].is_some() || held[at].is_some() || !is_due {
                 continue;
             }
@@ -354,7 +412,9 @@ impl Correlator {
     /// Whether all alarms of a failure are so old that the clears of others like them may have been
     /// forgotten: what was a failure then opens no incident now.
     fn is_left_over(&self, found: &Found) -> bool {
-        self.book.watermark_ms() > found.summary.last_received_ms + RETENTION_MS
+        // What planned work has left behind has waited for the end of its window.
+        found.summary.overrun.is_none()
+            && self.book.watermark_ms() > found.summary.last_received_ms + RETENTION_MS
     }
 
     fn open_one(&mut self, at: usize, parent: Option<&Incident>, now_ms: Millis) -> IncidentNo {
@@ -373,6 +433,7 @@ impl Correlator {
             settings: &self.settings,
             book: &self.book,
             losses: &self.losses,
+            declared: &self.declared,
             network: &self.network,
             now_ms,
         }
@@ -390,6 +451,7 @@ impl Correlator {
             settings: &self.settings,
             book: &self.book,
             losses: &self.losses,
+            declared: &self.declared,
             network: &self.network,
             now_ms,
         };
@@ -398,7 +460,7 @@ impl Correlator {
                 continue;
             }
             let failures = failures_of.get(no).map_or(&[][..], Vec::as_slice);
-            tracked.failures = failures.len();
+            tracked.failures = separable(failures.to_vec(), |found| found).len();
             match failures {
                 [] => tracked.wait_in_quiet(at),
                 [one] => tracked.continue_with(&one.summary, &one.impact, at),
@@ -407,7 +469,9 @@ impl Correlator {
                     let Some(summary) = combine(summaries, &self.network) else {
                         continue;
                     };
-                    let impact = if tracked.parts == summary.parts {
+                    let impact = if !summary.stated.is_empty() {
+                        combined_impact(several, &summary.parts, &self.network)
+                    } else if tracked.parts == summary.parts {
                         tracked.impact.clone()
                     } else {
                         Impact::of(&summary.parts, &self.network)
@@ -424,7 +488,8 @@ impl Correlator {
             .tracked
             .values()
             .filter_map(|tracked| tracked.deadline_ms(&self.settings));
-        of_incidents.chain(self.gathered_ms).min()
+        let others = self.gathered_ms.into_iter().chain(self.declared.next_ms());
+        of_incidents.chain(others).min()
     }
 
     pub fn settings(&self) -> &CorrelatorSettings {

@@ -1,8 +1,9 @@
 //! What the alarms behind a failure say: since when, how surely, and what kind of failure it is.
 
+use super::declared::Stated;
 use super::localise::Failure;
 use super::onset::Onset;
-use super::{CauseKind, CorrelatorSettings, EVIDENCE_KEPT, Evidence};
+use super::{CauseKind, CorrelatorSettings, DeclarationRef, EVIDENCE_KEPT, Evidence};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, is_power, is_signal_loss};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, GroupKind, Network, Part};
@@ -28,6 +29,18 @@ pub(super) struct Summary {
     pub(super) kind: CauseKind,
     /// See [`super::Cause::reasoning`].
     pub(super) reasoning: String,
+    /// The declarations that it is the failure of; by id.
+    pub(super) stated: Vec<Stated>,
+    /// The planned work that has left it behind.
+    pub(super) overrun: Option<Stated>,
+}
+
+impl Summary {
+    /// Numbers and revisions of the declarations behind it.
+    pub(super) fn references(&self) -> Vec<DeclarationRef> {
+        let stated = self.stated.iter().chain(&self.overrun);
+        stated.map(|stated| stated.statement.reference).collect()
+    }
 }
 
 /// Shares of the evidence.
@@ -80,6 +93,8 @@ pub(super) fn summarise(
         flapped_ms: flapped_ms(&alarms, &failure.own, book, settings),
         kind: kind_of(&failure.parts, votes, network),
         reasoning: failure.reasoning.clone(),
+        stated: Vec::new(),
+        overrun: None,
     })
 }
 
@@ -165,6 +180,8 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.last_received_ms = sum.last_received_ms.max(other.last_received_ms);
         sum.is_stale |= other.is_stale;
         sum.flapped_ms = sum.flapped_ms.max(other.flapped_ms);
+        sum.stated.extend(other.stated.iter().cloned());
+        sum.overrun = sum.overrun.or_else(|| other.overrun.clone());
         if !other.reasoning.is_empty() {
             if !sum.reasoning.is_empty() {
                 sum.reasoning.push(' ');
@@ -177,6 +194,12 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
     sum.parts.dedup();
     sum.evidence.sort_unstable();
     sum.evidence.truncate(EVIDENCE_KEPT);
+    sum.stated
+        .sort_unstable_by_key(|stated| stated.statement.reference);
+    let mut said = sum.stated.iter().map(|stated| stated.statement.kind);
+    if let Some(kind) = said.find(|kind| *kind != CauseKind::Unknown) {
+        sum.kind = kind;
+    }
     Some(sum)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! - A failure belongs to an incident that has one of its parts already, or whose cause is gone, at
 //!   least in part, and whose people or alarms it has. The oldest wins.
+//! - A declared cause stays with the incident that stands for it.
 //! - What is left of a larger failure stays in its incident: one incident may hold several failures.
 //! - An incident that is left with nothing because another took over its failure is merged into it.
 
@@ -58,6 +59,11 @@ impl Found {
         }
     }
 
+    /// Whether somebody declared it.
+    pub(super) fn is_stated(&self) -> bool {
+        !self.summary.stated.is_empty()
+    }
+
     /// Whether it was found from the same alarms, for the same reasons.
     pub(super) fn covers(&self, failure: &Failure) -> bool {
         *self.alarms == *failure.alarms
@@ -105,7 +111,8 @@ impl<'a> Matching<'a> {
             .filter(|t| t.incident.state.is_open())
             .collect();
         let oldest = |found: &Found| {
-            let tracked = open.iter().find(|t| self.goes_on_in(t, found))?;
+            let stated = open.iter().find(|t| stands_for(&t.incident, found));
+            let tracked = stated.or_else(|| open.iter().find(|t| self.goes_on_in(t, found)))?;
             Some(tracked.incident.no)
         };
         self.found.iter().map(oldest).collect()
@@ -119,13 +126,26 @@ impl<'a> Matching<'a> {
     /// Whether the cause of the incident is gone, at least in part, and the failure has people or
     /// alarms of it.
     fn took_over(&self, tracked: &Tracked, found: &Found) -> bool {
+        if !self.is_gone(tracked) {
+            return false;
+        }
+        let (theirs, mine) = (&tracked.impact.lost, &found.impact.lost);
+        let has_people = if found.is_stated() {
+            // What is declared takes over what it explains, not whatever it touches.
+            !theirs.is_empty() && is_within(theirs, mine)
+        } else {
+            !theirs.intersection(mine).is_empty()
+        };
+        has_people || shares_evidence(&tracked.incident, &found.summary)
+    }
+
+    /// Whether the cause of an incident is gone, at least in part.
+    fn is_gone(&self, tracked: &Tracked) -> bool {
+        if tracked.parts.is_empty() && !tracked.incident.declared.is_empty() {
+            let mut found = self.found.iter();
+            return !found.any(|found| stands_for(&tracked.incident, found));
+        }
         tracked.parts.iter().any(|part| !self.failed.contains(part))
-            && (!tracked
-                .impact
-                .lost
-                .intersection(&found.impact.lost)
-                .is_empty()
-                || shares_evidence(&tracked.incident, &found.summary))
     }
 }
 
@@ -147,6 +167,15 @@ pub(super) fn recurring(
         .map(|t| t.incident.no)
 }
 
+/// Whether an incident stands for a declared failure.
+fn stands_for(incident: &Incident, found: &Found) -> bool {
+    let mut stated = found.summary.stated.iter();
+    stated.any(|stated| {
+        let id = stated.statement.reference.id;
+        incident.declared.iter().any(|declared| declared.id == id)
+    })
+}
+
 fn shares_part(tracked: &Tracked, found: &Found) -> bool {
     found
         .summary
@@ -164,9 +193,15 @@ fn shares_evidence(incident: &Incident, summary: &Summary) -> bool {
     })
 }
 
-/// The failure is no larger than what the operator ended, and some of its alarms were active then.
+/// The failure is no larger than what the operator ended, and some of its alarms were active then. What
+/// is declared an operator ends by name.
 fn holds_back(tracked: &Tracked, found: &Found) -> bool {
-    let Some(held) = tracked.incident.life.held_back else {
+    let Some(held) = tracked
+        .incident
+        .life
+        .held_back
+        .filter(|_| !found.is_stated())
+    else {
         return false;
     };
     let no_larger = found
@@ -176,6 +211,26 @@ fn holds_back(tracked: &Tracked, found: &Found) -> bool {
         .all(|part| tracked.parts.contains(part))
         || (!found.impact.lost.is_empty() && is_within(&found.impact.lost, &tracked.impact.lost));
     no_larger && found.summary.oldest_raise_ms <= held.newest_raise_ms
+}
+
+/// Of the failures of one incident, those that can go apart; the one with the most people, which keeps
+/// the number, comes first. What people say of a part, and what alarms say of it, stays together.
+pub(super) fn separable<'a, T>(mut failures: Vec<T>, found: impl Fn(&T) -> &'a Found) -> Vec<T> {
+    failures.sort_by_key(|failure| std::cmp::Reverse(found(failure).impact.lost.len()));
+    let Some(keeps) = failures.first().map(&found) else {
+        return failures;
+    };
+    failures.retain(|failure| {
+        let leaves = found(failure);
+        std::ptr::eq(leaves, keeps) || !(speaks_of(keeps, leaves) || speaks_of(leaves, keeps))
+    });
+    failures
+}
+
+/// Whether a failure is declared and has a part in common with another.
+fn speaks_of(stated: &Found, other: &Found) -> bool {
+    let parts = &other.summary.parts;
+    stated.is_stated() && stated.summary.parts.iter().any(|part| parts.contains(part))
 }
 
 /// Whether an incident can be reopened at all.

@@ -179,6 +179,10 @@ pub struct Incident {
     /// this one is covered by that one, and gets no "restored" from here.
     #[serde(default)]
     pub merged_into: Option<IncidentNo>,
+    /// What people declared that it stands for: areas, faults opened by hand, planned work that has
+    /// overrun; empty when alarms alone speak for it.
+    #[serde(default)]
+    pub declared: Vec<DeclarationRef>,
     #[serde(default)]
     pub life: Life,
 }
@@ -401,6 +405,7 @@ pub enum CommandError {
 
 mod candidates;
 mod correlator;
+mod declared;
 mod evidence;
 mod joint;
 mod life;
@@ -413,3 +418,4 @@ mod reasoning;
 mod shared_risk;
 
 pub use correlator::{Correlator, LiveImpact};
+pub use declared::{Declaration, DeclarationEnd, DeclarationId, DeclarationRef, Statement};

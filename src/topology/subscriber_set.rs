@@ -88,6 +88,14 @@ impl SubscriberSet {
         holds(&self.runs, rank)
     }
 
+    /// Whether everybody in these half-open runs is in the set; a binary search for each.
+    pub fn covers(&self, runs: &[(u32, u32)]) -> bool {
+        runs.iter().all(|&(start, end)| {
+            let after = self.runs.partition_point(|run| run.0 <= start);
+            start >= end || (after > 0 && end <= self.runs[after - 1].1)
+        })
+    }
+
     /// Ranks in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.runs.iter().flat_map(|&(start, end)| start..end)

@@ -2,6 +2,7 @@
 
 mod causes;
 mod decisions;
+mod declared;
 mod life;
 mod onset;
 mod streams;

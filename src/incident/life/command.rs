@@ -85,7 +85,7 @@ impl Tracked {
         }
     }
 
-    /// The alarms for which it held its cause back are gone.
+    /// The alarms and declarations for which it held its cause back are gone.
     pub(in crate::incident) fn let_go(&mut self) {
         self.incident.life.held_back = None;
         self.is_touched = true;
@@ -98,9 +98,11 @@ impl Tracked {
             .evidence
             .iter()
             .filter(|e| e.cleared_ms.is_none());
-        self.incident.life.held_back = active
-            .map(|e| e.raised_ms)
-            .max()
+        let newest_raise_ms = active.map(|e| e.raised_ms).max();
+        // Without alarms it may still hold back what is declared.
+        let declared = (!self.incident.declared.is_empty()).then_some(Millis::MIN);
+        self.incident.life.held_back = newest_raise_ms
+            .or(declared)
             .map(|newest_raise_ms| HeldBack { newest_raise_ms });
     }
 }

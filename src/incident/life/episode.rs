@@ -5,7 +5,7 @@ use crate::alarm::RETENTION_MS;
 use crate::clock::Millis;
 use crate::incident::evidence::entry;
 use crate::incident::onset::{Onset, reaches_back};
-use crate::incident::{CorrelatorSettings, IncidentState, TimelineKind};
+use crate::incident::{CorrelatorSettings, DeclarationId, IncidentState, TimelineKind};
 
 impl Tracked {
     /// Dates the episode: its onset moves to the begin of the present run of loss when that is
@@ -69,18 +69,25 @@ impl Tracked {
         }
         incident.evidence.sort_unstable();
         incident.evidence_count = 0;
-        incident.life.last_clear_ms = incident.evidence.iter().filter_map(|e| e.cleared_ms).max();
+        let cleared = incident.evidence.iter().filter_map(|e| e.cleared_ms);
+        let ended_ms = at.declared.ended_ms(&incident.declared, at.now_ms);
+        incident.life.last_clear_ms = cleared.chain(ended_ms).max();
         let since = *incident.life.quiet_since_ms.get_or_insert(at.now_ms);
         let is_stale = incident.evidence.iter().any(|e| at.book.is_stale(e.source));
         self.failures = 0;
+        self.forget_scope(at);
         self.set_stale(is_stale, at.now_ms);
         if !is_stale && at.now_ms >= since + self.quiet_needed_ms(at.settings) {
             let seconds = (at.now_ms - since) / 1_000;
-            let reason = if self.parts.is_empty() {
-                "its resources are no longer in the network".to_owned()
-            } else {
-                format!("all its alarms are cleared, and have been for {seconds} s")
-            };
+            let mut declared = self.incident.declared.iter().map(|declared| declared.id);
+            let reason =
+                if let Some(area) = declared.find(|id| matches!(id, DeclarationId::Area(_))) {
+                    format!("{area} takes no service away any more, and no alarm is left")
+                } else if self.parts.is_empty() {
+                    "its resources are no longer in the network".to_owned()
+                } else {
+                    format!("all its alarms are cleared, and have been for {seconds} s")
+                };
             let onset_ms = self.incident.onset_ms.min(at.now_ms);
             let restored_ms = self.incident.life.last_clear_ms.unwrap_or(since);
             self.end(
@@ -136,6 +143,7 @@ impl Tracked {
         }
         let theirs = &mut survivor.incident;
         theirs.onset_ms = theirs.onset_ms.min(self.incident.onset_ms);
+        theirs.declared.extend(&self.incident.declared);
         survivor.note(
             TimelineKind::Merged,
             format!("{} has the same cause and goes on here", self.incident.no),

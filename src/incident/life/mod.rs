@@ -4,8 +4,10 @@
 //! a quiet in which no source of its evidence is stale.
 
 mod command;
+mod declared;
 mod episode;
 
+use super::declared::{Declared, cause_text};
 use super::evidence::{Summary, describe, thousands};
 use super::onset::LossRecord;
 use super::reasoning::alarms;
@@ -33,15 +35,20 @@ impl Impact {
         }
     }
 
+    /// Of those who are without service, whatever cut them off.
+    pub(in crate::incident) fn lost_only(lost: SubscriberSet) -> Self {
+        Self {
+            lost: Arc::new(lost),
+            at_risk: Arc::default(),
+        }
+    }
+
     /// Who is at risk matters only while an incident is open.
     fn kept(parts: &[Part], network: &Network, is_open: bool) -> Self {
         if is_open {
             return Self::of(parts, network);
         }
-        Self {
-            lost: Arc::new(network.lost(parts)),
-            at_risk: Arc::default(),
-        }
+        Self::lost_only(network.lost(parts))
     }
 }
 
@@ -51,6 +58,7 @@ pub(in crate::incident) struct Circumstances<'a> {
     pub(in crate::incident) settings: &'a CorrelatorSettings,
     pub(in crate::incident) book: &'a AlarmBook,
     pub(in crate::incident) losses: &'a LossRecord,
+    pub(in crate::incident) declared: &'a Declared,
     pub(in crate::incident) network: &'a Network,
     pub(in crate::incident) now_ms: Millis,
 }
@@ -138,6 +146,7 @@ impl Tracked {
             evidence_count: 0,
             timeline_len: 0,
             merged_into: None,
+            declared: Vec::new(),
             life: Life::default(),
         };
         let mut tracked = Self {
@@ -190,12 +199,12 @@ impl Tracked {
             .collect();
         resources.sort_unstable();
         self.impact = impact.clone();
+        self.hear(summary, at.now_ms);
         let incident = &mut self.incident;
         incident.cause.resources = resources;
         if !incident.cause.set_by_operator {
             incident.cause.kind = summary.kind;
-            incident.cause.text =
-                describe(&self.parts, summary.kind, impact.lost.len(), at.network);
+            incident.cause.text = cause_text(summary, impact.lost.len(), at.network);
         }
         incident.cause.reasoning.clone_from(&summary.reasoning);
         incident.evidence.clone_from(&summary.evidence);
@@ -219,6 +228,7 @@ impl Tracked {
         let left = summary.parts.iter().filter(|p| !self.parts.contains(p));
         let mut left = left.peekable();
         let is_clearing = self.incident.state == IncidentState::Confirmed
+            && summary.stated.is_empty()
             && left.peek().is_some()
             && self.parts.iter().any(is_gone)
             && {
@@ -268,19 +278,22 @@ impl Tracked {
         }
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
         self.take(summary, impact, at);
+        self.stand_for(summary);
         let now_affected = self.impact.lost.len();
-        if parts != self.parts && !self.network_changed {
+        let has_moved =
+            parts != self.parts || (!summary.stated.is_empty() && affected != now_affected);
+        if has_moved && !self.network_changed {
             let what = match now_affected.cmp(&affected) {
                 std::cmp::Ordering::Greater => TimelineKind::Grew,
                 std::cmp::Ordering::Less => TimelineKind::Shrank,
                 std::cmp::Ordering::Equal => TimelineKind::CauseSet,
             };
-            let text = describe(
-                &self.parts,
-                self.incident.cause.kind,
-                now_affected,
-                at.network,
-            );
+            let text = if summary.stated.is_empty() {
+                let kind = self.incident.cause.kind;
+                describe(&self.parts, kind, now_affected, at.network)
+            } else {
+                cause_text(summary, now_affected, at.network)
+            };
             let reason = format!(
                 "{text} (before: {}); {}",
                 thousands(affected),
@@ -289,6 +302,7 @@ impl Tracked {
             self.note(what, reason, at.now_ms);
         }
         self.judge_trust(summary, at);
+        self.believe(summary, at.now_ms);
         let hold_down_ms = self.hold_down_ms(at.settings);
         let due = self.incident.detected_ms + hold_down_ms;
         if self.incident.state == IncidentState::Suspected && at.now_ms >= due {
