@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const SERVICES: [&str; 10] = [
+const SERVICES: [&str; 11] = [
     "forewarn/v1/common.proto",
     "forewarn/v1/alarm.proto",
     "forewarn/v1/telemetry.proto",
@@ -13,6 +13,7 @@ const SERVICES: [&str; 10] = [
     "forewarn/v1/complaint.proto",
     "forewarn/v1/effect.proto",
     "forewarn/v1/area.proto",
+    "forewarn/v1/work.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

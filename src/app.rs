@@ -16,6 +16,7 @@ use crate::notice::template::Templates;
 use crate::pipeline::alarm_log::AlarmLog;
 use crate::pipeline::alarm_query::AlarmQuery;
 use crate::pipeline::correlator::{CorrelatorPorts, CorrelatorWorker, nothing_live};
+use crate::pipeline::declarations::Declarations;
 use crate::pipeline::detector::DetectorWorker;
 use crate::pipeline::dispatcher::{DispatchOptions, Dispatcher, Outlet};
 use crate::pipeline::housekeeper::Housekeeper;
@@ -26,6 +27,7 @@ use crate::pipeline::planner::Planner;
 use crate::rpc::server::{self, Services, TlsFiles};
 use crate::rpc::{
     alarm, area, auth, care, complaint, effect, incident, ingest, inventory, notice, telemetry,
+    work,
 };
 use crate::store::{InstanceLock, Store};
 use crate::subscriber::Numbering;
@@ -152,6 +154,7 @@ struct CorrelatorHandle {
     queries: mpsc::Sender<AlarmQuery>,
     live: LiveReceiver,
     planned: Arc<Notify>,
+    declared: Arc<Notify>,
 }
 
 async fn start_parts(
@@ -251,18 +254,21 @@ async fn start_correlator(
     let (commands, commands_in) = mpsc::channel(PORT_CAPACITY);
     let (queries, queries_in) = mpsc::channel(PORT_CAPACITY);
     let planned = Arc::new(Notify::new());
+    let declared = Arc::new(Notify::new());
     let (live_out, live) = watch::channel(Arc::new(nothing_live()));
     let ports = CorrelatorPorts {
         commands: commands_in,
         queries: queries_in,
         live: live_out,
         planned: Arc::clone(&planned),
+        declared: Arc::clone(&declared),
     };
     let correlator = CorrelatorWorker::open(
         store.clone(),
         log,
         correlator_settings(config),
         planner(config, store).await?,
+        Declarations::new(Arc::new(batteries(config))),
         ports,
         clock.now_ms(),
     )
@@ -278,6 +284,7 @@ async fn start_correlator(
         queries,
         live,
         planned,
+        declared,
     })
 }
 
@@ -306,6 +313,7 @@ fn services(
             store: store.clone(),
             live: correlator.live.clone(),
             commands: correlator.commands,
+            declared: Arc::clone(&correlator.declared),
             clock: clock.clone(),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
@@ -320,6 +328,13 @@ fn services(
             store: store.clone(),
             live: correlator.live.clone(),
             batteries: Arc::new(batteries(config)),
+            declared: Arc::clone(&correlator.declared),
+            clock: clock.clone(),
+        },
+        work: work::WorkApi {
+            store: store.clone(),
+            live: correlator.live.clone(),
+            declared: correlator.declared,
             clock: clock.clone(),
         },
         care: care::CareApi {

@@ -303,6 +303,7 @@ async fn list(
                     out.when(area.onset_ms),
                     out.when(area.expires_ms),
                     area.declared_by.clone(),
+                    area.incident_ids.join(", "),
                 ]);
             }
         }
@@ -327,6 +328,7 @@ async fn list(
         "onset",
         "expires",
         "declared by",
+        "incidents",
     ];
     out.table(&header, rows, "No areas.")
 }
@@ -387,6 +389,7 @@ fn show_area(out: &Output, area: &v1::DeclaredArea) -> anyhow::Result<()> {
         ("ended", out.when(area.ended_ms)),
         ("ended by", area.ended_by.clone()),
         ("because", area.end_reason.clone()),
+        ("incidents", area.incident_ids.join(", ")),
     ])
 }
 
@@ -448,6 +451,7 @@ fn record(area: &v1::DeclaredArea) -> Value {
         "ended_ms": instant(area.ended_ms),
         "ended_by": area.ended_by,
         "end_reason": area.end_reason,
+        "incident_ids": area.incident_ids,
     })
 }
 

@@ -241,4 +241,5 @@ client! {
     complaints: complaint_service_client, ComplaintServiceClient;
     effect: effect_service_client, EffectServiceClient;
     inventory: inventory_service_client, InventoryServiceClient;
+    works: work_service_client, WorkServiceClient;
 }

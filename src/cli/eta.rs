@@ -51,7 +51,12 @@ pub fn range(args: &EtaArgs, now_ms: Millis, zone: &TimeZone) -> anyhow::Result<
     let Some(within) = &args.within else {
         return Ok((0, 0));
     };
-    let (from, to) = within.split_once("..").unwrap_or((within, within));
+    self::within(within, now_ms)
+}
+
+/// A range of durations from now on.
+pub(super) fn within(range: &str, now_ms: Millis) -> anyhow::Result<(Millis, Millis)> {
+    let (from, to) = range.split_once("..").unwrap_or((range, range));
     Ok((now_ms + duration_ms(from)?, now_ms + duration_ms(to)?))
 }
 

@@ -2,6 +2,7 @@
 
 use super::client::{self, ClientArgs, Connection, explain};
 use super::eta;
+use super::open::{self, OpenArgs};
 use super::table::{Output, grouped, instant};
 use crate::incident::IncidentNo;
 use crate::notice::Decision;
@@ -41,6 +42,8 @@ pub enum IncidentAction {
     Watch,
     /// List the subscribers of an incident, with what each was told
     Affected(AffectedArgs),
+    /// Open an incident by hand, confirmed from the start
+    Open(OpenArgs),
     /// Say that an incident is real, before its hold-down ends
     Confirm {
         #[arg(value_parser = incident_id, value_name = "INCIDENT")]
@@ -160,6 +163,7 @@ pub async fn run(args: IncidentArgs) -> anyhow::Result<()> {
         IncidentAction::Show { id } => return show(service, &out, id).await,
         IncidentAction::Watch => return watch(service, &out).await,
         IncidentAction::Affected(args) => return affected(service, &out, args).await,
+        IncidentAction::Open(args) => service.open_incident(open::request(args, &out)?).await,
         IncidentAction::Confirm { id, note } => {
             let request = v1::ConfirmIncidentRequest { id, note };
             service.confirm_incident(request).await
@@ -440,6 +444,7 @@ fn facts(out: &Output, incident: &v1::Incident) -> Vec<(&'static str, String)> {
                 .map(|cause| cause.reasoning.clone())
                 .unwrap_or_default(),
         ),
+        ("declared", incident.declared.join(", ")),
         ("affected", affected_line(incident)),
         ("at risk", grouped(incident.at_risk)),
         ("since", out.when(incident.onset_ms)),
@@ -528,6 +533,7 @@ fn record(incident: &v1::Incident) -> Value {
         "stale": incident.stale,
         "revision": incident.revision,
         "evidence_count": incident.evidence_count,
+        "declared": incident.declared,
         "notices": incident.notices,
     })
 }

@@ -12,12 +12,14 @@ pub mod generate;
 pub mod import;
 pub mod incident;
 pub mod notice;
+pub mod open;
 pub mod report;
 pub mod serve;
 pub mod simulate;
 pub mod table;
 pub mod token;
 mod unreachable;
+pub mod work;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -37,7 +39,7 @@ use std::process::ExitCode;
     propagate_version = true,
     arg_required_else_help = true,
     after_help = "\
-        incident, care, notice, alarm, area and report ask a running service: it is found by --server and \
+        incident, care, notice, alarm, area, work and report ask a running service: it is found by --server and \
         --token, or by FOREWARN_SERVER and FOREWARN_TOKEN. import, token and config work on this \
         machine by the settings in --config, and need no service."
 )]
@@ -66,6 +68,8 @@ pub enum Command {
     Alarm(alarm::AlarmArgs),
     /// Say that something has happened inside an area: a power cut, a flood, works
     Area(area::AreaArgs),
+    /// Say what is taken down on purpose, and when
+    Work(work::WorkArgs),
     /// See what telling people was worth
     Report(report::ReportArgs),
     /// Import a network, its subscribers or complaints, all or nothing
@@ -116,6 +120,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Notice(args) => notice::run(args).await?,
         Command::Alarm(args) => alarm::run(args).await?,
         Command::Area(args) => area::run(args).await?,
+        Command::Work(args) => work::run(args).await?,
         Command::Report(args) => report::run(args).await?,
         Command::Demo(args) => crate::demo::run(&args).await?,
         Command::Serve => serve::run(&Config::load(config, std::env::vars())?).await?,

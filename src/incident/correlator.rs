@@ -14,7 +14,7 @@ use super::matching::{Found, Matching, can_reopen, recurring, separable};
 use super::onset::{FailedParts, LossRecord};
 use super::{
     CauseKind, CommandError, CorrelatorSettings, Declaration, DeclarationId, Incident,
-    IncidentChange, IncidentNo, OperatorCommand,
+    IncidentChange, IncidentNo, OperatorCommand, Statement,
 };
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry, RETENTION_MS};
 use crate::clock::Millis;
@@ -532,6 +532,11 @@ impl Correlator {
     pub fn unmapped(&self) -> impl Iterator<Item = &AlarmState> {
         let places = self.candidates.unmapped().iter();
         places.filter_map(|no| self.book.get(*no))
+    }
+
+    /// Planned work that is going on, with who is behind it, by number.
+    pub fn works(&self) -> impl Iterator<Item = (&Arc<Statement>, &Arc<SubscriberSet>)> {
+        self.declared.works()
     }
 
     /// How many [`Self::unmapped`] yields.

@@ -3,8 +3,8 @@
 //!
 //! Invariants:
 //! - one correlator runs at a time;
-//! - what is committed at a position is a function of the log up to it, of the operators' commands
-//!   and of the network version; a crash loses nothing but undecided work;
+//! - what is committed at a position is a function of the log up to it, of what was declared up to a
+//!   change that is committed with it, of the operators' commands and of the network version; a crash loses nothing but undecided work;
 //! - when a commit fails, the core is thrown away and built anew from the store, so that memory
 //!   never runs ahead of the database.
 
@@ -12,15 +12,17 @@ use crate::alarm::{AlarmState, BookError};
 use crate::clock::{Clock, Millis};
 use crate::geography::NetworkMap;
 use crate::incident::{
-    CommandError, Correlator, CorrelatorSettings, Incident, IncidentChange, IncidentNo,
+    CommandError, Correlator, CorrelatorSettings, DeclarationEnd, DeclarationId, Incident,
+    IncidentChange, IncidentNo,
 };
 use crate::pipeline::alarm_log::AlarmLog;
 use crate::pipeline::alarm_query::{AlarmPage, AlarmQuery, LiveAlarm, LiveAlarmKey};
+use crate::pipeline::declarations::Declarations;
 use crate::pipeline::importer::{LoadError, load_network};
-use crate::pipeline::live::{Live, LiveIncident, PendingCommand};
+use crate::pipeline::live::{Live, LiveIncident, LiveWork, PendingCommand};
 use crate::pipeline::planner::{Ground, Planner};
 use crate::pipeline::restart::{Snapshots, restore};
-use crate::store::{DatasetVersions, Store, StoreError};
+use crate::store::{DatasetVersions, DeclaredPosition, Store, StoreError, Tx};
 use crate::topology::Network;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ const SETTLE_PAUSE: u32 = 4;
 const CHECKPOINT_INTERVAL_MS: i64 = 1_000;
 /// How often the store is asked for a new version of the network.
 const VERSION_POLL_MS: i64 = 1_000;
+/// How often the store is asked for what was declared, by whatever process.
+const DECLARED_POLL_MS: i64 = 1_000;
 /// Longest sleep.
 const IDLE_SLEEP: Duration = Duration::from_millis(500);
 /// Failed steps in a row after which the worker gives up.
@@ -67,6 +71,8 @@ pub struct CorrelatorPorts {
     pub live: watch::Sender<Arc<Live>>,
     /// Told when notices may have been planned.
     pub planned: Arc<Notify>,
+    /// Tells that something was declared.
+    pub declared: Arc<Notify>,
 }
 
 /// The worker.
@@ -74,6 +80,7 @@ pub struct CorrelatorWorker {
     store: Store,
     log: Arc<AlarmLog>,
     planner: Planner,
+    declarations: Declarations,
     ports: CorrelatorPorts,
     core: Correlator,
     /// Of the version of the network that the core has.
@@ -85,6 +92,9 @@ pub struct CorrelatorWorker {
     checkpoint_ms: Millis,
     snapshots: Snapshots,
     polled_ms: Millis,
+    /// When it was last asked what was declared; `None`: it is to be asked now.
+    declared_ms: Option<Millis>,
+    declared_checkpoint: DeclaredPosition,
     /// Entries or a new network were taken and nothing has been settled since.
     unsettled: bool,
     /// The step before has failed: the core may be ahead of the database.
@@ -97,7 +107,11 @@ pub struct CorrelatorWorker {
 }
 
 /// A command that the core has taken, waiting for the commit.
-type Taken = (IncidentNo, oneshot::Sender<Result<Incident, CommandError>>);
+struct Taken {
+    incident: IncidentNo,
+    by: String,
+    answer: oneshot::Sender<Result<Incident, CommandError>>,
+}
 
 impl CorrelatorWorker {
     /// Takes up where the store stands.
@@ -106,14 +120,17 @@ impl CorrelatorWorker {
         log: Arc<AlarmLog>,
         settings: CorrelatorSettings,
         mut planner: Planner,
+        mut declarations: Declarations,
         ports: CorrelatorPorts,
         now_ms: Millis,
     ) -> Result<Self, CorrelatorError> {
-        let restored = restore(&store, settings, &mut planner, now_ms).await?;
+        let restored = restore(&store, settings, &mut planner, &mut declarations, now_ms).await?;
         let mut worker = Self {
             store,
             log,
             planner,
+            declared_checkpoint: declarations.position(),
+            declarations,
             ports,
             core: restored.core,
             map: restored.map,
@@ -123,6 +140,7 @@ impl CorrelatorWorker {
             checkpoint_ms: now_ms,
             snapshots: Snapshots::new(restored.snapshot_position),
             polled_ms: now_ms,
+            declared_ms: Some(now_ms),
             unsettled: true,
             broken: false,
             settle_at: Instant::now(),
@@ -151,6 +169,7 @@ impl CorrelatorWorker {
 
     async fn decide(&mut self, now_ms: Millis) -> Result<bool, CorrelatorError> {
         self.follow_network(now_ms).await?;
+        self.follow_declarations(now_ms).await?;
         self.take_entries().await?;
         let begun = Instant::now();
         let taken = self.take_commands(now_ms);
@@ -165,7 +184,8 @@ impl CorrelatorWorker {
         if changes.is_empty() && due.is_empty() && taken.is_empty() {
             self.checkpoint(now_ms).await?;
         } else {
-            self.commit(&changes, &due, now_ms).await?;
+            let by = taken.last().map_or("", |taken| taken.by.as_str());
+            self.commit(&changes, &due, by, now_ms).await?;
         }
         self.unsettled = false;
         if work {
@@ -176,7 +196,10 @@ impl CorrelatorWorker {
         self.snapshots
             .save(&self.store, &self.core, self.checkpoint_position)
             .await?;
-        for (incident, answer) in taken {
+        for Taken {
+            incident, answer, ..
+        } in taken
+        {
             let result = self.core.incident(incident).map_or_else(
                 || Err(CommandError::NoSuchIncident(incident)),
                 |incident| Ok(incident.as_ref().clone()),
@@ -211,6 +234,7 @@ impl CorrelatorWorker {
             self.planner.next_deadline_ms(),
         ];
         self.broken
+            || self.declared_ms.is_none()
             || Instant::now() >= self.settle_at
             || self.waiting_command.is_some()
             || self.waiting_query.is_some()
@@ -280,6 +304,7 @@ impl CorrelatorWorker {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.log.changed_after(self.position) => {}
+            () = self.ports.declared.notified() => self.declared_ms = None,
             Some(command) = self.ports.commands.recv() => self.waiting_command = Some(command),
             Some(query) = self.ports.queries.recv() => self.waiting_query = Some(query),
             () = tokio::time::sleep(nap) => {}
@@ -296,7 +321,11 @@ impl CorrelatorWorker {
                 break;
             };
             match self.core.command(&command, now_ms) {
-                Ok(()) => taken.push((command.incident, answer)),
+                Ok(()) => taken.push(Taken {
+                    incident: command.incident,
+                    by: command.by,
+                    answer,
+                }),
                 // Whoever asked may have gone meanwhile.
                 Err(error) => drop(answer.send(Err(error))),
             }
@@ -308,8 +337,10 @@ impl CorrelatorWorker {
         &mut self,
         changes: &[IncidentChange],
         due: &[IncidentNo],
+        by: &str,
         now_ms: Millis,
     ) -> Result<(), CorrelatorError> {
+        let withdrawn = self.core.take_withdrawn();
         let network = Arc::clone(self.core.network());
         let ground = Ground {
             network: &network,
@@ -340,11 +371,14 @@ impl CorrelatorWorker {
                     .await?;
             }
         }
-        tx.save_checkpoint_position(self.position, self.core.last_incident_no())
-            .await?;
-        tx.commit().await?;
-        self.checkpoint_position = self.position;
-        self.checkpoint_ms = now_ms;
+        let end = DeclarationEnd {
+            at_ms: now_ms,
+            by: by.to_owned(),
+            reason: "its incident was ended".to_owned(),
+        };
+        tx.end_declarations(&withdrawn, &end).await?;
+        self.save_position(tx, now_ms).await?;
+        self.declarations.withdraw(&withdrawn);
         self.ports.planned.notify_one();
         for change in changes {
             tracing::info!(
@@ -362,17 +396,50 @@ impl CorrelatorWorker {
 
     /// Writes the position now and then.
     async fn checkpoint(&mut self, now_ms: Millis) -> Result<(), CorrelatorError> {
-        let moved = self.position > self.checkpoint_position;
+        let moved = self.position > self.checkpoint_position
+            || self.declarations.position() != self.declared_checkpoint;
         if !moved || now_ms - self.checkpoint_ms < CHECKPOINT_INTERVAL_MS {
             return Ok(());
         }
-        let mut tx = self.store.begin().await?;
+        let tx = self.store.begin().await?;
+        self.save_position(tx, now_ms).await
+    }
+
+    /// Commits what `tx` holds, with how far the log and what was declared have been decided.
+    async fn save_position(&mut self, mut tx: Tx, now_ms: Millis) -> Result<(), CorrelatorError> {
+        let declared = self.declarations.position();
         tx.save_checkpoint_position(self.position, self.core.last_incident_no())
             .await?;
+        tx.save_declared_position(declared).await?;
         tx.commit().await?;
         self.checkpoint_position = self.position;
+        self.declared_checkpoint = declared;
         self.checkpoint_ms = now_ms;
         Ok(())
+    }
+
+    /// Takes over what was declared, changed or ended.
+    async fn follow_declarations(&mut self, now_ms: Millis) -> Result<(), CorrelatorError> {
+        let asked_ms = self.declared_ms;
+        if asked_ms.is_some_and(|at| (0..DECLARED_POLL_MS).contains(&(now_ms - at))) {
+            return Ok(());
+        }
+        self.declared_ms = Some(now_ms);
+        let changed = self.declarations.read_changes(&self.store, now_ms).await?;
+        self.declare(changed);
+        Ok(())
+    }
+
+    fn declare(&mut self, ids: BTreeSet<DeclarationId>) {
+        let (declarations, core) = (&self.declarations, &mut self.core);
+        let network = Arc::clone(core.network());
+        let ground = (network.as_ref(), self.map.as_ref());
+        for id in ids {
+            if let Some(declaration) = aside(|| declarations.resolve(id, ground)) {
+                core.declare(declaration);
+                self.unsettled = true;
+            }
+        }
     }
 
     /// Goes over to a new version of the network, if there is one.
@@ -396,6 +463,7 @@ impl CorrelatorWorker {
         self.versions = loaded.versions;
         self.map = Arc::new(loaded.map);
         self.core.replace_network(Arc::new(loaded.network), now_ms);
+        self.declare(self.declarations.ids());
         self.unsettled = true;
         Ok(())
     }
@@ -403,7 +471,15 @@ impl CorrelatorWorker {
     /// Builds the core anew from what is committed.
     async fn recover(&mut self, now_ms: Millis) -> Result<(), CorrelatorError> {
         let settings = self.core.settings().clone();
-        let restored = restore(&self.store, settings, &mut self.planner, now_ms).await?;
+        let restored = restore(
+            &self.store,
+            settings,
+            &mut self.planner,
+            &mut self.declarations,
+            now_ms,
+        )
+        .await?;
+        self.declared_checkpoint = self.declarations.position();
         self.core = restored.core;
         self.map = restored.map;
         self.versions = restored.versions;
@@ -421,12 +497,17 @@ impl CorrelatorWorker {
             lost: Arc::clone(live.lost),
             at_risk: Arc::clone(live.at_risk),
         });
+        let works = self.core.works().map(|(statement, lost)| LiveWork {
+            statement: Arc::clone(statement),
+            lost: Arc::clone(lost),
+        });
         let live = Live {
             network: Arc::clone(self.core.network()),
             map: Arc::clone(&self.map),
             topology_version: self.versions.topology,
             subscribers_version: self.versions.subscribers,
             incidents: incidents.collect(),
+            works: works.collect(),
             alarms: self.core.book().active_count() as u64,
             unmapped_alarms: self.core.unmapped_count() as u64,
         };
@@ -454,6 +535,7 @@ pub fn nothing_live() -> Live {
         topology_version: 0,
         subscribers_version: 0,
         incidents: Vec::new(),
+        works: Vec::new(),
         alarms: 0,
         unmapped_alarms: 0,
     }

@@ -1,7 +1,7 @@
 //! What the correlator shows to the rest of the process, and how commands reach it.
 
 use crate::geography::NetworkMap;
-use crate::incident::{CommandError, Incident, OperatorCommand};
+use crate::incident::{CommandError, Incident, OperatorCommand, Statement};
 use crate::topology::{Network, SubscriberSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,6 +16,8 @@ pub struct Live {
     pub subscribers_version: i64,
     /// Open incidents, and those restored so lately that they can reopen; by number.
     pub incidents: Vec<LiveIncident>,
+    /// Planned work that is going on, by number.
+    pub works: Vec<LiveWork>,
     /// Live alarms, and how many of them name a resource that no topology knows.
     pub alarms: u64,
     pub unmapped_alarms: u64,
@@ -27,6 +29,14 @@ pub struct LiveIncident {
     pub incident: Arc<Incident>,
     pub lost: Arc<SubscriberSet>,
     pub at_risk: Arc<SubscriberSet>,
+}
+
+/// Planned work within its window.
+#[derive(Clone, Debug)]
+pub struct LiveWork {
+    pub statement: Arc<Statement>,
+    /// Who is without service while all of it is down.
+    pub lost: Arc<SubscriberSet>,
 }
 
 /// Readers hold a receiver and take `borrow().clone()`; each change is a new value.

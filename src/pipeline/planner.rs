@@ -130,6 +130,10 @@ impl Planner {
         let (ground, now_ms) = at;
         for change in changes {
             tx.save_incident(&change.incident, &change.timeline).await?;
+            for declared in &change.incident.declared {
+                tx.save_declared_incident(declared.id, change.incident.no)
+                    .await?;
+            }
             self.note_merger(&change.incident);
         }
         // Whoever was taken over says its last word first, so that the survivor sees whom it covers.

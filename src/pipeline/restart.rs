@@ -1,5 +1,5 @@
-//! How the correlator comes back after a restart: a copy of the live alarms now and then, and from it
-//! and the log the core as it was.
+//! How the correlator comes back after a restart: a copy of the live alarms now and then, and from it,
+//! the log and what was declared the core as it was.
 //!
 //! Invariants: a copy is as of a committed position; it is made page by page, and written beside the
 //! work of the correlator, so that neither alarms nor decisions wait long.
@@ -7,8 +7,9 @@
 use crate::alarm::AlarmBook;
 use crate::clock::Millis;
 use crate::geography::NetworkMap;
-use crate::incident::{Correlator, CorrelatorSettings};
+use crate::incident::{Correlator, CorrelatorSettings, Declaration};
 use crate::pipeline::correlator::{CorrelatorError, ENTRIES_PER_STEP};
+use crate::pipeline::declarations::Declarations;
 use crate::pipeline::importer::load_network;
 use crate::pipeline::planner::Planner;
 use crate::store::{DatasetVersions, Store, StoreError};
@@ -89,6 +90,7 @@ pub(super) async fn restore(
     store: &Store,
     settings: CorrelatorSettings,
     planner: &mut Planner,
+    declarations: &mut Declarations,
     now_ms: Millis,
 ) -> Result<Restored, CorrelatorError> {
     let loaded = load_network(store).await?;
@@ -116,10 +118,17 @@ pub(super) async fn restore(
         .load_incidents(now_ms - settings.reopen_within_ms)
         .await?;
     planner.restart(&store.mergers().await?);
+    declarations.load(store, &incidents, now_ms).await?;
     let network = Arc::new(loaded.network);
+    let ground = (network.as_ref(), &loaded.map);
+    let declared = declarations.ids().into_iter();
+    let declared = declared.filter_map(|id| declarations.resolve(id, ground));
+    let declared: Vec<Declaration> = declared.collect();
     let last_no = checkpoint.last_incident_no;
+    let mut core = Correlator::restore(settings, network, book, incidents, last_no);
+    core.resume(declared);
     Ok(Restored {
-        core: Correlator::restore(settings, network, book, incidents, last_no),
+        core,
         map: Arc::new(loaded.map),
         versions: loaded.versions,
         position: checkpoint.position,

@@ -7,12 +7,14 @@ use super::auth::{Caller, Role, require};
 use super::status;
 use crate::clock::{Clock, Millis};
 use crate::geography::{AlertChain, AreaDeclaration, AreaImpact, AreaNo, Batteries, ReadArea};
+use crate::incident::DeclarationId;
 use crate::pipeline::live::{Live, LiveReceiver};
 use crate::proto::v1;
 use crate::proto::v1::area_service_server::AreaService;
 use crate::store::{AreaTaken, Declarant, Store, StoreError};
 use input::Given;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
 const DECLARERS: [Role; 2] = [Role::Operator, Role::Ingest];
@@ -28,6 +30,8 @@ pub struct AreaApi {
     /// Shows the network with its map.
     pub live: LiveReceiver,
     pub batteries: Arc<Batteries>,
+    /// Tells the correlator that something was declared.
+    pub declared: Arc<Notify>,
     pub clock: Clock,
 }
 
@@ -61,6 +65,7 @@ impl AreaService for AreaApi {
             .declare_area(declaration.as_ref(), alert.as_ref(), by)
             .await
             .map_err(|error| failed(&error))?;
+        self.declared.notify_one();
         log(&caller, &taken, alert.as_ref(), preview.as_ref());
         Ok(Response::new(message::taken(&taken, preview, now_ms)))
     }
@@ -102,12 +107,15 @@ impl AreaService for AreaApi {
             .map_err(|error| failed(&error))?;
         let more = areas.len() == page_size as usize;
         let last = areas.last().filter(|_| more);
+        let next_page_token = last.map(|event| event.no.to_string()).unwrap_or_default();
+        let mut listed: Vec<_> = areas
+            .iter()
+            .map(|event| message::event(event, now_ms))
+            .collect();
+        self.name_incidents(&mut listed).await?;
         Ok(Response::new(v1::ListAreasResponse {
-            next_page_token: last.map(|event| event.no.to_string()).unwrap_or_default(),
-            areas: areas
-                .iter()
-                .map(|event| message::event(event, now_ms))
-                .collect(),
+            next_page_token,
+            areas: listed,
         }))
     }
 
@@ -124,8 +132,11 @@ impl AreaService for AreaApi {
         let read = off_the_runtime(move || document.read()).await?;
         let area = read.map_err(|errors| input::refuse(&errors))?;
         let preview = self.preview(&event.declaration, area, now_ms).await?;
+        let mut shown = [message::event(&event, now_ms)];
+        self.name_incidents(&mut shown).await?;
+        let [shown] = shown;
         Ok(Response::new(v1::GetAreaResponse {
-            area: Some(message::event(&event, now_ms)),
+            area: Some(shown),
             document: Some(message::document(event.declaration.document)),
             preview: Some(preview),
         }))
@@ -150,6 +161,7 @@ impl AreaService for AreaApi {
         let ended = ended.map_err(|error| failed(&error))?;
         let (event, changed) = ended.ok_or_else(|| not_found(no))?;
         if changed {
+            self.declared.notify_one();
             tracing::info!(caller = caller.name, area = %no, "an area was ended");
         }
         Ok(Response::new(message::event(&event, now_ms)))
@@ -157,6 +169,21 @@ impl AreaService for AreaApi {
 }
 
 impl AreaApi {
+    /// Fills in which incidents stand for areas.
+    async fn name_incidents(&self, areas: &mut [v1::DeclaredArea]) -> Result<(), Status> {
+        let ids: Vec<DeclarationId> = areas
+            .iter()
+            .filter_map(|area| DeclarationId::parse(&area.id))
+            .collect();
+        let incidents = self.store.declared_incidents(&ids).await;
+        let incidents = incidents.map_err(|error| failed(&error))?;
+        for area in areas {
+            let of_it = incidents.get(&area.id).into_iter().flatten();
+            area.incident_ids = of_it.map(ToString::to_string).collect();
+        }
+        Ok(())
+    }
+
     /// What the area holds and does on the network of this moment.
     async fn preview(
         &self,

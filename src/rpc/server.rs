@@ -10,6 +10,7 @@ use crate::proto::v1::incident_service_server::IncidentServiceServer;
 use crate::proto::v1::inventory_service_server::InventoryServiceServer;
 use crate::proto::v1::notice_service_server::NoticeServiceServer;
 use crate::proto::v1::telemetry_service_server::TelemetryServiceServer;
+use crate::proto::v1::work_service_server::WorkServiceServer;
 use crate::rpc::alarm::AlarmApi;
 use crate::rpc::area::AreaApi;
 use crate::rpc::auth::{Authenticator, authenticate};
@@ -20,6 +21,7 @@ use crate::rpc::incident::IncidentApi;
 use crate::rpc::inventory::Inventory;
 use crate::rpc::notice::NoticeApi;
 use crate::rpc::telemetry::TelemetryApi;
+use crate::rpc::work::WorkApi;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
@@ -88,6 +90,7 @@ pub struct Services {
     pub complaint: ComplaintApi,
     pub effect: EffectApi,
     pub area: AreaApi,
+    pub work: WorkApi,
 }
 
 /// HTTP/2 PINGs find connections whose other end is gone.
@@ -127,7 +130,8 @@ fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
         .add_service(limited!(CareServiceServer, services.care, max))
         .add_service(limited!(ComplaintServiceServer, services.complaint, max))
         .add_service(limited!(EffectServiceServer, services.effect, max))
-        .add_service(limited!(AreaServiceServer, services.area, max)))
+        .add_service(limited!(AreaServiceServer, services.area, max))
+        .add_service(limited!(WorkServiceServer, services.work, max)))
 }
 
 /// What a process serves that does nothing but take alarms and samples; with reflection and health.

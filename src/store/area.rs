@@ -288,7 +288,7 @@ impl Tx {
     }
 }
 
-fn decode(body: &str) -> Result<AreaEvent> {
+pub(super) fn decode(body: &str) -> Result<AreaEvent> {
     serde_json::from_str(body).map_err(|error| corrupt(&error))
 }
 

@@ -243,9 +243,10 @@ async fn a_client_that_knows_only_reflection_can_call_everything() {
         "InventoryService",
         "NoticeService",
         "TelemetryService",
+        "WorkService",
     ];
     assert_eq!(services, BTreeSet::from(all));
-    assert_eq!(methods.len(), 29, "{methods:?}");
+    assert_eq!(methods.len(), 33, "{methods:?}");
     running.shutdown().cancel();
     assert_eq!(running.wait().await, Stopped::Requested);
 }

@@ -13,6 +13,7 @@ mod cli_tls;
 mod config;
 mod correlator;
 mod crash;
+mod declared;
 mod delivery;
 mod demo;
 mod detect;

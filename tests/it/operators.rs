@@ -172,6 +172,7 @@ impl World {
             topology_version: loaded.versions.topology,
             subscribers_version: loaded.versions.subscribers,
             incidents: Vec::new(),
+            works: Vec::new(),
             alarms: 0,
             unmapped_alarms: 0,
         }));
@@ -366,6 +367,7 @@ fn routes(
         store: store.clone(),
         live: live.clone(),
         commands,
+        declared: Arc::default(),
         clock: clock.clone(),
         tasks: TaskTracker::new(),
         shutdown: shutdown.clone(),

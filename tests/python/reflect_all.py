@@ -101,6 +101,17 @@ CALLS = [
     ("IncidentService/GetIncident", {"id": "INC-1"}, IF_THERE),
     ("IncidentService/WatchIncidents", {}, OK | {"DEADLINE_EXCEEDED"}),
     ("IncidentService/ListAffected", {"incidentId": "INC-1"}, IF_THERE),
+    # The watch has given the service the time to take the network over.
+    (
+        "IncidentService/OpenIncident",
+        {
+            "resources": ["py-olt"],
+            "kind": "equipment",
+            "text": "by reflection",
+            "requestId": "reflection",
+        },
+        OK,
+    ),
     ("IncidentService/ConfirmIncident", {"id": "INC-1", "note": "seen"}, IF_ALLOWED),
     (
         "IncidentService/SetCause",
@@ -125,6 +136,19 @@ CALLS = [
     ("AreaService/ListAreas", {}, OK),
     ("AreaService/GetArea", {"id": "AREA-1"}, IF_THERE),
     ("AreaService/EndArea", {"id": "AREA-1", "reason": "done"}, IF_THERE),
+    (
+        "WorkService/DeclareWork",
+        {
+            "title": "By reflection",
+            "resources": ["py-olt"],
+            "fromMs": NOW_MS + 3_600_000,
+            "toMs": NOW_MS + 7_200_000,
+            "requestId": "reflection",
+        },
+        OK,
+    ),
+    ("WorkService/ListWork", {}, OK),
+    ("WorkService/CancelWork", {"id": "WORK-1", "reason": "done"}, IF_THERE),
     ("IncidentService/ResolveIncident", {"id": "INC-1", "reason": "done"}, IF_ALLOWED),
     ("IncidentService/RejectIncident", {"id": "INC-1", "reason": "none"}, IF_ALLOWED),
 ]

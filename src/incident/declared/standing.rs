@@ -2,7 +2,7 @@
 //! explain.
 
 use super::cause::Stated;
-use super::statement::{Declaration, DeclarationId, DeclarationRef};
+use super::statement::{Declaration, DeclarationId, DeclarationRef, Statement};
 use crate::alarm::{AlarmNo, AlarmState, ServiceEffect};
 use crate::clock::Millis;
 use crate::geography::Affects;
@@ -141,6 +141,15 @@ impl Declared {
     pub(in crate::incident) fn causes(&self) -> impl Iterator<Item = &Standing> {
         let standing = self.standing.iter();
         standing.filter(|standing| !standing.declaration.is_work())
+    }
+
+    /// Planned work that is going on, with who is behind it.
+    pub(in crate::incident) fn works(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<Statement>, &Arc<SubscriberSet>)> {
+        let works = self.standing.iter();
+        let works = works.filter(|standing| standing.declaration.is_work());
+        works.map(|standing| (&standing.declaration.statement, &standing.impact.lost))
     }
 
     /// Which declaration explains an alarm: the first that does.

@@ -37,6 +37,7 @@ pub(super) fn event(event: &AreaEvent, now_ms: Millis) -> v1::DeclaredArea {
         ended_ms: end.map(|end| end.at_ms).unwrap_or_default(),
         ended_by: end.map(|end| end.by.clone()).unwrap_or_default(),
         end_reason: end.map(|end| end.reason.clone()).unwrap_or_default(),
+        incident_ids: Vec::new(),
     }
 }
 

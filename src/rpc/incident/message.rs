@@ -35,6 +35,11 @@ pub(in crate::rpc) fn to_message(incident: &Incident) -> v1::Incident {
         evidence: Vec::new(),
         evidence_count: incident.evidence_count,
         notices: BTreeMap::new(),
+        declared: incident
+            .declared
+            .iter()
+            .map(|declared| declared.id.to_string())
+            .collect(),
     }
 }
 

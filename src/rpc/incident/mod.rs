@@ -5,6 +5,7 @@
 
 mod affected;
 mod message;
+mod open;
 mod watch;
 
 pub(in crate::rpc) use message::{state_message, to_message};
@@ -20,8 +21,9 @@ use crate::pipeline::live::{CommandSender, LiveReceiver, PendingCommand};
 use crate::proto::v1;
 use crate::proto::v1::incident_service_server::IncidentService;
 use crate::store::{IncidentFilter, SourceStream, Store, StoreError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,6 +45,8 @@ pub struct IncidentApi {
     pub store: Store,
     pub live: LiveReceiver,
     pub commands: CommandSender,
+    /// Tells the correlator that something was declared.
+    pub declared: Arc<Notify>,
     pub clock: Clock,
     /// Holds the tasks that feed streams.
     pub tasks: TaskTracker,
@@ -182,6 +186,14 @@ impl IncidentService for IncidentApi {
         Ok(Response::new(affected::start(self, no, filter)))
     }
 
+    async fn open_incident(
+        &self,
+        request: Request<v1::OpenIncidentRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        open::open(self, &caller, request.into_inner()).await
+    }
+
     async fn confirm_incident(
         &self,
         request: Request<v1::ConfirmIncidentRequest>,
@@ -229,7 +241,9 @@ impl IncidentService for IncidentApi {
         let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
         let request = request.into_inner();
         let no = incident_no("id", &request.id)?;
-        let estimate = estimate(&request, self.clock.now_ms())?;
+        let range = (request.from_ms, request.to_ms);
+        let estimate = estimate_range(range, ("from_ms", "to_ms"), self.clock.now_ms())
+            .map_err(|violation| status::invalid(&[*violation]))?;
         self.carry_out(caller.name, no, OperatorAction::SetEstimate(estimate))
             .await
     }
@@ -294,31 +308,30 @@ fn state_of(state: v1::IncidentState) -> Option<IncidentState> {
 /// A repair that takes longer is a mistake in the typing.
 const LONGEST_ESTIMATE_MS: i64 = 1_000 * 24 * 3_600_000;
 
-fn estimate(request: &v1::SetEstimateRequest, now_ms: i64) -> Result<Option<Estimate>, Status> {
-    let (from_ms, to_ms) = (request.from_ms, request.to_ms);
+/// A range in the future; both ends 0 for none. `fields` are the names of its ends.
+fn estimate_range(
+    (from_ms, to_ms): (i64, i64),
+    (from_field, to_field): (&str, &str),
+    now_ms: i64,
+) -> Result<Option<Estimate>, Box<v1::FieldViolation>> {
     if from_ms == 0 && to_ms == 0 {
         return Ok(None);
     }
+    let refused = |field: &str, value: i64, expected: &str| {
+        let value = value.to_string();
+        Err(Box::new(status::violation(field, value, expected)))
+    };
     if from_ms <= now_ms {
-        return Err(invalid(
-            "from_ms",
-            &from_ms.to_string(),
-            "an instant in the future, or 0 in both fields",
-        ));
+        let expected = "an instant in the future, or 0 in both fields";
+        return refused(from_field, from_ms, expected);
     }
     if to_ms < from_ms {
-        return Err(invalid(
-            "to_ms",
-            &to_ms.to_string(),
-            "an instant not before from_ms",
-        ));
+        let expected = format!("an instant not before {from_field}");
+        return refused(to_field, to_ms, &expected);
     }
     if to_ms > now_ms.saturating_add(LONGEST_ESTIMATE_MS) {
-        return Err(invalid(
-            "to_ms",
-            &to_ms.to_string(),
-            "an instant at most 1,000 days from now",
-        ));
+        let expected = "an instant at most 1,000 days from now";
+        return refused(to_field, to_ms, expected);
     }
     Ok(Some(Estimate { from_ms, to_ms }))
 }

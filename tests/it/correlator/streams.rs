@@ -75,7 +75,7 @@ pub(super) fn stories() -> impl Strategy<Value = Vec<Story>> {
 }
 
 /// The stream of the stories in the order of its events; one alarm is told once.
-fn stream(stories: &[Story]) -> Vec<LogEntry> {
+pub(super) fn stream(stories: &[Story]) -> Vec<LogEntry> {
     let mut seen = BTreeSet::new();
     let mut entries = Vec::new();
     for story in stories {
@@ -167,7 +167,7 @@ fn check_invariants(correlator: &Correlator) {
     }
 }
 
-fn shuffled(mut entries: Vec<LogEntry>, mut state: u64) -> Vec<LogEntry> {
+pub(super) fn shuffled(mut entries: Vec<LogEntry>, mut state: u64) -> Vec<LogEntry> {
     for at in (1..entries.len()).rev() {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -55,6 +55,7 @@ impl World {
             topology_version: loaded.versions.topology,
             subscribers_version: loaded.versions.subscribers,
             incidents: Vec::new(),
+            works: Vec::new(),
             alarms: 0,
             unmapped_alarms: 0,
         }));
@@ -65,6 +66,7 @@ impl World {
                 (ElementKind::Olt, 60),
                 (ElementKind::Switch, 120),
             ]))),
+            declared: Arc::default(),
             clock: Clock::manual(NOW_MS),
         };
         let service = AreaServiceServer::with_interceptor(api, |mut request: Request<()>| {

@@ -1,6 +1,7 @@
 //! Properties over random streams of alarms with declarations between them.
 
 use super::*;
+use crate::correlator::streams::{SPAN, shuffled, stories, stream};
 
 /// A declaration with the instant at which it comes.
 #[derive(Clone, Debug)]
