@@ -16,7 +16,6 @@ use crate::notice::template::Templates;
 use crate::pipeline::alarm_log::AlarmLog;
 use crate::pipeline::alarm_query::AlarmQuery;
 use crate::pipeline::correlator::{CorrelatorPorts, CorrelatorWorker, nothing_live};
-use crate::pipeline::declarations::Declarations;
 use crate::pipeline::detector::DetectorWorker;
 use crate::pipeline::dispatcher::{DispatchOptions, Dispatcher, Outlet};
 use crate::pipeline::housekeeper::Housekeeper;
@@ -262,13 +261,13 @@ async fn start_correlator(
         live: live_out,
         planned: Arc::clone(&planned),
         declared: Arc::clone(&declared),
+        batteries: Arc::new(batteries(config)),
     };
     let correlator = CorrelatorWorker::open(
         store.clone(),
         log,
         correlator_settings(config),
         planner(config, store).await?,
-        Declarations::new(Arc::new(batteries(config))),
         ports,
         clock.now_ms(),
     )

@@ -5,6 +5,8 @@
 //! - What alarms mean ([`super::localise`]) is decided apart from what becomes of incidents
 //!   ([`super::life`]); [`super::matching`] stands between.
 
+mod declared;
+
 use super::candidates::Candidates;
 use super::declared::{Declared, combined_impact};
 use super::evidence::{combine, summarise};
@@ -13,8 +15,8 @@ use super::localise::{Failure, localise};
 use super::matching::{Found, Matching, can_reopen, recurring, separable};
 use super::onset::{FailedParts, LossRecord};
 use super::{
-    CauseKind, CommandError, CorrelatorSettings, Declaration, DeclarationId, Incident,
-    IncidentChange, IncidentNo, OperatorCommand, Statement,
+    CauseKind, CommandError, CorrelatorSettings, DeclarationId, Incident, IncidentChange,
+    IncidentNo, OperatorCommand,
 };
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry, RETENTION_MS};
 use crate::clock::Millis;
@@ -93,30 +95,6 @@ impl Correlator {
         correlator
     }
 
-    /// Takes back what was declared when the checkpoint was made, right after [`Self::restore`].
-    pub fn resume(&mut self, declarations: Vec<Declaration>) {
-        for declaration in declarations {
-            self.declared.declare(declaration);
-        }
-        for tracked in self.tracked.values_mut() {
-            if let Some(lost) = self.declared.lost_inside(&tracked.incident.declared) {
-                tracked.resume(lost);
-            }
-        }
-    }
-
-    /// Takes a declaration, new, changed or ended. Decides nothing yet.
-    pub fn declare(&mut self, declaration: Declaration) {
-        self.declared.declare(declaration);
-        self.must_settle = true;
-    }
-
-    /// The faults that operators ended since the last call: they are to be kept as ended together with
-    /// the next decisions.
-    pub fn take_withdrawn(&mut self) -> Vec<DeclarationId> {
-        self.declared.take_withdrawn()
-    }
-
     /// Takes the next entry of the log. Decides nothing yet.
     pub fn apply(&mut self, entry: &LogEntry) {
         match self.book.apply(entry) {
@@ -189,12 +167,7 @@ impl Correlator {
     /// Finds the failures behind the alarms and moves the incidents along their life. Each incident
     /// occurs at most once in the answer, in the order of their numbers.
     pub fn settle(&mut self, now_ms: Millis) -> Vec<IncidentChange> {
-        let tracked = &self.tracked;
-        let is_held = |reference| tracked.values().any(|t| t.holds(reference));
-        if self.declared.refresh(now_ms, &self.network, is_held) {
-            self.mark_all();
-            self.must_localise = true;
-        }
+        self.heed_declarations(now_ms);
         self.take_over_alarms();
         let due = self.next_deadline_ms().is_some_and(|at| at <= now_ms);
         if !self.must_localise && !self.must_settle && !due {
@@ -532,11 +505,6 @@ impl Correlator {
     pub fn unmapped(&self) -> impl Iterator<Item = &AlarmState> {
         let places = self.candidates.unmapped().iter();
         places.filter_map(|no| self.book.get(*no))
-    }
-
-    /// Planned work that is going on, with who is behind it, by number.
-    pub fn works(&self) -> impl Iterator<Item = (&Arc<Statement>, &Arc<SubscriberSet>)> {
-        self.declared.works()
     }
 
     /// How many [`Self::unmapped`] yields.

@@ -1,7 +1,9 @@
 //! How the live alarms, which the correlator owns, are asked for.
 
-use crate::alarm::{AlarmKey, ServiceEffect, Severity, SourceId};
+use crate::alarm::{AlarmKey, AlarmState, ServiceEffect, Severity, SourceId};
 use crate::clock::Millis;
+use crate::incident::Correlator;
+use std::collections::BTreeSet;
 use tokio::sync::{mpsc, oneshot};
 
 /// Identity of a live alarm; the order of the list.
@@ -45,3 +47,40 @@ pub struct LiveAlarm {
 
 /// Hands questions to the correlator.
 pub type AlarmQuerySender = mpsc::Sender<AlarmQuery>;
+
+/// What a question finds among the alarms of the correlator.
+pub(super) fn alarm_page(core: &Correlator, query: &AlarmQuery) -> AlarmPage {
+    let unmapped: BTreeSet<LiveAlarmKey> = core.unmapped().map(live_key).collect();
+    let mut wanted: Vec<(LiveAlarmKey, &AlarmState)> = core
+        .book()
+        .iter()
+        .map(|(_, alarm)| alarm)
+        .filter(|alarm| alarm.is_active())
+        .map(|alarm| (live_key(alarm), alarm))
+        .filter(|(key, _)| query.after.as_ref().is_none_or(|after| key > after))
+        .filter(|(key, _)| !query.unmapped_only || unmapped.contains(key))
+        .collect();
+    wanted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let more = wanted.len() > query.limit;
+    wanted.truncate(query.limit);
+    let alarms = wanted.into_iter().map(|((source, key), alarm)| LiveAlarm {
+        unmapped: unmapped.contains(&(source, key.clone())),
+        source,
+        key,
+        severity: alarm.severity(),
+        service_effect: alarm.effect(),
+        raised_ms: alarm.raised_ms(),
+        changed_ms: alarm.changed_ms(),
+        text: alarm.text().to_owned(),
+    });
+    AlarmPage {
+        alarms: alarms.collect(),
+        more,
+        total: core.book().active_count() as u64,
+        unmapped: core.unmapped_count() as u64,
+    }
+}
+
+fn live_key(alarm: &AlarmState) -> LiveAlarmKey {
+    (alarm.source(), alarm.key().clone())
+}

@@ -8,15 +8,15 @@
 //! - when a commit fails, the core is thrown away and built anew from the store, so that memory
 //!   never runs ahead of the database.
 
-use crate::alarm::{AlarmState, BookError};
+use crate::alarm::BookError;
 use crate::clock::{Clock, Millis};
-use crate::geography::NetworkMap;
+use crate::geography::{Batteries, NetworkMap};
 use crate::incident::{
     CommandError, Correlator, CorrelatorSettings, DeclarationEnd, DeclarationId, Incident,
     IncidentChange, IncidentNo,
 };
 use crate::pipeline::alarm_log::AlarmLog;
-use crate::pipeline::alarm_query::{AlarmPage, AlarmQuery, LiveAlarm, LiveAlarmKey};
+use crate::pipeline::alarm_query::{AlarmQuery, alarm_page};
 use crate::pipeline::declarations::Declarations;
 use crate::pipeline::importer::{LoadError, load_network};
 use crate::pipeline::live::{Live, LiveIncident, LiveWork, PendingCommand};
@@ -73,6 +73,8 @@ pub struct CorrelatorPorts {
     pub planned: Arc<Notify>,
     /// Tells that something was declared.
     pub declared: Arc<Notify>,
+    /// How long elements run without mains power, for areas that lose it.
+    pub batteries: Arc<Batteries>,
 }
 
 /// The worker.
@@ -120,10 +122,10 @@ impl CorrelatorWorker {
         log: Arc<AlarmLog>,
         settings: CorrelatorSettings,
         mut planner: Planner,
-        mut declarations: Declarations,
         ports: CorrelatorPorts,
         now_ms: Millis,
     ) -> Result<Self, CorrelatorError> {
+        let mut declarations = Declarations::new(Arc::clone(&ports.batteries));
         let restored = restore(&store, settings, &mut planner, &mut declarations, now_ms).await?;
         let mut worker = Self {
             store,
@@ -548,40 +550,4 @@ fn aside<T>(compute: impl FnOnce() -> T) -> T {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(compute),
         _ => compute(),
     }
-}
-
-fn alarm_page(core: &Correlator, query: &AlarmQuery) -> AlarmPage {
-    let unmapped: BTreeSet<LiveAlarmKey> = core.unmapped().map(live_key).collect();
-    let mut wanted: Vec<(LiveAlarmKey, &AlarmState)> = core
-        .book()
-        .iter()
-        .map(|(_, alarm)| alarm)
-        .filter(|alarm| alarm.is_active())
-        .map(|alarm| (live_key(alarm), alarm))
-        .filter(|(key, _)| query.after.as_ref().is_none_or(|after| key > after))
-        .filter(|(key, _)| !query.unmapped_only || unmapped.contains(key))
-        .collect();
-    wanted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let more = wanted.len() > query.limit;
-    wanted.truncate(query.limit);
-    let alarms = wanted.into_iter().map(|((source, key), alarm)| LiveAlarm {
-        unmapped: unmapped.contains(&(source, key.clone())),
-        source,
-        key,
-        severity: alarm.severity(),
-        service_effect: alarm.effect(),
-        raised_ms: alarm.raised_ms(),
-        changed_ms: alarm.changed_ms(),
-        text: alarm.text().to_owned(),
-    });
-    AlarmPage {
-        alarms: alarms.collect(),
-        more,
-        total: core.book().active_count() as u64,
-        unmapped: core.unmapped_count() as u64,
-    }
-}
-
-fn live_key(alarm: &AlarmState) -> LiveAlarmKey {
-    (alarm.source(), alarm.key().clone())
 }

@@ -80,7 +80,7 @@ impl Declarations {
             let Some((last, _)) = page.last() else { break };
             change_no = *last;
             for (_, event) in page {
-                self.take_area(event);
+                self.take_area(&event);
             }
         }
         self.position.area_change_no = decided.area_change_no.max(change_no);
@@ -95,7 +95,7 @@ impl Declarations {
         match id {
             DeclarationId::Area(no) if !self.areas.contains_key(&no) => {
                 if let Some(event) = store.area(no).await? {
-                    self.take_area(event);
+                    self.take_area(&event);
                 }
             }
             DeclarationId::Fault(_) | DeclarationId::Work(_) if !self.others.contains_key(&id) => {
@@ -149,7 +149,7 @@ impl Declarations {
                 let others = self.others.iter();
                 let resting = others.filter(|(_, statement)| statement.area == Some(no));
                 changed.extend(resting.map(|(id, _)| *id));
-                self.take_area(event);
+                self.take_area(&event);
             }
         }
         if !changed.is_empty() {
@@ -180,7 +180,7 @@ impl Declarations {
             .insert(statement.reference.id, Arc::new(statement));
     }
 
-    fn take_area(&mut self, event: AreaEvent) {
+    fn take_area(&mut self, event: &AreaEvent) {
         let shape = match event.declaration.document.read() {
             Ok(read) => Some(read.area),
             Err(errors) => {
@@ -191,7 +191,7 @@ impl Declarations {
             }
         };
         let known = KnownArea {
-            statement: Arc::new(Statement::of_area(&event)),
+            statement: Arc::new(Statement::of_area(event)),
             affects: event.declaration.affects,
             shape,
         };

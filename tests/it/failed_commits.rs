@@ -10,7 +10,6 @@ use forewarn::incident::{CorrelatorSettings, IncidentState};
 use forewarn::notice::plan::NoticePolicy;
 use forewarn::pipeline::alarm_log::AlarmLog;
 use forewarn::pipeline::correlator::{CorrelatorPorts, CorrelatorWorker, nothing_live};
-use forewarn::pipeline::declarations::Declarations;
 use forewarn::pipeline::importer::{import_subscribers, import_topology};
 use forewarn::pipeline::intake::{Feed, Intake, IntakeLimits, Parcel};
 use forewarn::pipeline::planner::Planner;
@@ -128,18 +127,11 @@ async fn correlator(t: &TestStore, log: Arc<AlarmLog>) -> CorrelatorWorker {
         live: watch::channel(Arc::new(nothing_live())).0,
         planned: Arc::new(Notify::new()),
         declared: Arc::new(Notify::new()),
+        batteries: Arc::default(),
     };
-    CorrelatorWorker::open(
-        t.store.clone(),
-        log,
-        settings,
-        planner,
-        Declarations::default(),
-        ports,
-        NOW_MS,
-    )
-    .await
-    .unwrap()
+    CorrelatorWorker::open(t.store.clone(), log, settings, planner, ports, NOW_MS)
+        .await
+        .unwrap()
 }
 
 /// Incidents as (number, state, entries of the timeline), and notices by account.

@@ -42,12 +42,11 @@ fn draft(api: &IncidentApi, caller: &Caller, request: v1::OpenIncidentRequest) -
     let live = api.live.borrow().clone();
     let mut draft = Draft::new(DeclarationId::Fault(0), caller, now_ms);
     draft.scope(request.resources, &request.area_id, &live);
-    match CauseKind::parse(&request.kind) {
-        Some(kind) => draft.statement.kind = kind,
-        None => {
-            let kinds = CauseKind::ALL.map(CauseKind::as_str).join(", ");
-            draft.refuse("kind", &request.kind, &format!("one of {kinds}"));
-        }
+    if let Some(kind) = CauseKind::parse(&request.kind) {
+        draft.statement.kind = kind;
+    } else {
+        let kinds = CauseKind::ALL.map(CauseKind::as_str).join(", ");
+        draft.refuse("kind", &request.kind, &format!("one of {kinds}"));
     }
     draft.since("since_ms", request.since_ms);
     if draft.statement.since_ms > now_ms {
