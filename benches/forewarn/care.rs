@@ -206,6 +206,7 @@ async fn faults(store: &Store, now_ms: i64) -> Live {
         topology_version: loaded.versions.topology,
         subscribers_version: loaded.versions.subscribers,
         incidents,
+        works: Vec::new(),
         alarms: 0,
         unmapped_alarms: 0,
     }
@@ -238,6 +239,7 @@ fn incident(no: i64, olt: &str, now_ms: i64) -> Incident {
         evidence_count: 0,
         timeline_len: 0,
         merged_into: None,
+        declared: Vec::new(),
         life: forewarn::incident::Life::default(),
     }
 }

@@ -279,6 +279,7 @@ fn incident(now_ms: i64, affected: u64) -> Incident {
         evidence_count: 0,
         timeline_len: 0,
         merged_into: None,
+        declared: Vec::new(),
         life: Life::default(),
     }
 }
