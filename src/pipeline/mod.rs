@@ -3,8 +3,8 @@
 pub mod alarm_log;
 pub mod alarm_query;
 pub mod correlator;
-pub mod detector;
 pub mod declarations;
+pub mod detector;
 pub mod difference;
 pub mod dispatcher;
 pub mod housekeeper;

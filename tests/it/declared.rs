@@ -302,8 +302,11 @@ async fn an_area_tells_those_inside_and_its_end_tells_them_too(
     areas.end_area(request).await.unwrap();
     let ended_ms = world.clock.now_ms();
     world.crash().await;
-    world.pass(MINUTE).await;
+    // The quiet before it is believed begins when the correlator hears of it.
+    let is_waiting = |incident: &Incident| incident.life.quiet_since_ms.is_some();
+    world.incident(is_waiting).await;
     world.crash().await;
+    world.pass(MINUTE).await;
     let incident = world
         .incident(|incident| incident.state == IncidentState::Restored)
         .await;
