@@ -1,15 +1,16 @@
 //! The only wiring: settings in, a running service out.
 
+use crate::alarm::FlapThresholds;
 use crate::channel::Channel;
 use crate::channel::email::EmailChannel;
 use crate::channel::smtp_pool::{SmtpOptions, SmtpTls};
 use crate::clock::Clock;
-use crate::config::{Config, EmailTls, EmailTransport, MailUrl};
+use crate::config::{Config, EmailTls, EmailTransport, HoldDownClass, MailUrl};
 use crate::delivery::backoff::Backoff;
 use crate::delivery::unsubscribe::UnsubscribeLinks;
 use crate::effect::holdout::Experiment;
 use crate::geography::Batteries;
-use crate::incident::CorrelatorSettings;
+use crate::incident::{CorrelatorSettings, HoldDown};
 use crate::notice::compose::Sender;
 use crate::notice::plan::NoticePolicy;
 use crate::notice::template::Templates;
@@ -503,16 +504,27 @@ fn notice_policy(config: &Config) -> NoticePolicy {
     }
 }
 
+fn hold_down(class: &HoldDownClass) -> HoldDown {
+    HoldDown {
+        cause: class.cause,
+        min_affected: class.subscribers.into(),
+        hold_down_ms: seconds(class.seconds),
+    }
+}
+
 fn correlator_settings(config: &Config) -> CorrelatorSettings {
     let correlation = &config.correlation;
     CorrelatorSettings {
         hold_down_ms: seconds(correlation.hold_down_s),
+        hold_downs: correlation.hold_down.iter().map(hold_down).collect(),
         lone_alarm_factor: correlation.lone_alarm_factor,
+        decide_within_ms: seconds(correlation.decide_within_s),
         restore_quiet_ms: seconds(correlation.restore_quiet_s),
         reopen_within_ms: seconds(correlation.reopen_within_s),
-        flap_count: correlation.flap_count,
-        flap_window_ms: seconds(correlation.flap_window_s),
-        unstable_quiet_ms: seconds(correlation.unstable_quiet_s),
+        flapping: FlapThresholds {
+            raised_percent: correlation.flap_raised_percent,
+            ended_percent: correlation.flap_ended_percent,
+        },
         single_premise_incidents: correlation.single_premise_incidents,
         ..CorrelatorSettings::default()
     }

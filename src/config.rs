@@ -12,6 +12,7 @@ mod show;
 pub use mail_url::MailUrl;
 
 use crate::detect::Rule;
+use crate::incident::CauseKind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -106,13 +107,27 @@ pub struct Detect {
 #[serde(deny_unknown_fields)]
 pub struct Correlation {
     pub hold_down_s: u32,
+    pub hold_down: Vec<HoldDownClass>,
     pub lone_alarm_factor: u32,
+    pub decide_within_s: u32,
     pub restore_quiet_s: u32,
     pub reopen_within_s: u32,
-    pub flap_count: u32,
-    pub flap_window_s: u32,
-    pub unstable_quiet_s: u32,
+    pub flap_raised_percent: u32,
+    pub flap_ended_percent: u32,
     pub single_premise_incidents: bool,
+}
+
+/// A hold-down for incidents of some kind and size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldDownClass {
+    /// `None`: of any kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CauseKind>,
+    /// At least so many.
+    #[serde(default)]
+    pub subscribers: u32,
+    pub seconds: u32,
 }
 
 /// How long elements run without mains power, by kind.
@@ -382,7 +397,7 @@ impl Layers {
                 Value::Integer(_) => "a whole number",
                 Value::Float(_) => "a number",
                 Value::Boolean(_) => "true or false",
-                Value::Array(_) => "tables such as [[detect.rule]], in a file",
+                Value::Array(_) => "a list of tables such as [{ key = value }, { key = value }]",
                 _ => "a text",
             };
             self.wrong(&name, by, expected, given);
@@ -467,7 +482,10 @@ impl Given<'_> {
             (Value::Integer(_), Self::Text(text)) => text.trim().parse().ok().map(Value::Integer),
             (Value::Float(_), Self::Text(text)) => text.trim().parse().ok().map(Value::Float),
             (Value::Boolean(_), Self::Text(text)) => text.trim().parse().ok().map(Value::Boolean),
-            (Value::Array(_), Self::Text(_)) => None,
+            (Value::Array(_), Self::Text(text)) => {
+                let list: Table = format!("list = {text}").parse().ok()?;
+                list.get("list").filter(|list| list.is_array()).cloned()
+            }
             (_, Self::Text(text)) => Some(Value::String((*text).to_owned())),
         }
     }

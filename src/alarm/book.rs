@@ -9,8 +9,8 @@
 pub use super::history::Interval;
 use super::history::{History, Mark};
 use super::{
-    AlarmEvent, AlarmEventKind, AlarmKey, LogEntry, LogRecord, ServiceEffect, Severity, SourceId,
-    effect_of,
+    AlarmEvent, AlarmEventKind, AlarmKey, FlapThresholds, LogEntry, LogRecord, ServiceEffect,
+    Severity, SourceId, effect_of,
 };
 use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub const RETENTION_MS: i64 = 3_600_000;
 
 /// Form of the pages of [`AlarmBook::pages`].
-const PAGES_VERSION: u32 = 2;
+const PAGES_VERSION: u32 = 3;
 /// Alarms of one page: some hundred kilobytes, a millisecond of work.
 const ALARMS_PER_PAGE: usize = 2_000;
 /// Entries of the queue of ended alarms that may be out of date, besides as many as there are
@@ -201,6 +201,12 @@ impl AlarmState {
     /// When the report that made it active arrived, by our clock.
     pub fn active_received_ms(&self) -> Millis {
         self.active_received_ms
+    }
+
+    /// Until when it counts as coming and going if nothing more is reported, by the clock of the
+    /// source; `None` if it lately did not.
+    pub fn unstable_until_ms(&self, thresholds: FlapThresholds) -> Option<Millis> {
+        self.history.unstable_until_ms(thresholds)
     }
 
     /// The times of activity that are remembered, oldest first, by the clock of the source.

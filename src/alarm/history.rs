@@ -3,6 +3,7 @@
 //! Invariant: within what is kept ([`MARKS_KEPT`] reports, [`HISTORY_MS`] back from the latest), the
 //! result depends on the set of reports only, not on their order or repetition.
 
+use super::flapping::{FlapThresholds, Minutes};
 use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,8 @@ pub(super) struct History {
     folded: Option<Folded>,
     /// Sorted, without repetition.
     marks: Vec<Mark>,
+    /// Of an alarm that has ended and was reported three times at least: few come and go.
+    minutes: Option<Box<Minutes>>,
 }
 
 /// A time of activity; `end_ms` is `None` while it lasts.
@@ -46,6 +49,9 @@ pub struct Interval {
 impl History {
     /// Takes a report; one older than what is kept is ignored.
     pub(super) fn insert(&mut self, mark: Mark) {
+        if let Some(minutes) = &mut self.minutes {
+            minutes.insert(mark);
+        }
         if self.folded.is_some_and(|f| mark.at_ms <= f.last_ms) {
             return;
         }
@@ -61,8 +67,20 @@ impl History {
                 self.marks.reserve_exact(1);
             }
             self.marks.insert(place, mark);
+            if self.minutes.is_none() && self.marks.len() > 2 && self.has_ended() {
+                self.minutes = Some(Box::new(Minutes::of(&self.marks)));
+            }
             self.fold();
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.marks.iter().any(|mark| mark.is_clear)
+    }
+
+    /// Until when it counts as coming and going if nothing more is reported.
+    pub(super) fn unstable_until_ms(&self, thresholds: FlapThresholds) -> Option<Millis> {
+        self.minutes.as_ref()?.unstable_until_ms(thresholds)
     }
 
     fn fold(&mut self) {

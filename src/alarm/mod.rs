@@ -140,10 +140,12 @@ pub enum LogRecord {
 }
 
 mod book;
+mod flapping;
 mod history;
 mod service_effect;
 
 pub use book::{AlarmBook, AlarmNo, AlarmState, Applied, BookError, Interval, RETENTION_MS};
+pub use flapping::FlapThresholds;
 pub use service_effect::{
     DEGRADED_TYPES, HARMLESS_TYPES, LOSS_TYPES, effect_of, is_own_fault, is_power, is_signal_loss,
 };

@@ -1,16 +1,19 @@
 //! `forewarn incident`: look at incidents, and act on them.
 
+mod facts;
+
 use super::client::{self, ClientArgs, Connection, explain};
 use super::eta;
 use super::open::{self, OpenArgs};
-use super::table::{Output, grouped, instant};
+use super::table::{Output, grouped};
 use crate::incident::IncidentNo;
 use crate::notice::Decision;
 use crate::proto::v1;
 use crate::proto::v1::incident_service_client::IncidentServiceClient;
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use facts::{affected_line, cause_in_short, cause_line, facts, record, record_in_full};
+use serde_json::json;
 
 /// Arguments of `forewarn incident`.
 #[derive(Clone, Debug, Args)]
@@ -62,16 +65,29 @@ pub enum IncidentAction {
     },
     /// Set the estimated time of restoration
     Eta(eta::EtaArgs),
-    /// Set the kind of the cause
-    Cause {
+    /// Say what the cause is, or give it back to what is found
+    Cause(CauseArgs),
+    /// Let an incident go on in another, which keeps the parts of both
+    Merge {
         #[arg(value_parser = incident_id, value_name = "INCIDENT")]
         id: String,
-        /// What kind of failure it is
-        #[arg(value_enum)]
-        kind: Kind,
-        /// In plain words, for operators
+        /// The incident that goes on
+        #[arg(long, value_parser = incident_id, value_name = "INCIDENT")]
+        into: String,
+        /// Kept in both timelines
         #[arg(long, default_value = "")]
-        text: String,
+        reason: String,
+    },
+    /// Let parts of the cause go on as an incident of their own
+    Split {
+        #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+        id: String,
+        /// Resources of the cause, not all of them
+        #[arg(long = "resource", required = true, num_args = 1.., value_name = "RESOURCE")]
+        resources: Vec<String>,
+        /// Kept in both timelines
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Add a note to the timeline
     Note {
@@ -87,6 +103,28 @@ pub enum IncidentAction {
         #[arg(long, default_value = "")]
         reason: String,
     },
+}
+
+/// What the cause is.
+#[derive(Clone, Debug, Args)]
+pub struct CauseArgs {
+    #[arg(value_parser = incident_id, value_name = "INCIDENT")]
+    id: String,
+    /// What kind of failure it is
+    #[arg(value_enum, required_unless_present = "auto")]
+    kind: Option<Kind>,
+    /// In plain words, for operators
+    #[arg(long, default_value = "", conflicts_with = "auto")]
+    text: String,
+    /// The elements, links or groups that failed; not given: as found, or as named before
+    #[arg(long = "resource", num_args = 1.., value_name = "RESOURCE", conflicts_with = "auto")]
+    resources: Vec<String>,
+    /// Give the cause back: it is what is found again
+    #[arg(long, conflicts_with = "kind")]
+    auto: bool,
+    /// Why it is given back; kept in the timeline
+    #[arg(long, default_value = "", requires = "auto")]
+    reason: String,
 }
 
 /// Whom to list.
@@ -178,14 +216,22 @@ pub async fn run(args: IncidentArgs) -> anyhow::Result<()> {
             let request = v1::SetEstimateRequest { id, from_ms, to_ms };
             service.set_estimate(request).await
         }
-        IncidentAction::Cause { id, kind, text } => {
-            let kind = kind
-                .to_possible_value()
-                .map(|value| value.get_name().to_owned())
-                .unwrap_or_default();
-            service
-                .set_cause(v1::SetCauseRequest { id, kind, text })
-                .await
+        IncidentAction::Cause(args) => set_cause(&mut service, args).await,
+        IncidentAction::Merge { id, into, reason } => {
+            let request = v1::MergeIncidentsRequest { id, into, reason };
+            service.merge_incidents(request).await
+        }
+        IncidentAction::Split {
+            id,
+            resources,
+            reason,
+        } => {
+            let request = v1::SplitIncidentRequest {
+                id,
+                resources,
+                reason,
+            };
+            service.split_incident(request).await
         }
         IncidentAction::Note { id, text } => {
             service.add_note(v1::AddNoteRequest { id, text }).await
@@ -200,6 +246,30 @@ pub async fn run(args: IncidentArgs) -> anyhow::Result<()> {
         return out.record(&record(&incident));
     }
     out.facts(&facts(&out, &incident))
+}
+
+async fn set_cause(
+    service: &mut IncidentServiceClient<Connection>,
+    args: CauseArgs,
+) -> Result<tonic::Response<v1::Incident>, tonic::Status> {
+    let CauseArgs {
+        id, text, reason, ..
+    } = args;
+    let Some(kind) = args.kind else {
+        let request = v1::WithdrawCauseRequest { id, reason };
+        return service.withdraw_cause(request).await;
+    };
+    let kind = kind
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default();
+    let request = v1::SetCauseRequest {
+        id,
+        kind,
+        text,
+        resources: args.resources,
+    };
+    service.set_cause(request).await
 }
 
 async fn list(
@@ -409,91 +479,6 @@ async fn affected(
     out.line(format!("{count} subscribers"))
 }
 
-fn facts(out: &Output, incident: &v1::Incident) -> Vec<(&'static str, String)> {
-    let by_operator = incident
-        .cause
-        .as_ref()
-        .is_some_and(|cause| cause.set_by_operator);
-    let notices: Vec<String> = incident
-        .notices
-        .iter()
-        .map(|(what, count)| format!("{what} {}", grouped(*count)))
-        .collect();
-    let reopened = match incident.reopened {
-        0 => String::new(),
-        times => format!("{times} times"),
-    };
-    let remarks = [
-        (incident.unstable, "comes and goes"),
-        (incident.stale, "a source of its evidence is silent"),
-        (by_operator, "cause set by an operator"),
-    ];
-    let remarks: Vec<&str> = remarks
-        .into_iter()
-        .filter_map(|(holds, remark)| holds.then_some(remark))
-        .collect();
-    vec![
-        ("incident", incident.id.clone()),
-        ("state", state_name(incident)),
-        ("cause", cause_line(incident)),
-        (
-            "why",
-            incident
-                .cause
-                .as_ref()
-                .map(|cause| cause.reasoning.clone())
-                .unwrap_or_default(),
-        ),
-        ("declared", incident.declared.join(", ")),
-        ("affected", affected_line(incident)),
-        ("at risk", grouped(incident.at_risk)),
-        ("since", out.when(incident.onset_ms)),
-        ("detected", out.when(incident.detected_ms)),
-        ("confirmed", out.when(incident.confirmed_ms)),
-        (
-            "expected",
-            out.range(incident.estimate_from_ms, incident.estimate_to_ms),
-        ),
-        ("restored", out.when(incident.restored_ms)),
-        ("reopened", reopened),
-        ("remarks", remarks.join("; ")),
-        ("notices", notices.join(", ")),
-    ]
-}
-
-fn affected_line(incident: &v1::Incident) -> String {
-    let (now, peak) = (incident.affected, incident.affected_peak);
-    if now == peak {
-        grouped(now)
-    } else {
-        format!("{} (peak {})", grouped(now), grouped(peak))
-    }
-}
-
-fn cause_line(incident: &v1::Incident) -> String {
-    cause_with(incident, usize::MAX)
-}
-
-/// For a row of a list: a power cut may have hundreds of parts.
-fn cause_in_short(incident: &v1::Incident) -> String {
-    cause_with(incident, 3)
-}
-
-fn cause_with(incident: &v1::Incident, most: usize) -> String {
-    let Some(cause) = &incident.cause else {
-        return String::new();
-    };
-    let kind = cause.kind.replace('_', " ");
-    let shown = cause.resources.len().min(most);
-    let mut resources = cause.resources[..shown].join(" + ");
-    if cause.resources.len() > shown {
-        resources = format!("{resources} and {} more", cause.resources.len() - shown);
-    }
-    let parts = [kind, resources, cause.text.clone()];
-    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    parts.join(", ")
-}
-
 /// "confirmed", as in the database.
 pub(super) fn state_name(incident: &v1::Incident) -> String {
     plain_state(incident.state())
@@ -505,60 +490,4 @@ pub(super) fn plain_state(state: v1::IncidentState) -> String {
     name.strip_prefix("INCIDENT_STATE_")
         .unwrap_or(name)
         .to_lowercase()
-}
-
-fn record(incident: &v1::Incident) -> Value {
-    let cause = incident.cause.clone().unwrap_or_default();
-    json!({
-        "id": incident.id,
-        "state": state_name(incident),
-        "cause": {
-            "resources": cause.resources,
-            "kind": cause.kind,
-            "text": cause.text,
-            "set_by_operator": cause.set_by_operator,
-            "reasoning": cause.reasoning,
-        },
-        "onset_ms": instant(incident.onset_ms),
-        "detected_ms": instant(incident.detected_ms),
-        "confirmed_ms": instant(incident.confirmed_ms),
-        "restored_ms": instant(incident.restored_ms),
-        "estimate_from_ms": instant(incident.estimate_from_ms),
-        "estimate_to_ms": instant(incident.estimate_to_ms),
-        "affected": incident.affected,
-        "affected_peak": incident.affected_peak,
-        "at_risk": incident.at_risk,
-        "reopened": incident.reopened,
-        "unstable": incident.unstable,
-        "stale": incident.stale,
-        "revision": incident.revision,
-        "evidence_count": incident.evidence_count,
-        "declared": incident.declared,
-        "notices": incident.notices,
-    })
-}
-
-fn record_in_full(incident: &v1::Incident) -> Value {
-    let mut full = record(incident);
-    let timeline = incident.timeline.iter().map(|entry| {
-        json!({
-            "at_ms": entry.at_ms,
-            "what": entry.what,
-            "reason": entry.reason,
-            "by": entry.by,
-        })
-    });
-    let evidence = incident.evidence.iter().map(|alarm| {
-        json!({
-            "source": alarm.source,
-            "resource": alarm.resource,
-            "alarm_type": alarm.alarm_type,
-            "severity": alarm.severity,
-            "raised_ms": instant(alarm.raised_ms),
-            "cleared_ms": instant(alarm.cleared_ms),
-        })
-    });
-    full["timeline"] = timeline.collect();
-    full["evidence"] = evidence.collect();
-    full
 }

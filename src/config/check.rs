@@ -1,6 +1,7 @@
 //! What values the settings may have, alone and together.
 
-use super::{Config, Email, EmailTls, EmailTransport, MailUrl};
+use super::{Config, Correlation, Email, EmailTls, EmailTransport, MailUrl};
+use crate::incident::CauseKind;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -42,6 +43,7 @@ enum Form {
     OptionalMailAddress,
     Language,
     Filter,
+    HoldDowns,
 }
 
 const YEAR_S: i64 = 366 * 86_400;
@@ -110,26 +112,21 @@ const FORMS: &[(&str, Form)] = &[
         "correlation.lone_alarm_factor",
         Form::Whole { least: 1, most: 20 },
     ),
+    ("correlation.hold_down", Form::HoldDowns),
     (
-        "correlation.flap_count",
+        "correlation.decide_within_s",
         Form::Whole {
-            least: 2,
-            most: 1_000,
-        },
-    ),
-    (
-        "correlation.flap_window_s",
-        Form::Whole {
-            least: 1,
+            least: 0,
             most: 86_400,
         },
     ),
     (
-        "correlation.unstable_quiet_s",
-        Form::Whole {
-            least: 1,
-            most: 86_400,
-        },
+        "correlation.flap_raised_percent",
+        Form::Whole { least: 1, most: 99 },
+    ),
+    (
+        "correlation.flap_ended_percent",
+        Form::Whole { least: 1, most: 99 },
     ),
     ("battery.router_minutes", BATTERY),
     ("battery.switch_minutes", BATTERY),
@@ -332,6 +329,10 @@ impl Form {
                     && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
                 "a language tag, for instance it or en-GB".to_owned(),
             ),
+            Self::HoldDowns => {
+                let wrong = value.as_array().map_or_else(Vec::new, |list| hold_downs(list));
+                (wrong.is_empty(), wrong.join("; "))
+            }
             Self::Filter => (
                 tracing_subscriber::EnvFilter::try_new(text).is_ok(),
                 "tracing directives, for instance info,forewarn=debug".to_owned(),
@@ -339,6 +340,47 @@ impl Form {
         };
         (!holds).then_some(expected)
     }
+}
+
+/// What each entry of `correlation.hold_down` that is wrong must be.
+fn hold_downs(list: &[Value]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut known: Vec<(&str, i64)> = Vec::new();
+    for (nth, entry) in (1..).zip(list) {
+        let mut expect = |what: &str| wrong.push(format!("in entry {nth} {what}"));
+        let Some(entry) = entry.as_table() else {
+            expect("a table such as { cause = \"power\", subscribers = 1000, seconds = 30 }");
+            continue;
+        };
+        let names = ["cause", "subscribers", "seconds"];
+        if entry.keys().any(|key| !names.contains(&key.as_str())) {
+            expect("only the keys cause, subscribers and seconds");
+        }
+        let whole = |key: &str, most: i64| {
+            let number = entry.get(key).and_then(Value::as_integer);
+            number.is_some_and(|number| (0..=most).contains(&number))
+        };
+        if !whole("seconds", 86_400) {
+            expect("seconds, a whole number from 0 to 86400");
+        }
+        if entry.contains_key("subscribers") && !whole("subscribers", u32::MAX.into()) {
+            expect("for subscribers a whole number from 0 on");
+        }
+        let cause = entry
+            .get("cause")
+            .map(|cause| cause.as_str().unwrap_or_default());
+        if cause.is_some_and(|cause| CauseKind::parse(cause).is_none()) {
+            let kinds = CauseKind::ALL.map(CauseKind::as_str).join(", ");
+            expect(&format!("for cause one of {kinds}, or none for all"));
+        }
+        let subscribers = entry.get("subscribers").and_then(Value::as_integer);
+        let class = (cause.unwrap_or_default(), subscribers.unwrap_or(0));
+        if known.contains(&class) {
+            expect("another cause or number of subscribers than in an entry before");
+        }
+        known.push(class);
+    }
+    wrong
 }
 
 fn is_web_url(text: &str) -> bool {
@@ -464,8 +506,31 @@ pub(super) fn relations(config: &Config) -> Vec<Problem> {
         "ingest.batch_events",
         "at most ingest.queue_events",
     );
+    correlation_relations(&config.correlation, &mut check);
     email_relations(&config.email, &mut check);
     wrong
+}
+
+fn correlation_relations(
+    correlation: &Correlation,
+    check: &mut impl FnMut(bool, &'static str, &str),
+) {
+    let classes = correlation.hold_down.iter().map(|class| class.seconds);
+    let longest = classes.chain([correlation.hold_down_s]).max().unwrap_or(0);
+    let needed = u64::from(longest) * u64::from(correlation.lone_alarm_factor);
+    check(
+        u64::from(correlation.decide_within_s) >= needed,
+        "correlation.decide_within_s",
+        &format!(
+            "at least the longest hold-down times correlation.lone_alarm_factor, {longest} x {} = {needed}",
+            correlation.lone_alarm_factor
+        ),
+    );
+    check(
+        correlation.flap_ended_percent <= correlation.flap_raised_percent,
+        "correlation.flap_ended_percent",
+        "at most correlation.flap_raised_percent",
+    );
 }
 
 fn email_relations(email: &Email, check: &mut impl FnMut(bool, &'static str, &str)) {

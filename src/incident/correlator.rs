@@ -5,20 +5,19 @@
 //! - What alarms mean ([`super::localise`]) is decided apart from what becomes of incidents
 //!   ([`super::life`]); [`super::matching`] stands between.
 
+mod command;
 mod declared;
+mod grouping;
 
 use super::candidates::Candidates;
-use super::declared::{Declared, combined_impact};
-use super::evidence::{combine, summarise};
-use super::life::{Circumstances, Impact, Tracked};
+use super::declared::Declared;
+use super::evidence::summarise;
+use super::life::{Impact, Tracked};
 use super::localise::{Failure, localise};
-use super::matching::{Found, Matching, can_reopen, recurring, separable};
+use super::matching::{Found, Matching};
 use super::onset::{FailedParts, LossRecord};
-use super::{
-    CauseKind, CommandError, CorrelatorSettings, DeclarationId, Incident, IncidentChange,
-    IncidentNo, OperatorCommand,
-};
-use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry, RETENTION_MS};
+use super::{CauseKind, CorrelatorSettings, Incident, IncidentChange, IncidentNo};
+use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry};
 use crate::clock::Millis;
 use crate::topology::{Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, HashMap};
@@ -127,27 +126,6 @@ impl Correlator {
         }
     }
 
-    /// Carries out what an operator asks; the change comes out of the next [`Self::settle`].
-    pub fn command(
-        &mut self,
-        command: &OperatorCommand,
-        now_ms: Millis,
-    ) -> Result<(), CommandError> {
-        let tracked = self
-            .tracked
-            .get_mut(&command.incident)
-            .ok_or(CommandError::NoSuchIncident(command.incident))?;
-        tracked.command(command, &self.network, now_ms)?;
-        if !tracked.incident.state.is_open() {
-            // What was opened by hand ends by hand; an area goes on without an incident.
-            let declared = tracked.incident.declared.iter().map(|declared| declared.id);
-            let by_hand = declared.filter(|id| matches!(id, DeclarationId::Fault(_)));
-            self.declared.withdraw(by_hand);
-        }
-        self.must_settle = true;
-        Ok(())
-    }
-
     /// Goes over to another version of the network; the changes come out of the next
     /// [`Self::settle`]. Whatever was declared with an area must be declared again before that, with
     /// what the area holds in the new version.
@@ -183,8 +161,11 @@ impl Correlator {
             .values_mut()
             .filter_map(|tracked| tracked.publish(now_ms))
             .collect();
+        let apart = self.parts_apart();
         self.tracked
             .retain(|_, tracked| tracked.incident.is_followed(&self.settings, now_ms));
+        // Where one that was split off is forgotten, its parts are like any others again.
+        self.must_localise = self.parts_apart() != apart;
         changes
     }
 
@@ -211,7 +192,8 @@ impl Correlator {
 
     fn localise(&mut self) {
         self.candidates.weigh(&self.book, &self.network);
-        let failures = localise(&self.candidates, &self.network, &self.book);
+        let apart = self.parts_apart();
+        let failures = localise(&self.candidates, &self.network, &self.book, &apart);
         self.candidates.start_anew();
         let (stated, others): (Vec<Found>, Vec<Found>) = std::mem::take(&mut self.found)
             .into_iter()
@@ -257,9 +239,27 @@ impl Correlator {
         self.found = found;
     }
 
+    /// Parts that operators have split off, sets of them in an order that follows from their names.
+    fn parts_apart(&self) -> Vec<Vec<Part>> {
+        let apart = self.tracked.values().flat_map(Tracked::parts_apart);
+        let mut apart: Vec<Vec<Part>> = apart.map(<[Part]>::to_vec).collect();
+        apart.sort_by_cached_key(|parts| {
+            let ids = parts
+                .iter()
+                .map(|&part| self.network.part_id(part).to_owned());
+            ids.collect::<Vec<_>>()
+        });
+        apart
+    }
+
+    fn matching(&self, now_ms: Millis) -> Matching<'_> {
+        let within_ms = self.settings.reopen_within_ms;
+        Matching::new(&self.tracked, &self.found, within_ms, now_ms)
+    }
+
     /// Gives each failure to its incident, opens and ends incidents, and lets time work on them.
     fn advance(&mut self, now_ms: Millis) {
-        let matching = Matching::new(&self.tracked, &self.found);
+        let matching = self.matching(now_ms);
         let held = matching.held_back();
         let mut assigned = matching.open();
         for (assigned, held) in assigned.iter_mut().zip(&held) {
@@ -287,172 +287,6 @@ impl Correlator {
             .filter(|(_, found)| !self.is_left_over(found))
             .map(|(_, found)| found.summary.first_received_ms + self.settings.gather_ms)
             .min();
-    }
-
-    /// Ends the open incidents whose failure another incident took over.
-    fn merge(&mut self, assigned: &[Option<IncidentNo>], now_ms: Millis) {
-        let matching = Matching::new(&self.tracked, &self.found);
-        let mut pairs: Vec<(IncidentNo, IncidentNo)> = Vec::new();
-        for (no, tracked) in &self.tracked {
-            if !tracked.incident.state.is_open() || assigned.contains(&Some(*no)) {
-                continue;
-            }
-            let survivor = assigned
-                .iter()
-                .zip(&self.found)
-                .filter(|(_, found)| matching.goes_on_in(tracked, found))
-                .filter_map(|(survivor, _)| *survivor)
-                .min();
-            pairs.extend(survivor.map(|survivor| (*no, survivor)));
-        }
-        for (no, survivor) in pairs {
-            let Some(mut merged) = self.tracked.remove(&no) else {
-                continue;
-            };
-            if let Some(survivor) = self.tracked.get_mut(&survivor) {
-                merged.merge_into(survivor, now_ms);
-            }
-            self.tracked.insert(no, merged);
-        }
-    }
-
-    /// Failures that have stood side by side in one incident for the hold-down go apart: the one
-    /// with the most people keeps the number.
-    fn split(&mut self, assigned: &mut [Option<IncidentNo>], now_ms: Millis) {
-        let mut failures_of: BTreeMap<IncidentNo, Vec<usize>> = BTreeMap::new();
-        for (at, no) in assigned.iter().enumerate() {
-            if let Some(no) = no {
-                failures_of.entry(*no).or_default().push(at);
-            }
-        }
-        for (no, failures) in failures_of {
-            let Some(tracked) = self.tracked.get(&no) else {
-                continue;
-            };
-            let mut parts: Vec<Part> = failures
-                .iter()
-                .flat_map(|at| self.found[*at].summary.parts.iter().copied())
-                .collect();
-            parts.sort_unstable_by_key(|&part| self.network.part_id(part));
-            parts.dedup();
-            let changed_ms = tracked.incident.life.failures_changed_ms;
-            let is_settled =
-                parts == tracked.parts && now_ms >= changed_ms + self.settings.hold_down_ms;
-            if failures.len() < 2 || !is_settled {
-                continue;
-            }
-            let parent = tracked.incident.clone();
-            for at in separable(failures, |at| &self.found[*at]).drain(1..) {
-                assigned[at] = Some(self.open_one(at, Some(&parent), now_ms));
-            }
-        }
-    }
-
-    /// Opens or reopens incidents for the failures that belong to none, once they have gathered.
-    fn open(
-        &mut self,
-        assigned: &mut [Option<IncidentNo>],
-        held: &[Option<IncidentNo>],
-        now_ms: Millis,
-    ) {
-        let restored: Vec<IncidentNo> = self
-            .tracked
-            .values()
-            .map(|tracked| &tracked.incident)
-            .filter(|incident| can_reopen(incident, self.settings.reopen_within_ms, now_ms))
-            .map(|incident| incident.no)
-            .collect();
-        for at in 0..self.found.len() {
-            let gathered_ms = self.found[at].summary.first_received_ms + self.settings.gather_ms;
-            let is_due = self.found[at].is_stated()
-                || (now_ms >= gathered_ms && !self.is_left_over(&self.found[at]));
-            if assigned[at].is_some() || held[at].is_some() || !is_due {
-                continue;
-            }
-            let no = recurring(&self.tracked, &self.found[at], &restored);
-            assigned[at] = match no.and_then(|no| self.tracked.get_mut(&no)) {
-                Some(tracked) => {
-                    if !tracked.incident.state.is_open() {
-                        tracked.reopen(now_ms);
-                    }
-                    no
-                }
-                None => Some(self.open_one(at, None, now_ms)),
-            };
-        }
-    }
-
-    /// Whether all alarms of a failure are so old that the clears of others like them may have been
-    /// forgotten: what was a failure then opens no incident now.
-    fn is_left_over(&self, found: &Found) -> bool {
-        // What planned work has left behind has waited for the end of its window.
-        found.summary.overrun.is_none()
-            && self.book.watermark_ms() > found.summary.last_received_ms + RETENTION_MS
-    }
-
-    fn open_one(&mut self, at: usize, parent: Option<&Incident>, now_ms: Millis) -> IncidentNo {
-        self.last_incident_no += 1;
-        let no = IncidentNo(self.last_incident_no);
-        let Found {
-            summary, impact, ..
-        } = &self.found[at];
-        let tracked = Tracked::open(no, summary, impact, parent, self.at(now_ms));
-        self.tracked.insert(no, tracked);
-        no
-    }
-
-    fn at(&self, now_ms: Millis) -> Circumstances<'_> {
-        Circumstances {
-            settings: &self.settings,
-            book: &self.book,
-            losses: &self.losses,
-            declared: &self.declared,
-            network: &self.network,
-            now_ms,
-        }
-    }
-
-    /// One step in the life of each open incident.
-    fn step(&mut self, assigned: &[Option<IncidentNo>], now_ms: Millis) {
-        let mut failures_of: BTreeMap<IncidentNo, Vec<&Found>> = BTreeMap::new();
-        for (no, found) in assigned.iter().zip(&self.found) {
-            if let Some(no) = no {
-                failures_of.entry(*no).or_default().push(found);
-            }
-        }
-        let at = Circumstances {
-            settings: &self.settings,
-            book: &self.book,
-            losses: &self.losses,
-            declared: &self.declared,
-            network: &self.network,
-            now_ms,
-        };
-        for (no, tracked) in &mut self.tracked {
-            if !tracked.incident.state.is_open() {
-                continue;
-            }
-            let failures = failures_of.get(no).map_or(&[][..], Vec::as_slice);
-            tracked.failures = separable(failures.to_vec(), |found| found).len();
-            match failures {
-                [] => tracked.wait_in_quiet(at),
-                [one] => tracked.continue_with(&one.summary, &one.impact, at),
-                several => {
-                    let summaries = several.iter().map(|found| &*found.summary).collect();
-                    let Some(summary) = combine(summaries, &self.network) else {
-                        continue;
-                    };
-                    let impact = if !summary.stated.is_empty() {
-                        combined_impact(several, &summary.parts, &self.network)
-                    } else if tracked.parts == summary.parts {
-                        tracked.impact.clone()
-                    } else {
-                        Impact::of(&summary.parts, &self.network)
-                    };
-                    tracked.continue_with(&Arc::new(summary), &impact, at);
-                }
-            }
-        }
     }
 
     /// When [`Self::settle`] must run although nothing arrives; it may lie in the past.

@@ -4,7 +4,7 @@ use super::declared::Stated;
 use super::localise::Failure;
 use super::onset::Onset;
 use super::{CauseKind, CorrelatorSettings, DeclarationRef, EVIDENCE_KEPT, Evidence};
-use crate::alarm::{AlarmBook, AlarmNo, AlarmState, is_power, is_signal_loss};
+use crate::alarm::{AlarmBook, AlarmState, is_power, is_signal_loss};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, GroupKind, Network, Part};
 
@@ -24,8 +24,8 @@ pub(super) struct Summary {
     /// When the last of them arrived.
     pub(super) last_received_ms: Millis,
     pub(super) is_stale: bool,
-    /// When an alarm last had cleared so often that it counts as unstable.
-    pub(super) flapped_ms: Option<Millis>,
+    /// Until when one of the alarms counts as coming and going, if nothing more is reported.
+    pub(super) unstable_until_ms: Option<Millis>,
     pub(super) kind: CauseKind,
     /// See [`super::Cause::reasoning`].
     pub(super) reasoning: String,
@@ -80,6 +80,7 @@ pub(super) fn summarise(
         votes.power += usize::from(is_power(&alarm.key().alarm_type));
         votes.signal += usize::from(is_signal_loss(&alarm.key().alarm_type));
     }
+    let own = failure.own.iter().filter_map(|no| book.get(*no));
     Some(Summary {
         parts: failure.parts.clone(),
         evidence,
@@ -90,9 +91,9 @@ pub(super) fn summarise(
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
         last_received_ms: alarms.iter().map(|a| a.active_received_ms()).max()?,
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
-        flapped_ms: flapped_ms(&alarms, &failure.own, book, settings),
         kind: kind_of(&failure.parts, votes, network),
         reasoning: failure.reasoning.clone(),
+        unstable_until_ms: unstable_until_ms(alarms.into_iter().chain(own), settings),
         stated: Vec::new(),
         overrun: None,
     })
@@ -113,26 +114,13 @@ fn identity(alarm: &AlarmState) -> impl Ord + '_ {
     (alarm.key(), alarm.source())
 }
 
-fn flapped_ms(
-    alarms: &[&AlarmState],
-    own: &[AlarmNo],
-    book: &AlarmBook,
+/// Until when one of these alarms counts as coming and going, if nothing more is reported.
+pub(super) fn unstable_until_ms<'a>(
+    alarms: impl Iterator<Item = &'a AlarmState>,
     settings: &CorrelatorSettings,
 ) -> Option<Millis> {
-    let count = usize::try_from(settings.flap_count.max(1)).unwrap_or(usize::MAX);
-    let own = own.iter().filter_map(|no| book.get(*no));
-    alarms
-        .iter()
-        .copied()
-        .chain(own)
-        .filter_map(|alarm| {
-            let ends: Vec<Millis> = alarm.intervals().filter_map(|i| i.end_ms).collect();
-            ends.windows(count)
-                .filter(|w| w[count - 1] - w[0] <= settings.flap_window_ms)
-                .map(|w| w[count - 1])
-                .next_back()
-        })
-        .max()
+    let until = alarms.filter_map(|alarm| alarm.unstable_until_ms(settings.flapping));
+    until.max()
 }
 
 fn kind_of(parts: &[Part], votes: Votes, network: &Network) -> CauseKind {
@@ -179,7 +167,7 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
         sum.last_received_ms = sum.last_received_ms.max(other.last_received_ms);
         sum.is_stale |= other.is_stale;
-        sum.flapped_ms = sum.flapped_ms.max(other.flapped_ms);
+        sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());
         sum.overrun = sum.overrun.or_else(|| other.overrun.clone());
         if !other.reasoning.is_empty() {

@@ -7,6 +7,7 @@
 //! - A single premise is no candidate by itself, but counts for the element above it.
 //! - Each alarm at a part that is cut off belongs to exactly one failure.
 
+use super::apart::keep_apart;
 use super::candidates::{Candidates, NumberMap, sole_parent};
 use super::joint::{is_plausible, join_siblings};
 use super::likelihood::{is_home, is_polled};
@@ -31,11 +32,13 @@ pub(super) struct Failure {
     pub(super) reasoning: String,
 }
 
-/// The failures behind the present alarms, in the order of their parts' ids.
+/// The failures behind the present alarms, in the order of their parts' ids. The sets of parts in
+/// `apart` fail apart from all others.
 pub(super) fn localise(
     candidates: &Candidates,
     network: &Network,
     book: &AlarmBook,
+    apart: &[Vec<Part>],
 ) -> Vec<Failure> {
     let mut search = Search {
         all: candidates,
@@ -49,6 +52,7 @@ pub(super) fn localise(
     let power = search.take_power_areas();
     let (mut sets, cut) = search.independent_sets();
     sets.extend(power);
+    let mut sets = keep_apart(sets, apart, network);
     sets.sort_unstable_by_key(|set| set.first().map(|&part| network.part_id(part)));
     search.assign(&(sets, cut))
 }

@@ -5,6 +5,7 @@
 //!   least in part, and whose people or alarms it has. The oldest wins.
 //! - A declared cause stays with the incident that stands for it.
 //! - What is left of a larger failure stays in its incident: one incident may hold several failures.
+//! - What operators have said of a failure goes before all of that ([`super::life::Claim`]).
 //! - An incident that is left with nothing because another took over its failure is merged into it.
 
 use super::evidence::Summary;
@@ -77,16 +78,50 @@ pub(super) struct Matching<'a> {
     tracked: &'a BTreeMap<IncidentNo, Tracked>,
     found: &'a [Found],
     failed: BTreeSet<Part>,
+    /// Those of whom operators have said something, and that are open or can reopen.
+    hosts: Vec<&'a Tracked>,
 }
 
 impl<'a> Matching<'a> {
-    pub(super) fn new(tracked: &'a BTreeMap<IncidentNo, Tracked>, found: &'a [Found]) -> Self {
+    pub(super) fn new(
+        tracked: &'a BTreeMap<IncidentNo, Tracked>,
+        found: &'a [Found],
+        reopen_within_ms: i64,
+        now_ms: i64,
+    ) -> Self {
         let parts = found.iter().flat_map(|f| &f.summary.parts);
+        let hosts = tracked.values().filter(|t| {
+            let incident = &t.incident;
+            let is_there =
+                incident.state.is_open() || can_reopen(incident, reopen_within_ms, now_ms);
+            is_there && !incident.life.claims.is_empty()
+        });
         Self {
             tracked,
             found,
             failed: parts.copied().collect(),
+            hosts: hosts.collect(),
         }
+    }
+
+    /// Per failure, the claim of an operator under which it falls: its incident, and its place there.
+    pub(super) fn claims(&self) -> Vec<Option<(IncidentNo, usize)>> {
+        let claim = |found: &Found| {
+            let mut hosts = self.hosts.iter();
+            if found.is_stated() {
+                // It stays with the incident that stands for it, whatever else is said of that.
+                let host = hosts.find(|t| stands_for(&t.incident, found))?;
+                return Some((host.incident.no, 0)).filter(|_| host.incident.state.is_open());
+            }
+            let (_, no, at) = hosts
+                .filter_map(|t| {
+                    t.claims_on(found)
+                        .map(|(rank, at)| (rank, t.incident.no, at))
+                })
+                .min()?;
+            Some((no, at))
+        };
+        self.found.iter().map(claim).collect()
     }
 
     /// Per failure, the incident that an operator ended and that holds it back.
@@ -115,7 +150,13 @@ impl<'a> Matching<'a> {
             let tracked = stated.or_else(|| open.iter().find(|t| self.goes_on_in(t, found)))?;
             Some(tracked.incident.no)
         };
-        self.found.iter().map(oldest).collect()
+        let found = self.found.iter().zip(self.claims());
+        found
+            .map(|(found, claim)| match claim {
+                Some((no, _)) => open.iter().any(|t| t.incident.no == no).then_some(no),
+                None => oldest(found),
+            })
+            .collect()
     }
 
     /// Whether this open incident goes on in that failure.
@@ -213,18 +254,30 @@ fn holds_back(tracked: &Tracked, found: &Found) -> bool {
     no_larger && found.summary.oldest_raise_ms <= held.newest_raise_ms
 }
 
-/// Of the failures of one incident, those that can go apart; the one with the most people, which keeps
-/// the number, comes first. What people say of a part, and what alarms say of it, stays together.
-pub(super) fn separable<'a, T>(mut failures: Vec<T>, found: impl Fn(&T) -> &'a Found) -> Vec<T> {
-    failures.sort_by_key(|failure| std::cmp::Reverse(found(failure).impact.lost.len()));
-    let Some(keeps) = failures.first().map(&found) else {
-        return failures;
-    };
-    failures.retain(|failure| {
-        let leaves = found(failure);
-        std::ptr::eq(leaves, keeps) || !(speaks_of(keeps, leaves) || speaks_of(leaves, keeps))
+/// Failures that stay together, with the claim that says so.
+pub(super) type Group = (Option<(IncidentNo, usize)>, Vec<usize>);
+
+/// Of the groups of failures of one incident, those that can go apart; the one with the most people,
+/// which keeps the number, comes first. What people say of a part, and what alarms say of it, stays
+/// together.
+pub(super) fn separable(mut groups: Vec<Group>, found: &[Found]) -> Vec<Group> {
+    groups.sort_by_cached_key(|(_, failures)| {
+        let lost = failures.iter().map(|at| (*found[*at].impact.lost).clone());
+        let lost = lost.reduce(|all, more| all.union(&more));
+        std::cmp::Reverse(lost.map_or(0, |lost| lost.len()))
     });
-    failures
+    let Some((_, keeps)) = groups.first().cloned() else {
+        return groups;
+    };
+    let stays = |leaves: &[usize]| {
+        let pairs = leaves
+            .iter()
+            .flat_map(|a| keeps.iter().map(move |b| (a, b)));
+        let mut pairs = pairs.map(|(a, b)| (&found[*a], &found[*b]));
+        pairs.any(|(a, b)| speaks_of(a, b) || speaks_of(b, a))
+    };
+    groups.retain(|(_, failures)| *failures == keeps || !stays(failures));
+    groups
 }
 
 /// Whether a failure is declared and has a part in common with another.

@@ -183,6 +183,9 @@ pub struct Incident {
     /// overrun; empty when alarms alone speak for it.
     #[serde(default)]
     pub declared: Vec<DeclarationRef>,
+    /// The incident from which this one was split.
+    #[serde(default)]
+    pub split_from: Option<IncidentNo>,
     #[serde(default)]
     pub life: Life,
 }
@@ -222,6 +225,13 @@ pub struct Life {
     pub clearing_since_ms: Option<Millis>,
     /// An operator ended it while its alarms were active: they must not open it again.
     pub held_back: Option<HeldBack>,
+    /// Since when it has been suspected without ever being believed, also where it was quiet in
+    /// between.
+    pub suspected_since_ms: Option<Millis>,
+    /// What operators have said of its cause, and of what belongs together.
+    pub claims: Vec<Claim>,
+    /// Ids of the parts that were found, sorted, where they are others than those of the cause.
+    pub found: Vec<String>,
 }
 
 /// A cause that opens no incident as long as the alarms stay that were active when an operator
@@ -230,46 +240,6 @@ pub struct Life {
 pub struct HeldBack {
     /// Latest raise among those alarms, by the clock of the source.
     pub newest_raise_ms: Millis,
-}
-
-/// How eager and how patient the correlator is. All durations in milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CorrelatorSettings {
-    /// An incident is opened this long after its first alarm arrived, so that a storm can show its
-    /// common cause first.
-    pub gather_ms: i64,
-    /// A suspected incident is confirmed this long after it was detected.
-    pub hold_down_ms: i64,
-    /// So many times as long when the alarms of one resource are all that speaks for it.
-    pub lone_alarm_factor: u32,
-    /// An incident is restored when all its evidence has been clear for this long.
-    pub restore_quiet_ms: i64,
-    /// The same cause within this time after restoration reopens the incident.
-    pub reopen_within_ms: i64,
-    /// So many clears of one alarm within the window make an incident unstable.
-    pub flap_count: u32,
-    pub flap_window_ms: i64,
-    /// An unstable incident needs this long a quiet.
-    pub unstable_quiet_ms: i64,
-    /// Whether the alarm of a single premise opens an incident.
-    pub single_premise_incidents: bool,
-}
-
-impl Default for CorrelatorSettings {
-    fn default() -> Self {
-        Self {
-            gather_ms: 2_000,
-            hold_down_ms: 60_000,
-            lone_alarm_factor: 3,
-            restore_quiet_ms: 30_000,
-            reopen_within_ms: 30 * 60_000,
-            flap_count: 3,
-            flap_window_ms: 10 * 60_000,
-            unstable_quiet_ms: 10 * 60_000,
-            single_premise_incidents: false,
-        }
-    }
 }
 
 /// What the correlator decided about one incident.
@@ -285,6 +255,9 @@ pub struct IncidentChange {
     /// `lost` as of the change before, by the ranks of the present network: who has left the network
     /// since is not in it.
     pub previously_lost: SubscriberSet,
+    /// Those of `previously_lost` who never were without service by this incident: an operator has
+    /// said that something else failed.
+    pub never_lost: SubscriberSet,
 }
 
 /// Alarms that an incident names one by one; the rest is counted.
@@ -320,11 +293,12 @@ pub enum TimelineKind {
     Unstable,
     Stale,
     Resynchronised,
+    Split,
 }
 
 impl TimelineKind {
     /// Every kind, in declaration order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Detected,
         Self::Confirmed,
         Self::Grew,
@@ -341,6 +315,7 @@ impl TimelineKind {
         Self::Unstable,
         Self::Stale,
         Self::Resynchronised,
+        Self::Split,
     ];
 
     /// The kind of that name.
@@ -367,6 +342,7 @@ impl TimelineKind {
             Self::Unstable => "unstable",
             Self::Stale => "stale",
             Self::Resynchronised => "resynchronised",
+            Self::Split => "split",
         }
     }
 }
@@ -383,12 +359,40 @@ pub struct OperatorCommand {
 /// The changes an operator can make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperatorAction {
-    Confirm { note: String },
-    Reject { reason: String },
-    SetCause { kind: CauseKind, text: String },
+    Confirm {
+        note: String,
+    },
+    Reject {
+        reason: String,
+    },
+    /// Holds until it is withdrawn. Ids of the parts that failed; none: those that are found, or
+    /// that were named before.
+    SetCause {
+        kind: CauseKind,
+        text: String,
+        resources: Vec<String>,
+    },
+    /// The cause is again what is found.
+    WithdrawCause {
+        reason: String,
+    },
+    /// It goes on in another one, which keeps the parts of both.
+    Merge {
+        into: IncidentNo,
+        reason: String,
+    },
+    /// These of its parts go on as an incident of their own.
+    Split {
+        resources: Vec<String>,
+        reason: String,
+    },
     SetEstimate(Option<Estimate>),
-    AddNote { text: String },
-    Resolve { reason: String },
+    AddNote {
+        text: String,
+    },
+    Resolve {
+        reason: String,
+    },
 }
 
 /// Why a command was not carried out.
@@ -401,8 +405,39 @@ pub enum CommandError {
         incident: IncidentNo,
         state: IncidentState,
     },
+    #[error("{0} cannot go on in itself")]
+    SameIncident(IncidentNo),
+    #[error("there is no incident {0} to go on in")]
+    NoSurvivor(IncidentNo),
+    #[error("{incident} is {}: nothing can go on in it", state.as_str())]
+    SurvivorClosed {
+        incident: IncidentNo,
+        state: IncidentState,
+    },
+    #[error("the network knows no element, link or group `{0}`")]
+    UnknownResource(String),
+    #[error("`{resource}` is no part of the cause of {incident}, which is {}", resources.join(", "))]
+    NotItsResource {
+        incident: IncidentNo,
+        resource: String,
+        resources: Vec<String>,
+    },
+    #[error("nothing would be left of {0}")]
+    NothingLeft(IncidentNo),
+    #[error("{subscribers} subscribers of {incident} are without service only because both failed")]
+    OnlyTogether {
+        incident: IncidentNo,
+        subscribers: String,
+    },
+    #[error("an operator has named the parts of the cause of {0}: withdraw that first")]
+    CauseIsSet(IncidentNo),
+    #[error("{0} stands for a declaration: change or end that instead")]
+    IsDeclared(IncidentNo),
+    #[error("the cause of {0} is not set by an operator")]
+    CauseNotSet(IncidentNo),
 }
 
+mod apart;
 mod candidates;
 mod correlator;
 mod declared;
@@ -415,7 +450,10 @@ mod matching;
 mod onset;
 mod power_area;
 mod reasoning;
+mod settings;
 mod shared_risk;
 
 pub use correlator::{Correlator, LiveImpact};
 pub use declared::{Declaration, DeclarationEnd, DeclarationId, DeclarationRef, Statement};
+pub use life::{Claim, Said};
+pub use settings::{CorrelatorSettings, HoldDown};

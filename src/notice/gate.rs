@@ -184,9 +184,13 @@ fn update(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> 
 fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> Verdict {
     let retraction = input.notice.stage == Stage::Retraction;
     let rejected = incident.state == IncidentState::Rejected && incident.merged_into.is_none();
-    if retraction && !rejected {
-        return Verdict::Cancel("superseded");
-    }
+    // An operator has said that there was no such fault, or that it did not concern this person.
+    let never_lost = rejected
+        || history.iter().any(|n| {
+            n.episode == input.notice.episode
+                && n.stage == Stage::Retraction
+                && n.state != NoticeState::Cancelled
+        });
     // An incident that goes on in another says nothing after this any more.
     if input.notice.episode != incident.reopened && incident.merged_into.is_none() {
         return Verdict::Cancel("reopened");
@@ -203,15 +207,17 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
     match history.standing_before(input.notice) {
         // What another incident said is not taken back with this one.
         Standing::Told
-            if rejected
+            if never_lost
                 && retraction != (history.teller_before(input.notice) == Teller::Itself) =>
         {
             Verdict::Cancel("superseded")
         }
         Standing::Told => match input.elsewhere {
             Elsewhere::No => Verdict::Send,
-            _ if retraction => Verdict::Send,
+            _ if retraction && rejected => Verdict::Send,
             Elsewhere::TakesOver => Verdict::Cancel(HANDED_OVER),
+            // It was out after all, by another fault: that is to end with a restored.
+            Elsewhere::Silent if retraction => Verdict::Cancel("lost_elsewhere"),
             Elsewhere::Silent => Verdict::Wait {
                 until_ms: input.now_ms + ELSEWHERE_WAIT_MS,
                 reason: "still_affected",

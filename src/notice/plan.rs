@@ -15,7 +15,7 @@ use crate::clock::Millis;
 use crate::incident::{Incident, IncidentNo, IncidentState};
 use crate::subscriber::{ChannelKind, QuietHours};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an operator of the service decides about notices.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +95,9 @@ pub struct PlanInput<'a> {
     pub policy: &'a NoticePolicy,
     /// Everyone who is without service now (of a merged incident: by the survivor).
     pub recipients: &'a [Recipient],
+    /// Accounts of those of whom an operator has just said that they never were without service by
+    /// this incident.
+    pub never_lost: &'a BTreeSet<String>,
     /// Every notice of this incident so far.
     pub prior: &'a [PriorNotice],
 }
@@ -219,17 +222,24 @@ impl<'a> Planner<'a> {
                 if incident.state == IncidentState::Confirmed {
                     self.mark_over(history);
                 }
-                self.close(account, history, Stage::Restored);
+                self.close_or_retract(account, history, self.input.never_lost.contains(account));
             }
             (IncidentState::Rejected, _) => {
                 self.take_back(history, |n| !n.stage.closes(), "rejected");
-                // Who told the person may be known only when it is said: the gate lets one through.
-                let retracting = history.last_of(incident.reopened, Stage::Retraction);
-                if retracting.is_none_or(never_left) {
-                    self.close(account, history, Stage::Restored);
-                }
-                self.close(account, history, Stage::Retraction);
+                self.close_or_retract(account, history, true);
             }
+        }
+    }
+
+    /// Who told the person may be known only when it is said: of restored and retraction the gate
+    /// lets one through.
+    fn close_or_retract(&mut self, account: &str, history: &History<'_>, never_lost: bool) {
+        let retracting = history.last_of(self.input.incident.reopened, Stage::Retraction);
+        if retracting.is_none_or(never_left) {
+            self.close(account, history, Stage::Restored);
+        }
+        if never_lost {
+            self.close(account, history, Stage::Retraction);
         }
     }
 
@@ -371,8 +381,8 @@ impl<'a> Planner<'a> {
     fn relapse(&mut self, recipient: &Recipient, history: &History<'_>) {
         let episode = self.input.incident.reopened;
         let closed = history
-            .last_of(episode, Stage::Restored)
-            .is_some_and(|n| n.state.is_told());
+            .iter()
+            .any(|n| n.episode == episode && n.stage.closes() && n.state.is_told());
         let noted = history
             .iter()
             .any(|n| n.episode == episode && n.decision == Decision::CapReached);

@@ -110,6 +110,7 @@ pub struct CorrelatorWorker {
 
 /// A command that the core has taken, waiting for the commit.
 struct Taken {
+    /// To answer with.
     incident: IncidentNo,
     by: String,
     answer: oneshot::Sender<Result<Incident, CommandError>>,
@@ -202,10 +203,13 @@ impl CorrelatorWorker {
             incident, answer, ..
         } in taken
         {
-            let result = self.core.incident(incident).map_or_else(
-                || Err(CommandError::NoSuchIncident(incident)),
-                |incident| Ok(incident.as_ref().clone()),
-            );
+            // One that has ended for good is no longer followed.
+            let changed = changes.iter().find(|change| change.incident.no == incident);
+            let result = changed
+                .map(|change| &change.incident)
+                .or_else(|| self.core.incident(incident).map(Arc::as_ref))
+                .cloned()
+                .ok_or(CommandError::NoSuchIncident(incident));
             // Whoever asked may have gone meanwhile.
             drop(answer.send(result));
         }
@@ -323,8 +327,8 @@ impl CorrelatorWorker {
                 break;
             };
             match self.core.command(&command, now_ms) {
-                Ok(()) => taken.push(Taken {
-                    incident: command.incident,
+                Ok(incident) => taken.push(Taken {
+                    incident,
                     by: command.by,
                     answer,
                 }),

@@ -136,17 +136,29 @@ impl Planner {
             }
             self.note_merger(&change.incident);
         }
-        // Whoever was taken over says its last word first, so that the survivor sees whom it covers.
-        let (taken_over, others): (Vec<_>, Vec<_>) = changes
-            .iter()
-            .partition(|change| change.incident.merged_into.is_some());
-        for change in taken_over.into_iter().chain(others) {
+        // Whoever was taken over says its last word first, so that the survivor sees whom it covers;
+        // and whoever was split off its first, as long as its people are known to have been told.
+        let mut in_order: Vec<&IncidentChange> = changes.iter().collect();
+        in_order.sort_by_key(|change| {
+            let incident = &change.incident;
+            let is_new = !self.planned.contains_key(&incident.no);
+            match (incident.merged_into, incident.split_from) {
+                (Some(_), _) => 0,
+                (None, Some(_)) if is_new => 1,
+                _ => 2,
+            }
+        });
+        for change in in_order {
             if let Some(lost) = self.concerned(change, lost) {
                 let recipients = match people.0.remove(&change.incident.no) {
                     Some(read) => read,
                     None => read_recipients(tx, lost, ground, now_ms).await?,
                 };
-                self.plan_for(tx, &change.incident, recipients, ground, now_ms)
+                let never_lost = ground.network.subscribers(&change.never_lost);
+                let never_lost = never_lost.map(|s| ground.network.account(s).to_owned());
+                let never_lost: BTreeSet<String> = never_lost.collect();
+                let who = (recipients, &never_lost);
+                self.plan_for(tx, &change.incident, who, ground, now_ms)
                     .await?;
             }
             if !change.incident.state.is_open() {
@@ -167,15 +179,15 @@ impl Planner {
         now_ms: Millis,
     ) -> Result<(), StoreError> {
         let recipients = read_recipients(tx, lost, ground, now_ms).await?;
-        self.plan_for(tx, incident, recipients, ground, now_ms)
-            .await
+        let who = (recipients, &BTreeSet::new());
+        self.plan_for(tx, incident, who, ground, now_ms).await
     }
 
     async fn plan_for(
         &mut self,
         tx: &mut Tx,
         incident: &Incident,
-        mut recipients: Vec<Recipient>,
+        (mut recipients, never_lost): (Vec<Recipient>, &BTreeSet<String>),
         ground: Ground<'_>,
         now_ms: Millis,
     ) -> Result<(), StoreError> {
@@ -188,6 +200,7 @@ impl Planner {
             now_ms,
             policy: &self.policy,
             recipients: &recipients,
+            never_lost,
             prior: &prior,
         });
         tx.save_assignments(incident.no, &self.experiment.name, &assigned, now_ms)

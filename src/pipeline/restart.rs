@@ -4,7 +4,7 @@
 //! Invariants: a copy is as of a committed position; it is made page by page, and written beside the
 //! work of the correlator, so that neither alarms nor decisions wait long.
 
-use crate::alarm::AlarmBook;
+use crate::alarm::{AlarmBook, BookError};
 use crate::clock::Millis;
 use crate::geography::NetworkMap;
 use crate::incident::{Correlator, CorrelatorSettings, Declaration};
@@ -99,9 +99,19 @@ pub(super) async fn restore(
     }
     let checkpoint = store.checkpoint().await?;
     let pages = store.snapshot(checkpoint.snapshot_position).await?;
-    let mut book = AlarmBook::from_pages(pages.iter().map(Vec::as_slice))?;
+    let (mut book, mut at) = match AlarmBook::from_pages(pages.iter().map(Vec::as_slice)) {
+        Ok(book) => (book, checkpoint.snapshot_position),
+        Err(BookError::Version(version)) => {
+            tracing::warn!(
+                version,
+                "the copy of the live alarms is of another form; reading the whole log"
+            );
+            (AlarmBook::new(), 0)
+        }
+        Err(error) => return Err(error.into()),
+    };
     drop(pages);
-    let mut at = checkpoint.snapshot_position;
+    let snapshot_position = at;
     while at < checkpoint.position {
         let entries = store.alarms_after(at, ENTRIES_PER_STEP).await?;
         let due = entries
@@ -132,6 +142,6 @@ pub(super) async fn restore(
         map: Arc::new(loaded.map),
         versions: loaded.versions,
         position: checkpoint.position,
-        snapshot_position: checkpoint.snapshot_position,
+        snapshot_position,
     })
 }

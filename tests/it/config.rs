@@ -4,6 +4,7 @@ use crate::authority::Authority;
 use forewarn::alarm::ServiceEffect;
 use forewarn::config::{Config, ConfigErrors, DEFAULT_TOML, EmailTransport, LogFormat};
 use forewarn::detect::Condition;
+use forewarn::incident::CauseKind;
 use std::path::{Path, PathBuf};
 
 fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
@@ -99,7 +100,8 @@ fn all_errors_come_in_one_go() {
         max_message_mib = "many"
         colour = "red"
         [correlation]
-        flap_count = 0
+        decide_within_s = -1
+        hold_down = [{ cause = "rain", seconds = 5 }, { seconds = 5 }, { seconds = 6, colour = 1 }]
         [notice]
         holdout_percent = 60
         [weather]
@@ -113,7 +115,8 @@ fn all_errors_come_in_one_go() {
     assert_eq!(
         keys,
         [
-            "correlation.flap_count",
+            "correlation.decide_within_s",
+            "correlation.hold_down",
             "email.tls",
             "ingest.batch_events",
             "notice.holdout_percent",
@@ -131,6 +134,9 @@ fn all_errors_come_in_one_go() {
         "forewarn.toml",
         "expected a whole number",
         "a number from 0 to 50",
+        "in entry 1 for cause one of fibre_cut, equipment",
+        "in entry 3 only the keys cause, subscribers and seconds",
+        "in entry 3 another cause or number of subscribers than in an entry before",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -138,7 +144,7 @@ fn all_errors_come_in_one_go() {
 
 #[test]
 fn settings_must_fit_each_other() {
-    let cases: [(&str, &[&str]); 13] = [
+    let cases: [(&str, &[&str]); 16] = [
         ("[rpc]\nlisten = \"0.0.0.0:50551\"", &["rpc.listen"]),
         (
             "[rpc]\ntls_key = \"/nonexistent\"",
@@ -158,12 +164,44 @@ fn settings_must_fit_each_other() {
         ("[email]\ndirectory = \"\"", &["email.directory"]),
         ("[web]\nlisten = \"127.0.0.1:50551\"", &["web.listen"]),
         ("[ingest]\nqueue_events = 1000", &["ingest.batch_events"]),
+        (
+            "[correlation]\nhold_down_s = 300",
+            &["correlation.decide_within_s"],
+        ),
+        (
+            "[[correlation.hold_down]]\ncause = \"power\"\nseconds = 300",
+            &["correlation.decide_within_s"],
+        ),
+        (
+            "[correlation]\nflap_ended_percent = 31",
+            &["correlation.flap_ended_percent"],
+        ),
     ];
     for (file, keys) in cases {
         assert_eq!(wrong(Some(file), &[]), keys, "{file}");
     }
     let told = "[rpc]\nlisten = \"0.0.0.0:50551\"\nallow_plaintext_beyond_loopback = true";
     load(Some(told), &[]).unwrap();
+}
+
+#[test]
+fn hold_downs_are_given_by_tables_or_by_the_environment() {
+    let file = "[[correlation.hold_down]]\ncause = \"power\"\nseconds = 120\n\
+                [[correlation.hold_down]]\nsubscribers = 5000\nseconds = 15\n";
+    let config = load(Some(file), &[]).unwrap();
+    let classes = &config.correlation.hold_down;
+    let known: Vec<_> = classes
+        .iter()
+        .map(|class| (class.cause, class.subscribers, class.seconds))
+        .collect();
+    assert_eq!(known, [(Some(CauseKind::Power), 0, 120), (None, 5_000, 15)]);
+    let shown = config.show();
+    assert!(shown.contains("cause = \"power\""), "{shown}");
+    let given = [("FOREWARN_CORRELATION__HOLD_DOWN", "[{ seconds = 7 }]")];
+    let config = load(Some(file), &given).unwrap();
+    assert_eq!(config.correlation.hold_down[0].seconds, 7);
+    let given = [("FOREWARN_CORRELATION__HOLD_DOWN", "often")];
+    assert_eq!(wrong(None, &given), ["correlation.hold_down"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Alarms become incidents: timelines of typical faults, and properties over random streams.
 
 mod causes;
+mod commands;
 mod decisions;
 mod declared;
 mod life;
@@ -12,8 +13,8 @@ use forewarn::alarm::{
     SourceId,
 };
 use forewarn::incident::{
-    CauseKind, Correlator, CorrelatorSettings, Incident, IncidentChange, IncidentNo, IncidentState,
-    OperatorAction, OperatorCommand, TimelineKind, TimelineKind as Told,
+    CauseKind, CommandError, Correlator, CorrelatorSettings, HoldDown, Incident, IncidentChange,
+    IncidentNo, IncidentState, OperatorAction, OperatorCommand, TimelineKind, TimelineKind as Told,
 };
 use forewarn::topology::{
     Attachment, Element, ElementKind, GroupKind, Link, Network, NetworkDefinition, Redundancy,
@@ -248,13 +249,17 @@ impl Desk {
     }
 
     fn act(&mut self, no: i64, action: OperatorAction) {
+        self.try_to(no, action).unwrap();
+        self.settle();
+    }
+
+    fn try_to(&mut self, no: i64, action: OperatorAction) -> Result<IncidentNo, CommandError> {
         let command = OperatorCommand {
             incident: IncidentNo(no),
             by: "noc".to_owned(),
             action,
         };
-        self.correlator.command(&command, self.now_ms).unwrap();
-        self.settle();
+        self.correlator.command(&command, self.now_ms)
     }
 
     fn open(&self) -> Vec<(i64, String, IncidentState, u64)> {

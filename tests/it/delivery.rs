@@ -122,6 +122,7 @@ async fn change_after(
         now_ms,
         policy: &NoticePolicy::default(),
         recipients: &recipients,
+        never_lost: &std::collections::BTreeSet::new(),
         prior: &prior,
     });
     tx.write_plan(&made).await.unwrap();

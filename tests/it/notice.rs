@@ -1,6 +1,7 @@
 //! Who is told what: planning and the gate together, over random lives of three incidents.
 
 mod merger;
+mod split;
 
 use crate::operators::incident;
 use forewarn::incident::{CauseKind, Estimate, Incident, IncidentNo, IncidentState};
@@ -32,6 +33,10 @@ enum Event {
     Reject(usize),
     /// The first goes on in the second, which takes service from those of its people.
     Merge(usize, usize, [bool; PEOPLE]),
+    /// These people of the first go on in the second, which is new.
+    Split(usize, usize, [bool; PEOPLE]),
+    /// An operator names another cause: it has never concerned this person.
+    Correct(usize, usize),
     SetEstimate(usize, i64),
     SetCause(usize),
     Advance(i64),
@@ -46,7 +51,10 @@ fn event() -> impl Strategy<Value = Event> {
     let person = 0..PEOPLE;
     prop_oneof![
         6 => (which.clone(), person.clone()).prop_map(|(i, p)| Event::Grow(i, p)),
-        3 => (which.clone(), person).prop_map(|(i, p)| Event::Shrink(i, p)),
+        3 => (which.clone(), person.clone()).prop_map(|(i, p)| Event::Shrink(i, p)),
+        2 => (which.clone(), person).prop_map(|(i, p)| Event::Correct(i, p)),
+        2 => (which.clone(), 1..INCIDENTS, any::<[bool; PEOPLE]>())
+            .prop_map(|(i, step, off)| Event::Split(i, (i + step) % INCIDENTS, off)),
         4 => which.clone().prop_map(Event::Confirm),
         3 => which.clone().prop_map(Event::Restore),
         2 => which.clone().prop_map(Event::Reopen),
@@ -92,6 +100,9 @@ struct World {
     /// Place in `rows` and attempt.
     on_their_way: Vec<(usize, u32, Facts)>,
     sent: Vec<Sent>,
+    /// Incidents and whom they never concerned.
+    corrected: BTreeSet<(usize, usize)>,
+    once_corrected: BTreeSet<(usize, usize)>,
 }
 
 fn account(person: usize) -> String {
@@ -149,6 +160,8 @@ impl World {
             rows: Vec::new(),
             on_their_way: Vec::new(),
             sent: Vec::new(),
+            corrected: BTreeSet::new(),
+            once_corrected: BTreeSet::new(),
         }
     }
 
@@ -311,6 +324,10 @@ impl World {
     }
 
     fn plan(&mut self, which: usize) {
+        self.plan_with(which, &BTreeSet::new());
+    }
+
+    fn plan_with(&mut self, which: usize, never_lost: &BTreeSet<String>) {
         let incident = self.incidents[which].clone();
         let lost = match incident.merged_into {
             Some(survivor) => &self.lost[usize::try_from(survivor.0 - 1).unwrap()],
@@ -330,6 +347,7 @@ impl World {
             now_ms: self.now_ms,
             policy: &self.policy,
             recipients: &recipients,
+            never_lost,
             prior: &prior,
         });
         for (id, _) in made.cancel {
@@ -461,8 +479,13 @@ impl World {
                 // Several may have told the person at the same time.
                 let tellers = self.tellers(&notice.account);
                 let is_rejected = |no: IncidentNo| self.state(no) == IncidentState::Rejected;
+                // One that was on its way when that was taken back is tried again.
+                let is_again = self.rows[place].attempt > 1;
+                let is_corrected = self.corrected.contains(&(which, person))
+                    || is_again && self.once_corrected.contains(&(which, person));
                 let is_so = match notice.stage {
-                    Stage::Retraction => tellers.iter().any(|no| is_rejected(*no)),
+                    Stage::Retraction => is_corrected || tellers.iter().any(|no| is_rejected(*no)),
+                    _ if is_corrected && !is_again && tellers == [notice.incident] => false,
                     // What another incident has taken over did happen, if that is not rejected too.
                     _ => {
                         tellers.iter().any(|no| !is_rejected(*no)) || !is_rejected(notice.incident)
@@ -576,6 +599,22 @@ impl World {
                 self.plan(from);
                 changed = Some(to);
             }
+            Event::Split(from, to, off) if self.may_split(from, to) => {
+                self.incidents[to].state = IncidentState::Confirmed;
+                self.incidents[to].split_from = Some(self.incidents[from].no);
+                let (off, left) = self.lost[from].iter().partition(|person| off[**person]);
+                (self.lost[to], self.lost[from]) = (off, left);
+                self.plan(to);
+                changed = Some(from);
+            }
+            Event::Correct(i, p) if self.lost[i].contains(&p) => {
+                self.lost[i].remove(&p);
+                if self.incidents[i].state == IncidentState::Confirmed {
+                    self.corrected.insert((i, p));
+                    self.once_corrected.insert((i, p));
+                    self.plan_with(i, &BTreeSet::from([account(p)]));
+                }
+            }
             Event::SetEstimate(i, minutes) => {
                 let from_ms = self.now_ms + minutes * MINUTE;
                 self.incidents[i].estimate = Some(Estimate {
@@ -593,6 +632,10 @@ impl World {
             Event::Settle(works) => self.settle(works),
             _ => {}
         }
+        // Whom it concerns again is no longer corrected.
+        let lost = &self.lost;
+        self.corrected
+            .retain(|(i, person)| !lost[*i].contains(person));
         // After it was taken over, an incident is planned no more.
         if let Some(which) = changed.filter(|i| self.incidents[*i].merged_into.is_none()) {
             self.incidents[which].affected = self.lost[which].len() as u64;
@@ -601,6 +644,14 @@ impl World {
                 self.plan_confirmed();
             }
         }
+    }
+
+    fn may_split(&self, from: usize, to: usize) -> bool {
+        let no = self.incidents[to].no;
+        self.incidents[from].state == IncidentState::Confirmed
+            && self.incidents[to].state == IncidentState::Suspected
+            && self.lost[to].is_empty()
+            && self.rows.iter().all(|row| row.planned.incident != no)
     }
 
     /// What is done every few minutes, and when an incident has ended.
@@ -667,6 +718,7 @@ fn planned(recipient: Recipient, policy: &NoticePolicy, now_ms: i64) -> PlannedN
         now_ms,
         policy,
         recipients: &[recipient],
+        never_lost: &BTreeSet::new(),
         prior: &[],
     });
     made.notices.into_iter().next().unwrap()

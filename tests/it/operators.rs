@@ -2,6 +2,7 @@
 
 mod calls;
 mod kept;
+mod worker;
 
 use crate::support::{Backend, TestStore, store};
 use forewarn::cli::client::{self, ClientArgs, Connection, connect};
@@ -332,9 +333,14 @@ async fn stand_in(
                     OperatorAction::Confirm { .. } => incident.state = IncidentState::Confirmed,
                     OperatorAction::Reject { .. } => incident.state = IncidentState::Rejected,
                     OperatorAction::Resolve { .. } => incident.state = IncidentState::Restored,
-                    OperatorAction::SetCause { kind, text } => {
+                    OperatorAction::SetCause { kind, text, .. } => {
                         incident.cause.kind = kind;
                         incident.cause.text = text;
+                    }
+                    OperatorAction::WithdrawCause { .. }
+                    | OperatorAction::Merge { .. }
+                    | OperatorAction::Split { .. } => {
+                        unreachable!("{:?} is tested with the real correlator", command.action)
                     }
                     OperatorAction::SetEstimate(estimate) => incident.estimate = estimate,
                     OperatorAction::AddNote { .. } => {}

@@ -115,8 +115,19 @@ CALLS = [
     ("IncidentService/ConfirmIncident", {"id": "INC-1", "note": "seen"}, IF_ALLOWED),
     (
         "IncidentService/SetCause",
-        {"id": "INC-1", "kind": "equipment", "text": "card"},
-        IF_ALLOWED,
+        {"id": "INC-1", "kind": "equipment", "text": "card", "resources": ["py-olt"]},
+        IF_ALLOWED | {"INVALID_ARGUMENT"},
+    ),
+    ("IncidentService/WithdrawCause", {"id": "INC-1", "reason": "not so"}, IF_ALLOWED),
+    (
+        "IncidentService/MergeIncidents",
+        {"id": "INC-1", "into": "INC-2", "reason": "one cut"},
+        IF_ALLOWED | {"INVALID_ARGUMENT"},
+    ),
+    (
+        "IncidentService/SplitIncident",
+        {"id": "INC-1", "resources": ["py-olt"], "reason": "two cuts"},
+        IF_ALLOWED | {"INVALID_ARGUMENT"},
     ),
     (
         "IncidentService/SetEstimate",

@@ -132,7 +132,7 @@ fn found(
         first_received_ms: statement.declared_at_ms,
         last_received_ms: statement.declared_at_ms,
         is_stale: false,
-        flapped_ms: None,
+        unstable_until_ms: None,
         kind: statement.kind,
         reasoning: failure.reasoning.clone(),
         stated: Vec::new(),
@@ -142,7 +142,7 @@ fn found(
         summary.kind = statement.kind;
     }
     // A declared cause does not come and go with its alarms.
-    summary.flapped_ms = None;
+    summary.unstable_until_ms = None;
     summary.stated.push(Stated::of(standing));
     Found::new(
         failure,

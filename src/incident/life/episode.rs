@@ -5,7 +5,8 @@ use crate::alarm::RETENTION_MS;
 use crate::clock::Millis;
 use crate::incident::evidence::entry;
 use crate::incident::onset::{Onset, reaches_back};
-use crate::incident::{CorrelatorSettings, DeclarationId, IncidentState, TimelineKind};
+use crate::incident::{CorrelatorSettings, IncidentState, TimelineKind};
+use crate::topology::Network;
 
 impl Tracked {
     /// Dates the episode: its onset moves to the begin of the present run of loss when that is
@@ -13,6 +14,9 @@ impl Tracked {
     /// between: what goes on is then the next episode, with an onset of its own.
     pub(super) fn date(&mut self, onset: Onset, at: Circumstances<'_>) {
         let start_ms = onset.at_ms.min(at.now_ms);
+        if std::mem::take(&mut self.is_undated) {
+            self.incident.onset_ms = start_ms;
+        }
         let known_ms = self.incident.life.run_since_ms;
         if start_ms <= self.incident.onset_ms {
             self.incident.onset_ms = start_ms;
@@ -55,6 +59,7 @@ impl Tracked {
     /// A step without active evidence.
     pub(in crate::incident) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
         self.taken = None;
+        self.is_undated = false;
         self.incident.life.clearing_since_ms = None;
         self.is_touched = true;
         let incident = &mut self.incident;
@@ -77,17 +82,7 @@ impl Tracked {
         self.failures = 0;
         self.forget_scope(at);
         self.set_stale(is_stale, at.now_ms);
-        if !is_stale && at.now_ms >= since + self.quiet_needed_ms(at.settings) {
-            let seconds = (at.now_ms - since) / 1_000;
-            let mut declared = self.incident.declared.iter().map(|declared| declared.id);
-            let reason =
-                if let Some(area) = declared.find(|id| matches!(id, DeclarationId::Area(_))) {
-                    format!("{area} takes no service away any more, and no alarm is left")
-                } else if self.parts.is_empty() {
-                    "its resources are no longer in the network".to_owned()
-                } else {
-                    format!("all its alarms are cleared, and have been for {seconds} s")
-                };
+        if let Some(reason) = self.ends_in_quiet(since, at) {
             let onset_ms = self.incident.onset_ms.min(at.now_ms);
             let restored_ms = self.incident.life.last_clear_ms.unwrap_or(since);
             self.end(
@@ -95,14 +90,6 @@ impl Tracked {
                 restored_ms.clamp(onset_ms, at.now_ms),
             );
             self.note(TimelineKind::Restored, reason, at.now_ms);
-        }
-    }
-
-    pub(super) fn quiet_needed_ms(&self, settings: &CorrelatorSettings) -> i64 {
-        if self.incident.unstable {
-            settings.unstable_quiet_ms.max(settings.restore_quiet_ms)
-        } else {
-            settings.restore_quiet_ms
         }
     }
 
@@ -119,9 +106,11 @@ impl Tracked {
     }
 
     /// The fault recurred: the same incident, from suspicion on.
-    pub(in crate::incident) fn reopen(&mut self, now_ms: Millis) {
+    pub(in crate::incident) fn reopen(&mut self, settings: &CorrelatorSettings, now_ms: Millis) {
+        let since_ms = self.suspected_since_ms(settings, now_ms);
         let incident = &mut self.incident;
         incident.state = IncidentState::Suspected;
+        incident.life.suspected_since_ms = Some(since_ms);
         incident.detected_ms = now_ms;
         incident.confirmed_ms = None;
         incident.restored_ms = None;
@@ -134,7 +123,24 @@ impl Tracked {
     }
 
     /// One cause was found for this incident and another, which goes on.
-    pub(in crate::incident) fn merge_into(&mut self, survivor: &mut Self, now_ms: Millis) {
+    pub(in crate::incident) fn merge_into(
+        &mut self,
+        survivor: &mut Self,
+        network: &Network,
+        now_ms: Millis,
+    ) {
+        let all = (0..self.incident.life.claims.len()).collect();
+        self.give_claims(survivor, all, network);
+        self.hand_over(survivor, now_ms);
+        let (no, by) = (self.incident.no, survivor.incident.no);
+        let reason = format!("{no} has the same cause and goes on here");
+        survivor.note(TimelineKind::Merged, reason, now_ms);
+        let reason = format!("goes on in {by}, which has the same cause");
+        self.note(TimelineKind::Merged, reason, now_ms);
+    }
+
+    /// Ends, because another incident goes on in its place.
+    pub(super) fn hand_over(&mut self, survivor: &mut Self, now_ms: Millis) {
         if self.incident.state == IncidentState::Confirmed
             && survivor.incident.state == IncidentState::Suspected
         {
@@ -144,20 +150,9 @@ impl Tracked {
         let theirs = &mut survivor.incident;
         theirs.onset_ms = theirs.onset_ms.min(self.incident.onset_ms);
         theirs.declared.extend(&self.incident.declared);
-        survivor.note(
-            TimelineKind::Merged,
-            format!("{} has the same cause and goes on here", self.incident.no),
-            now_ms,
-        );
+        survivor.is_touched = true;
         self.end(IncidentState::Restored, now_ms);
         self.incident.merged_into = Some(survivor.incident.no);
-        self.note(
-            TimelineKind::Merged,
-            format!(
-                "goes on in {}, which has the same cause",
-                survivor.incident.no
-            ),
-            now_ms,
-        );
+        self.is_touched = true;
     }
 }

@@ -3,9 +3,14 @@
 //! Invariants: an incident is confirmed only while its evidence is active; it is restored only after
 //! a quiet in which no source of its evidence is stale.
 
+mod claim;
 mod command;
 mod declared;
 mod episode;
+mod trust;
+
+pub use claim::{Claim, Said};
+pub(super) use command::Word;
 
 use super::declared::{Declared, cause_text};
 use super::evidence::{Summary, describe, thousands};
@@ -18,6 +23,7 @@ use super::{
 use crate::alarm::AlarmBook;
 use crate::clock::Millis;
 use crate::topology::{Network, Part, SubscriberSet};
+use claim::{Judged, Scope};
 use std::sync::Arc;
 
 /// Who is without service, and who has no redundancy left.
@@ -69,14 +75,22 @@ pub(in crate::incident) struct Tracked {
     pub(in crate::incident) incident: Incident,
     /// The parts that failed, as far as the present network knows them.
     pub(in crate::incident) parts: Vec<Part>,
-    /// Of those parts, whatever the state is.
+    /// The parts that were found; other than those of the cause where an operator has named some.
+    pub(in crate::incident) found: Vec<Part>,
+    /// Of the parts that failed, whatever the state is.
     pub(in crate::incident) impact: Impact,
-    /// Failures that it consists of now.
+    /// The claims of operators, in their order, on the present network.
+    scopes: Vec<Scope>,
+    /// Failures that it consists of now, those that an operator has put together as one.
     pub(in crate::incident) failures: usize,
     /// As of the latest change that was given out.
     pub(in crate::incident) shown: Arc<Incident>,
     pub(in crate::incident) shown_impact: Impact,
     network_changed: bool,
+    /// An operator has named other parts since the latest change that was given out.
+    is_corrected: bool,
+    /// Its onset is that of the next step.
+    is_undated: bool,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
     /// What was taken over last; taking over the same again changes nothing.
@@ -89,7 +103,11 @@ pub(in crate::incident) struct Tracked {
 impl Tracked {
     /// Follows an incident that was kept.
     pub(in crate::incident) fn restore(incident: Incident, network: &Network) -> Self {
-        let parts = parts_of(&incident.cause, network);
+        let parts = parts_of_ids(&incident.cause.resources, network);
+        let found = match &incident.life.found[..] {
+            [] => parts.clone(),
+            ids => parts_of_ids(ids, network),
+        };
         let is_open = incident.state.is_open();
         let impact = Impact::kept(&parts, network, is_open);
         let shown_impact = if is_open {
@@ -97,19 +115,25 @@ impl Tracked {
         } else {
             Impact::default()
         };
-        Self {
+        let mut tracked = Self {
             parts,
+            found,
             impact,
+            scopes: Vec::new(),
             failures: 0,
             shown: Arc::new(incident.clone()),
             shown_impact,
             network_changed: false,
+            is_corrected: false,
+            is_undated: false,
             calm_ms: None,
             taken: None,
             is_touched: true,
             timeline: Vec::new(),
             incident,
-        }
+        };
+        tracked.rescope(network);
+        tracked
     }
 
     /// A new incident for a failure; `parent` when it is split from another.
@@ -147,22 +171,30 @@ impl Tracked {
             timeline_len: 0,
             merged_into: None,
             declared: Vec::new(),
-            life: Life::default(),
+            split_from: parent.map(|p| p.no),
+            life: Life {
+                suspected_since_ms: Some(at.now_ms).filter(|_| parent.is_none()),
+                ..Life::default()
+            },
         };
         let mut tracked = Self {
             shown: Arc::new(incident.clone()),
             incident,
             parts: Vec::new(),
+            found: Vec::new(),
             impact: Impact::default(),
+            scopes: Vec::new(),
             failures: 1,
             shown_impact: Impact::default(),
             network_changed: false,
+            is_corrected: false,
+            is_undated: false,
             calm_ms: None,
             taken: None,
             is_touched: true,
             timeline: Vec::new(),
         };
-        tracked.take(summary, impact, at);
+        tracked.take(summary, impact, None, at);
         let reason = match parent {
             Some(parent) => format!("split from {}: {}", parent.no, tracked.incident.cause.text),
             None => tracked.incident.cause.text.clone(),
@@ -181,30 +213,48 @@ impl Tracked {
     }
 
     /// Takes over what was found, and its impact.
-    fn take(&mut self, summary: &Arc<Summary>, impact: &Impact, at: Circumstances<'_>) {
+    fn take(
+        &mut self,
+        summary: &Arc<Summary>,
+        impact: &Impact,
+        judged: Option<&Judged>,
+        at: Circumstances<'_>,
+    ) {
         let is_known = self.taken.as_ref().is_some_and(|t| Arc::ptr_eq(t, summary));
         if is_known && Arc::ptr_eq(&self.impact.lost, &impact.lost) {
             return;
         }
         self.taken = Some(Arc::clone(summary));
         self.is_touched = true;
-        if self.parts != summary.parts {
+        let found = judged.map_or(&summary.parts, |judged| &judged.found);
+        if self.found != *found {
             self.incident.life.failures_changed_ms = at.now_ms;
-            self.parts.clone_from(&summary.parts);
+            self.found.clone_from(found);
         }
-        let mut resources: Vec<String> = self
-            .parts
-            .iter()
-            .map(|&p| at.network.part_id(p).to_owned())
-            .collect();
-        resources.sort_unstable();
+        self.parts.clone_from(&summary.parts);
         self.impact = impact.clone();
+        self.note_parts(at.network);
         self.hear(summary, at.now_ms);
+        let said = judged.and_then(|judged| judged.said.as_ref());
+        // A declaration can say the cause, too; it stays as it was told.
+        let is_told = self.incident.cause.set_by_operator && !self.has_said();
         let incident = &mut self.incident;
-        incident.cause.resources = resources;
-        if !incident.cause.set_by_operator {
-            incident.cause.kind = summary.kind;
-            incident.cause.text = cause_text(summary, impact.lost.len(), at.network);
+        match said {
+            Some(said) => {
+                let lost = impact.lost.len();
+                incident.cause.set_by_operator = true;
+                incident.cause.kind = said.kind;
+                incident.cause.text = match said.text.as_str() {
+                    "" => describe(&self.parts, said.kind, lost, at.network),
+                    text => text.to_owned(),
+                };
+            }
+            None if is_told => {}
+            None => {
+                incident.cause.set_by_operator = false;
+                incident.cause.kind = summary.kind;
+                incident.cause.text = cause_text(summary, impact.lost.len(), at.network);
+            }
         }
         incident.cause.reasoning.clone_from(&summary.reasoning);
         incident.evidence.clone_from(&summary.evidence);
@@ -212,6 +262,16 @@ impl Tracked {
         incident.life.quiet_since_ms = None;
         incident.life.last_clear_ms = None;
         self.count_impact();
+    }
+
+    /// Writes the parts down by name.
+    fn note_parts(&mut self, network: &Network) {
+        self.incident.cause.resources = ids_of(&self.parts, network);
+        self.incident.life.found = if self.found == self.parts {
+            Vec::new()
+        } else {
+            ids_of(&self.found, network)
+        };
     }
 
     fn count_impact(&mut self) {
@@ -263,6 +323,7 @@ impl Tracked {
         &mut self,
         summary: &Arc<Summary>,
         impact: &Impact,
+        judged: Option<&Judged>,
         at: Circumstances<'_>,
     ) {
         self.date(summary.onset, at);
@@ -277,7 +338,7 @@ impl Tracked {
             return;
         }
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
-        self.take(summary, impact, at);
+        self.take(summary, impact, judged, at);
         self.stand_for(summary);
         let now_affected = self.impact.lost.len();
         let has_moved =
@@ -303,75 +364,17 @@ impl Tracked {
         }
         self.judge_trust(summary, at);
         self.believe(summary, at.now_ms);
-        let hold_down_ms = self.hold_down_ms(at.settings);
-        let due = self.incident.detected_ms + hold_down_ms;
-        if self.incident.state == IncidentState::Suspected && at.now_ms >= due {
-            self.incident.state = IncidentState::Confirmed;
-            self.incident.confirmed_ms = Some(at.now_ms);
-            let seconds = hold_down_ms / 1_000;
-            let reason = format!("the evidence has stood for the hold-down of {seconds} s");
-            self.note(TimelineKind::Confirmed, reason, at.now_ms);
-        }
-    }
-
-    /// How long it must stand before it is believed: longer while only one resource speaks for it.
-    fn hold_down_ms(&self, settings: &CorrelatorSettings) -> i64 {
-        let active = self
-            .incident
-            .evidence
-            .iter()
-            .filter(|e| e.cleared_ms.is_none());
-        let mut resources = active.map(|evidence| &evidence.key.resource);
-        let first = resources.next();
-        let is_lone = resources.all(|other| Some(other) == first);
-        let factor = if is_lone {
-            settings.lone_alarm_factor
-        } else {
-            1
-        };
-        settings.hold_down_ms.saturating_mul(factor.into())
-    }
-
-    /// Whether its evidence is heard of, and whether it comes and goes.
-    fn judge_trust(&mut self, summary: &Summary, at: Circumstances<'_>) {
-        self.set_stale(summary.is_stale, at.now_ms);
-        self.calm_ms = summary
-            .flapped_ms
-            .map(|since| since + at.settings.unstable_quiet_ms)
-            .filter(|calm_ms| at.now_ms < *calm_ms);
-        self.set_unstable(self.calm_ms.is_some(), at.now_ms);
-    }
-
-    fn set_stale(&mut self, is_stale: bool, now_ms: Millis) {
-        if self.incident.stale == is_stale {
-            return;
-        }
-        self.incident.stale = is_stale;
-        if is_stale {
-            let reason = "a source of its alarms has fallen silent; nothing counts as restored until it has resynchronised";
-            self.note(TimelineKind::Stale, reason.to_owned(), now_ms);
-        } else {
-            let reason = "the sources of its alarms have resynchronised";
-            self.note(TimelineKind::Resynchronised, reason.to_owned(), now_ms);
-        }
-    }
-
-    fn set_unstable(&mut self, is_unstable: bool, now_ms: Millis) {
-        if self.incident.unstable == is_unstable {
-            return;
-        }
-        self.incident.unstable = is_unstable;
-        let reason = if is_unstable {
-            "its alarms come and go; it is restored only after a longer quiet"
-        } else {
-            "its alarms no longer come and go"
-        };
-        self.note(TimelineKind::Unstable, reason.to_owned(), now_ms);
+        self.believe_in_time(at);
     }
 
     /// Goes over to another version of the network.
     pub(in crate::incident) fn move_to(&mut self, old: &Network, new: &Network) {
-        self.parts = parts_of(&self.incident.cause, new);
+        self.parts = parts_of_ids(&self.incident.cause.resources, new);
+        self.found = match &self.incident.life.found[..] {
+            [] => self.parts.clone(),
+            ids => parts_of_ids(ids, new),
+        };
+        self.rescope(new);
         let is_open = self.incident.state.is_open();
         self.impact = Impact::kept(&self.parts, new, is_open);
         self.shown_impact = Impact {
@@ -416,7 +419,13 @@ impl Tracked {
         self.incident.timeline_len += u32::try_from(timeline.len()).unwrap_or(u32::MAX);
         self.shown = Arc::new(self.incident.clone());
         let before = std::mem::replace(&mut self.shown_impact, impact);
+        let never_lost = if std::mem::take(&mut self.is_corrected) {
+            before.lost.difference(&self.shown_impact.lost)
+        } else {
+            SubscriberSet::default()
+        };
         Some(IncidentChange {
+            never_lost,
             incident: self.incident.clone(),
             timeline,
             lost: SubscriberSet::clone(&self.shown_impact.lost),
@@ -432,11 +441,11 @@ impl Tracked {
             let until = incident.restored_ms? + settings.reopen_within_ms;
             return incident.life.held_back.is_none().then_some(until);
         }
-        if let Some(since) = incident.life.quiet_since_ms {
-            return (!incident.stale).then(|| since + self.quiet_needed_ms(settings));
+        if incident.life.quiet_since_ms.is_some() {
+            return self.quiet_deadline_ms(settings);
         }
-        let confirm = (incident.state == IncidentState::Suspected)
-            .then_some(incident.detected_ms + self.hold_down_ms(settings));
+        let confirm =
+            (incident.state == IncidentState::Suspected).then(|| self.believed_at_ms(settings));
         let split = (self.failures > 1 && self.incident.life.clearing_since_ms.is_none())
             .then_some(incident.life.failures_changed_ms + settings.hold_down_ms);
         let cleared = incident
@@ -448,12 +457,17 @@ impl Tracked {
     }
 }
 
-fn parts_of(cause: &Cause, network: &Network) -> Vec<Part> {
-    cause
-        .resources
-        .iter()
-        .filter_map(|id| network.part(id))
-        .collect()
+/// The parts of these ids that the network knows, in their order.
+fn parts_of_ids(ids: &[String], network: &Network) -> Vec<Part> {
+    ids.iter().filter_map(|id| network.part(id)).collect()
+}
+
+/// Their ids, sorted.
+fn ids_of(parts: &[Part], network: &Network) -> Vec<String> {
+    let ids = parts.iter().map(|&part| network.part_id(part).to_owned());
+    let mut ids: Vec<String> = ids.collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// The same people in the ranks of another version of the network.

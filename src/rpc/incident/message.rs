@@ -40,6 +40,12 @@ pub(in crate::rpc) fn to_message(incident: &Incident) -> v1::Incident {
             .iter()
             .map(|declared| declared.id.to_string())
             .collect(),
+        merged_into: incident
+            .merged_into
+            .map_or_else(String::new, |no| no.to_string()),
+        split_from: incident
+            .split_from
+            .map_or_else(String::new, |no| no.to_string()),
     }
 }
 

@@ -6,7 +6,10 @@
 mod affected;
 mod message;
 mod open;
+mod refused;
 mod watch;
+
+use refused::refused;
 
 pub(in crate::rpc) use message::{state_message, to_message};
 
@@ -38,6 +41,8 @@ const DEFAULT_PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 500;
 /// Bytes of a note, a reason or a text of a cause.
 const LONGEST_TEXT: usize = 4_096;
+/// Resources that one command names.
+const MOST_RESOURCES: usize = 1_000;
 
 /// What the service needs.
 #[derive(Clone, Debug)]
@@ -230,8 +235,51 @@ impl IncidentService for IncidentApi {
             invalid("kind", &request.kind, &format!("one of {kinds}"))
         })?;
         let text = text("text", &request.text, 0)?;
-        self.carry_out(caller.name, no, OperatorAction::SetCause { kind, text })
+        let resources = resources(request.resources, 0)?;
+        let action = OperatorAction::SetCause {
+            kind,
+            text,
+            resources,
+        };
+        self.carry_out(caller.name, no, action).await
+    }
+
+    async fn withdraw_cause(
+        &self,
+        request: Request<v1::WithdrawCauseRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let reason = text("reason", &request.reason, 0)?;
+        self.carry_out(caller.name, no, OperatorAction::WithdrawCause { reason })
             .await
+    }
+
+    async fn merge_incidents(
+        &self,
+        request: Request<v1::MergeIncidentsRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let into = incident_no("into", &request.into)?;
+        let reason = text("reason", &request.reason, 0)?;
+        self.carry_out(caller.name, no, OperatorAction::Merge { into, reason })
+            .await
+    }
+
+    async fn split_incident(
+        &self,
+        request: Request<v1::SplitIncidentRequest>,
+    ) -> Result<Response<v1::Incident>, Status> {
+        let caller = require(&request, &[Role::Operator]).map_err(|status| *status)?;
+        let request = request.into_inner();
+        let no = incident_no("id", &request.id)?;
+        let resources = resources(request.resources, 1)?;
+        let reason = text("reason", &request.reason, 0)?;
+        let action = OperatorAction::Split { resources, reason };
+        self.carry_out(caller.name, no, action).await
     }
 
     async fn set_estimate(
@@ -350,6 +398,19 @@ fn text(field: &str, text: &str, least: usize) -> Result<String, Status> {
     Ok(text)
 }
 
+/// Ids of resources that an operator names.
+fn resources(resources: Vec<String>, least: usize) -> Result<Vec<String>, Status> {
+    if resources.len() < least || resources.len() > MOST_RESOURCES {
+        let expected = format!("{least} to {MOST_RESOURCES} ids");
+        return Err(invalid(
+            "resources",
+            &resources.len().to_string(),
+            &expected,
+        ));
+    }
+    Ok(resources)
+}
+
 /// The number in an id such as `INC-42`.
 pub(in crate::rpc) fn incident_no(field: &str, id: &str) -> Result<IncidentNo, Status> {
     IncidentNo::parse(id).ok_or_else(|| invalid(field, id, "an id such as INC-42"))
@@ -425,11 +486,4 @@ pub(in crate::rpc) fn invalid(field: &str, value: &str, expected: &str) -> Statu
 )]
 pub(in crate::rpc) fn store_failed(error: StoreError) -> Status {
     status::store(&error)
-}
-
-fn refused(error: &CommandError) -> Status {
-    match error {
-        CommandError::NoSuchIncident(_) => Status::not_found(error.to_string()),
-        CommandError::WrongState { .. } => Status::failed_precondition(error.to_string()),
-    }
 }

@@ -1,5 +1,6 @@
 //! Random streams of alarms: order, repetition, batches and crashes do not matter.
 
+use super::commands::{act, command};
 use super::*;
 
 /// One alarm of a random stream, with the instants at which it is raised and cleared in turn.
@@ -106,7 +107,7 @@ pub(super) fn stream(stories: &[Story]) -> Vec<LogEntry> {
 }
 
 /// What must not depend on the order of arrival; of the onset, see [`onset`].
-fn essence(correlator: &Correlator) -> Vec<String> {
+pub(super) fn essence(correlator: &Correlator) -> Vec<String> {
     let mut open: Vec<String> = correlator
         .live()
         .filter(|live| live.incident.state.is_open() && live.incident.evidence_count > 0)
@@ -135,7 +136,7 @@ fn is_premise(network: &Network, resource: &str) -> bool {
 
 /// Every alarm of loss that is not one home's belongs to exactly one open incident, and the people
 /// of an incident are exactly those whom its cause cuts off.
-fn check_invariants(correlator: &Correlator) {
+pub(super) fn check_invariants(correlator: &Correlator) {
     let network = correlator.network();
     for live in correlator.live().filter(|l| l.incident.state.is_open()) {
         let parts: Vec<_> = live
@@ -227,7 +228,8 @@ proptest! {
         stories in stories(),
         crash in 0..40_usize,
         snapshot in 0..40_usize,
-        commands in prop::collection::btree_map(0..40_usize, (1..4_i64, any::<bool>()), 0..4),
+        commands in prop::collection::btree_map(0..60_usize, (1..4_i64, any::<bool>()), 0..4),
+        acts in prop::collection::btree_map(0..60_usize, act(), 0..5),
         records in prop::collection::btree_map(0..40_usize, 0..4_usize, 0..6),
     ) {
         let mut entries = stream(&stories);
@@ -262,6 +264,9 @@ proptest! {
                     OperatorAction::Confirm { note: String::new() }
                 };
                 let command = OperatorCommand { incident: IncidentNo(*no), by: "noc".to_owned(), action };
+                prop_assert_eq!(steady.command(&command, now_ms), shaky.command(&command, now_ms));
+            }
+            if let Some(command) = acts.get(&round).and_then(|act| command(act, &steady)) {
                 prop_assert_eq!(steady.command(&command, now_ms), shaky.command(&command, now_ms));
             }
             let (a, b) = (steady.settle(now_ms), shaky.settle(now_ms));

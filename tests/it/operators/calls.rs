@@ -30,6 +30,7 @@ async fn commands_are_answered_after_their_commit() {
         id: "INC-1".to_owned(),
         kind: "power".to_owned(),
         text: "mains".to_owned(),
+        resources: Vec::new(),
     };
     let set = requested(api.set_cause(cause).await).unwrap();
     assert_eq!(set.cause.unwrap().kind, "power");

@@ -1,0 +1,230 @@
+//! Which incident holds which failures: mergers, splits, openings, and a step for each.
+
+use super::Correlator;
+use crate::alarm::RETENTION_MS;
+use crate::clock::Millis;
+use crate::incident::declared::combined_impact;
+use crate::incident::evidence::combine;
+use crate::incident::life::{Circumstances, Impact, Tracked};
+use crate::incident::matching::{Found, Group, can_reopen, recurring, separable};
+use crate::incident::{Incident, IncidentNo};
+use crate::topology::Part;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Correlator {
+    /// Ends the open incidents whose failure another incident took over.
+    pub(super) fn merge(&mut self, assigned: &[Option<IncidentNo>], now_ms: Millis) {
+        let matching = self.matching(now_ms);
+        let mut pairs: Vec<(IncidentNo, IncidentNo)> = Vec::new();
+        for (no, tracked) in &self.tracked {
+            if !tracked.incident.state.is_open() || assigned.contains(&Some(*no)) {
+                continue;
+            }
+            let survivor = assigned
+                .iter()
+                .zip(&self.found)
+                .filter(|(_, found)| matching.goes_on_in(tracked, found))
+                .filter_map(|(survivor, _)| *survivor)
+                .min();
+            pairs.extend(survivor.map(|survivor| (*no, survivor)));
+        }
+        for (no, survivor) in pairs {
+            let Some(mut merged) = self.tracked.remove(&no) else {
+                continue;
+            };
+            if let Some(survivor) = self.tracked.get_mut(&survivor) {
+                merged.merge_into(survivor, &self.network, now_ms);
+            }
+            self.tracked.insert(no, merged);
+        }
+    }
+
+    /// Failures that have stood side by side in one incident for the hold-down go apart, but for
+    /// those that an operator has put together: those with the most people keep the number.
+    pub(super) fn split(&mut self, assigned: &mut [Option<IncidentNo>], now_ms: Millis) {
+        let claims = self.matching(now_ms).claims();
+        for (no, failures) in failures_of(assigned) {
+            let Some(tracked) = self.tracked.get(&no) else {
+                continue;
+            };
+            let mut parts: Vec<Part> = failures
+                .iter()
+                .flat_map(|at| self.found[*at].summary.parts.iter().copied())
+                .collect();
+            parts.sort_unstable_by_key(|&part| self.network.part_id(part));
+            parts.dedup();
+            let changed_ms = tracked.incident.life.failures_changed_ms;
+            let is_settled =
+                parts == tracked.found && now_ms >= changed_ms + self.settings.hold_down_ms;
+            let mut groups = separable(together(&failures, &claims), &self.found);
+            if groups.len() < 2 || !is_settled {
+                continue;
+            }
+            let parent = tracked.incident.clone();
+            let mut claims: BTreeMap<IncidentNo, usize> = BTreeMap::new();
+            for (claim, failures) in groups.drain(1..) {
+                let new = self.open_one(failures[0], Some(&parent), now_ms);
+                claims.extend(claim.map(|(_, at)| (new, at)));
+                for at in failures {
+                    assigned[at] = Some(new);
+                }
+            }
+            self.give_claims(no, claims);
+        }
+    }
+
+    /// Each claim goes with its failures.
+    fn give_claims(&mut self, from: IncidentNo, to: BTreeMap<IncidentNo, usize>) {
+        let mut to: Vec<(IncidentNo, usize)> = to.into_iter().collect();
+        to.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
+        for (no, at) in to {
+            let Some(mut new) = self.tracked.remove(&no) else {
+                continue;
+            };
+            if let Some(old) = self.tracked.get_mut(&from) {
+                old.give_claims(&mut new, vec![at], &self.network);
+            }
+            self.tracked.insert(no, new);
+        }
+    }
+
+    /// Opens or reopens incidents for the failures that belong to none, once they have gathered.
+    pub(super) fn open(
+        &mut self,
+        assigned: &mut [Option<IncidentNo>],
+        held: &[Option<IncidentNo>],
+        now_ms: Millis,
+    ) {
+        let restored: Vec<IncidentNo> = self
+            .tracked
+            .values()
+            .map(|tracked| &tracked.incident)
+            .filter(|incident| can_reopen(incident, self.settings.reopen_within_ms, now_ms))
+            .map(|incident| incident.no)
+            .collect();
+        let claims = self.matching(now_ms).claims();
+        for at in 0..self.found.len() {
+            let gathered_ms = self.found[at].summary.first_received_ms + self.settings.gather_ms;
+            let is_due = self.found[at].is_stated()
+                || (now_ms >= gathered_ms && !self.is_left_over(&self.found[at]));
+            if assigned[at].is_some() || held[at].is_some() || !is_due {
+                continue;
+            }
+            let no = match claims[at] {
+                Some((no, _)) => Some(no),
+                None => recurring(&self.tracked, &self.found[at], &restored),
+            };
+            assigned[at] = match no.and_then(|no| self.tracked.get_mut(&no)) {
+                Some(tracked) => {
+                    if !tracked.incident.state.is_open() {
+                        tracked.reopen(&self.settings, now_ms);
+                    }
+                    no
+                }
+                None => Some(self.open_one(at, None, now_ms)),
+            };
+        }
+    }
+
+    /// Whether all alarms of a failure are so old that the clears of others like them may have been
+    /// forgotten: what was a failure then opens no incident now.
+    pub(super) fn is_left_over(&self, found: &Found) -> bool {
+        // What planned work has left behind has waited for the end of its window.
+        found.summary.overrun.is_none()
+            && self.book.watermark_ms() > found.summary.last_received_ms + RETENTION_MS
+    }
+
+    fn open_one(&mut self, at: usize, parent: Option<&Incident>, now_ms: Millis) -> IncidentNo {
+        self.last_incident_no += 1;
+        let no = IncidentNo(self.last_incident_no);
+        let Found {
+            summary, impact, ..
+        } = &self.found[at];
+        let tracked = Tracked::open(no, summary, impact, parent, self.at(now_ms));
+        self.tracked.insert(no, tracked);
+        no
+    }
+
+    fn at(&self, now_ms: Millis) -> Circumstances<'_> {
+        Circumstances {
+            settings: &self.settings,
+            book: &self.book,
+            losses: &self.losses,
+            declared: &self.declared,
+            network: &self.network,
+            now_ms,
+        }
+    }
+
+    /// One step in the life of each open incident.
+    pub(super) fn step(&mut self, assigned: &[Option<IncidentNo>], now_ms: Millis) {
+        let claims = self.matching(now_ms).claims();
+        let failures_of = failures_of(assigned);
+        let at = Circumstances {
+            settings: &self.settings,
+            book: &self.book,
+            losses: &self.losses,
+            declared: &self.declared,
+            network: &self.network,
+            now_ms,
+        };
+        for (no, tracked) in &mut self.tracked {
+            if !tracked.incident.state.is_open() {
+                continue;
+            }
+            let failures = failures_of.get(no).map_or(&[][..], Vec::as_slice);
+            tracked.failures = separable(together(failures, &claims), &self.found).len();
+            let failures: Vec<&Found> = failures.iter().map(|at| &self.found[*at]).collect();
+            let judged = tracked.judge(&failures, &self.network);
+            match (failures.as_slice(), judged) {
+                ([], _) => tracked.wait_in_quiet(at),
+                ([one], None) => tracked.continue_with(&one.summary, &one.impact, None, at),
+                (several, judged) => {
+                    let summaries = several.iter().map(|found| &*found.summary).collect();
+                    let Some(mut summary) = combine(summaries, &self.network) else {
+                        continue;
+                    };
+                    if let Some(judged) = &judged {
+                        summary.parts.clone_from(&judged.parts);
+                    }
+                    let impact = if !summary.stated.is_empty() {
+                        combined_impact(several, &summary.parts, &self.network)
+                    } else if tracked.parts == summary.parts {
+                        tracked.impact.clone()
+                    } else {
+                        Impact::of(&summary.parts, &self.network)
+                    };
+                    tracked.continue_with(&Arc::new(summary), &impact, judged.as_ref(), at);
+                }
+            }
+        }
+    }
+}
+
+/// The failures of each incident.
+fn failures_of(assigned: &[Option<IncidentNo>]) -> BTreeMap<IncidentNo, Vec<usize>> {
+    let mut failures: BTreeMap<IncidentNo, Vec<usize>> = BTreeMap::new();
+    for (at, no) in assigned.iter().enumerate() {
+        if let Some(no) = no {
+            failures.entry(*no).or_default().push(at);
+        }
+    }
+    failures
+}
+
+/// Failures under one claim belong together; every other stands alone.
+fn together(failures: &[usize], claims: &[Option<(IncidentNo, usize)>]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for &at in failures {
+        let claim = claims[at];
+        let group = groups
+            .iter_mut()
+            .find(|(of, _)| claim.is_some() && *of == claim);
+        match group {
+            Some((_, group)) => group.push(at),
+            None => groups.push((claim, vec![at])),
+        }
+    }
+    groups
+}

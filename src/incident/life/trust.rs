@@ -1,0 +1,156 @@
+//! How far the evidence of an incident is believed: hold-down, deadline, flapping, silent sources.
+
+use super::{Circumstances, Tracked};
+use crate::clock::Millis;
+use crate::incident::evidence::{Summary, unstable_until_ms};
+use crate::incident::{CorrelatorSettings, DeclarationId, IncidentState, TimelineKind};
+
+impl Tracked {
+    /// Believes a suspicion that has stood for its hold-down, or that still stands at its deadline.
+    pub(super) fn believe_in_time(&mut self, at: Circumstances<'_>) {
+        let is_due = at.now_ms >= self.believed_at_ms(at.settings);
+        if self.incident.state != IncidentState::Suspected || !is_due {
+            return;
+        }
+        let hold_down_ms = self.hold_down_ms(at.settings);
+        let reason = if at.now_ms >= self.incident.detected_ms + hold_down_ms {
+            let seconds = hold_down_ms / 1_000;
+            format!("the evidence has stood for the hold-down of {seconds} s")
+        } else {
+            let seconds = at.settings.decide_within_ms / 1_000;
+            format!(
+                "there is evidence {seconds} s after it was first suspected, which is the deadline"
+            )
+        };
+        self.incident.state = IncidentState::Confirmed;
+        self.incident.confirmed_ms = Some(at.now_ms);
+        self.note(TimelineKind::Confirmed, reason, at.now_ms);
+    }
+
+    /// When it will be believed, if its evidence stays as it is.
+    pub(super) fn believed_at_ms(&self, settings: &CorrelatorSettings) -> Millis {
+        let held_down = self.incident.detected_ms + self.hold_down_ms(settings);
+        held_down.min(self.decided_at_ms(settings))
+    }
+
+    /// When a suspicion is decided at the latest.
+    fn decided_at_ms(&self, settings: &CorrelatorSettings) -> Millis {
+        let incident = &self.incident;
+        let since_ms = incident.life.suspected_since_ms;
+        since_ms.unwrap_or(incident.detected_ms) + settings.decide_within_ms
+    }
+
+    /// How long it must stand before it is believed: longer while only one resource speaks for it,
+    /// or while its alarms come and go.
+    fn hold_down_ms(&self, settings: &CorrelatorSettings) -> i64 {
+        let incident = &self.incident;
+        let evidence = incident.evidence.iter();
+        let mut resources = evidence
+            .filter(|e| e.cleared_ms.is_none())
+            .map(|evidence| &evidence.key.resource);
+        let first = resources.next();
+        let is_lone = resources.all(|other| Some(other) == first);
+        let factor = if is_lone || incident.unstable {
+            settings.lone_alarm_factor
+        } else {
+            1
+        };
+        let hold_down_ms = settings.hold_down_of(incident.cause.kind, incident.affected);
+        hold_down_ms.saturating_mul(factor.into())
+    }
+
+    /// The begin of the suspicion, when the cause recurs: one that was never believed goes on, unless
+    /// it was decided meanwhile.
+    pub(super) fn suspected_since_ms(
+        &self,
+        settings: &CorrelatorSettings,
+        now_ms: Millis,
+    ) -> Millis {
+        let is_open = self.incident.confirmed_ms.is_none() && now_ms < self.decided_at_ms(settings);
+        let since_ms = self.incident.life.suspected_since_ms;
+        since_ms.filter(|_| is_open).unwrap_or(now_ms)
+    }
+
+    /// Whether its evidence is heard of, and whether it comes and goes.
+    pub(super) fn judge_trust(&mut self, summary: &Summary, at: Circumstances<'_>) {
+        self.set_stale(summary.is_stale, at.now_ms);
+        let until_ms = summary.unstable_until_ms;
+        self.calm_ms = until_ms.filter(|calm_ms| at.now_ms < *calm_ms);
+        self.set_unstable(self.calm_ms.is_some(), at.now_ms);
+    }
+
+    /// The end of a quiet; the reason, when it has come.
+    pub(super) fn ends_in_quiet(
+        &mut self,
+        since_ms: Millis,
+        at: Circumstances<'_>,
+    ) -> Option<String> {
+        let evidence = self.incident.evidence.iter();
+        let alarms = evidence.filter_map(|e| at.book.get(at.book.find(e.source, &e.key)?));
+        let until_ms = unstable_until_ms(alarms, at.settings);
+        self.calm_ms = until_ms.filter(|calm_ms| at.now_ms < *calm_ms);
+        if self.incident.stale {
+            return None;
+        }
+        let seconds = (at.now_ms - since_ms) / 1_000;
+        if self.calm_ms.is_none() && at.now_ms >= since_ms + at.settings.restore_quiet_ms {
+            let mut declared = self.incident.declared.iter().map(|declared| declared.id);
+            let area = declared.find(|id| matches!(id, DeclarationId::Area(_)));
+            return Some(if let Some(area) = area {
+                format!("{area} takes no service away any more, and no alarm is left")
+            } else if self.parts.is_empty() {
+                "its resources are no longer in the network".to_owned()
+            } else {
+                format!("all its alarms are cleared, and have been for {seconds} s")
+            });
+        }
+        let is_suspected = self.incident.state == IncidentState::Suspected;
+        if is_suspected && at.now_ms >= self.decided_at_ms(at.settings) {
+            let seconds = at.settings.decide_within_ms / 1_000;
+            return Some(format!(
+                "its alarms are cleared {seconds} s after it was first suspected, which is the deadline"
+            ));
+        }
+        self.set_unstable(self.calm_ms.is_some(), at.now_ms);
+        None
+    }
+
+    /// When something will happen to it in a quiet; nothing does while a source is silent.
+    pub(super) fn quiet_deadline_ms(&self, settings: &CorrelatorSettings) -> Option<Millis> {
+        let since_ms = self.incident.life.quiet_since_ms?;
+        if self.incident.stale {
+            return None;
+        }
+        let is_suspected = self.incident.state == IncidentState::Suspected;
+        let decided = is_suspected.then(|| self.decided_at_ms(settings));
+        let restored = self.calm_ms.unwrap_or(since_ms + settings.restore_quiet_ms);
+        Some(decided.map_or(restored, |decided| decided.min(restored)))
+    }
+
+    pub(super) fn set_stale(&mut self, is_stale: bool, now_ms: Millis) {
+        if self.incident.stale == is_stale {
+            return;
+        }
+        self.incident.stale = is_stale;
+        if is_stale {
+            let reason = "a source of its alarms has fallen silent; nothing counts as restored until it has resynchronised";
+            self.note(TimelineKind::Stale, reason.to_owned(), now_ms);
+        } else {
+            let reason = "the sources of its alarms have resynchronised";
+            self.note(TimelineKind::Resynchronised, reason.to_owned(), now_ms);
+        }
+    }
+
+    fn set_unstable(&mut self, is_unstable: bool, now_ms: Millis) {
+        if self.incident.unstable == is_unstable {
+            return;
+        }
+        self.incident.unstable = is_unstable;
+        let reason = if is_unstable {
+            "its alarms come and go; it is restored only when that has stopped"
+        } else {
+            "its alarms no longer come and go"
+        };
+        self.note(TimelineKind::Unstable, reason.to_owned(), now_ms);
+    }
+}
