@@ -5,6 +5,7 @@
 //! printed, not even in an error.
 
 mod check;
+mod hold_down;
 mod mail_url;
 mod rules;
 mod show;

@@ -167,7 +167,7 @@ mod tests {
     fn three_failures_within_ten_minutes_are_too_many_and_two_are_not() {
         assert_eq!(until_min(&[0, 20, 60, 80]), None);
         assert_eq!(until_min(&[0, 20, 60, 80, 120, 140]), Some(11));
-        assert_eq!(until_min(&[0, 20, 240, 260, 480, 500]), Some(10));
+        assert_eq!(until_min(&[0, 20, 240, 260, 480, 500]), Some(11));
         assert_eq!(until_min(&[0, 20, 300, 320, 600, 620]), None);
     }
 

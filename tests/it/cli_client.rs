@@ -85,8 +85,20 @@ async fn an_operator_works_by_the_command_line() {
     let withdrawn = records(&world, &["incident", "eta", "1", "--withdraw"]).await;
     assert_eq!(withdrawn[0]["estimate_to_ms"], Value::Null);
     let cause = ["incident", "cause", "1", "fibre_cut", "--text", "digger"];
-    let set = prints(&world, &cause).await;
-    assert!(set.contains("fibre cut, OLT-1, digger"), "{set}");
+    let named = [&cause[..], &["--resource", "pon-1", "pon-2"]].concat();
+    let set = prints(&world, &named).await;
+    assert!(set.contains("fibre cut, pon-1 + pon-2, digger"), "{set}");
+    assert!(set.contains("cause set by an operator"), "{set}");
+    let back = ["incident", "cause", "1", "--auto", "--reason", "measured"];
+    let given_back = records(&world, &back).await;
+    assert_eq!(given_back[0]["cause"]["set_by_operator"], false);
+    let off = ["incident", "split", "1", "--resource", "pon-2"];
+    let split = records(&world, &off).await;
+    assert_eq!(split[0]["cause"]["resources"], serde_json::json!(["pon-2"]));
+    let into = [
+        "incident", "merge", "1", "--into", "2", "--reason", "one cut",
+    ];
+    assert_eq!(records(&world, &into).await[0]["merged_into"], "INC-2");
 
     let affected = records(&world, &["incident", "affected", "1"]).await;
     let who: Vec<_> = affected.iter().map(|p| &p["account"]).collect();
@@ -137,6 +149,20 @@ async fn what_went_wrong_is_said_with_what_to_do() {
             &["incident", "confirm", "fibre"],
             2,
             "INC-42",
+        ),
+        (
+            &world.server,
+            "operator",
+            &["incident", "cause", "1", "power", "--auto"],
+            2,
+            "cannot be used with",
+        ),
+        (
+            &world.server,
+            "operator",
+            &["incident", "split", "1"],
+            2,
+            "--resource",
         ),
         (
             &world.server,

@@ -333,15 +333,20 @@ async fn stand_in(
                     OperatorAction::Confirm { .. } => incident.state = IncidentState::Confirmed,
                     OperatorAction::Reject { .. } => incident.state = IncidentState::Rejected,
                     OperatorAction::Resolve { .. } => incident.state = IncidentState::Restored,
-                    OperatorAction::SetCause { kind, text, .. } => {
+                    OperatorAction::SetCause {
+                        kind,
+                        text,
+                        resources,
+                    } => {
                         incident.cause.kind = kind;
                         incident.cause.text = text;
+                        incident.cause.resources = resources;
+                        incident.cause.set_by_operator = true;
                     }
-                    OperatorAction::WithdrawCause { .. }
-                    | OperatorAction::Merge { .. }
-                    | OperatorAction::Split { .. } => {
-                        unreachable!("{:?} is tested with the real correlator", command.action)
-                    }
+                    OperatorAction::WithdrawCause { .. } => incident.cause.set_by_operator = false,
+                    // What becomes of two incidents is tested with the real correlator.
+                    OperatorAction::Merge { into, .. } => incident.merged_into = Some(into),
+                    OperatorAction::Split { resources, .. } => incident.cause.resources = resources,
                     OperatorAction::SetEstimate(estimate) => incident.estimate = estimate,
                     OperatorAction::AddNote { .. } => {}
                 }

@@ -70,6 +70,10 @@ pub(in crate::incident) struct Circumstances<'a> {
 }
 
 /// An incident that is followed.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about what has happened since the latest change"
+)]
 #[derive(Debug)]
 pub(in crate::incident) struct Tracked {
     pub(in crate::incident) incident: Incident,

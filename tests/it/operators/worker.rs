@@ -11,6 +11,7 @@ use forewarn::pipeline::alarm_query::AlarmQuery;
 use forewarn::pipeline::correlator::{CorrelatorPorts, CorrelatorWorker, nothing_live};
 use forewarn::pipeline::intake::{Intake, IntakeLimits, Parcel};
 use forewarn::pipeline::planner::Planner;
+use forewarn::proto::v1::incident_service_server::IncidentService as _;
 use forewarn::store::{NoticeFilter, NoticePage};
 use tokio::sync::{Notify, oneshot};
 
@@ -224,6 +225,113 @@ async fn import_people(store: &Store, count: u32) {
     import_subscribers(store, people.collect(), NOW_MS, &|_, _, _| {})
         .await
         .unwrap();
+}
+
+/// Asks over gRPC while the correlator works.
+async fn ask<T>(
+    service: &mut Service,
+    call: impl AsyncFnOnce(&IncidentApi) -> Result<tonic::Response<T>, Status>,
+) -> Result<T, Status> {
+    let api = IncidentApi {
+        store: service.t.store.clone(),
+        live: service.live.clone(),
+        commands: service.commands.clone(),
+        clock: Clock::manual(service.now_ms),
+        tasks: TaskTracker::new(),
+        shutdown: CancellationToken::new(),
+    };
+    let work = async {
+        loop {
+            service.pass(0).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = call(&api) => answer.map(tonic::Response::into_inner),
+        () = work => unreachable!(),
+    }
+}
+
+fn by_operator<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let (name, role) = ("noc".to_owned(), Role::Operator);
+    request.extensions_mut().insert(Caller { name, role });
+    request
+}
+
+#[tokio::test]
+async fn mergers_splits_and_causes_that_cannot_be_are_refused_by_field() {
+    let mut service = Service::start(Backend::Sqlite).await;
+    service.fail_one_after_the_other().await;
+    let merge = |id: &str, into: &str| {
+        by_operator(v1::MergeIncidentsRequest {
+            id: id.to_owned(),
+            into: into.to_owned(),
+            reason: "one cut".to_owned(),
+        })
+    };
+    for into in ["INC-1", "INC-7", "none"] {
+        let request = merge("INC-1", into);
+        let refused = ask(&mut service, async |api| api.merge_incidents(request).await).await;
+        assert_eq!(fields(&refused.unwrap_err()), ["into"], "{into}");
+    }
+    let request = merge("INC-2", "INC-1");
+    let merged = ask(&mut service, async |api| api.merge_incidents(request).await).await;
+    assert_eq!(merged.unwrap().cause.unwrap().resources, ["olt1", "olt2"]);
+    let request = merge("INC-1", "INC-2");
+    let refused = ask(&mut service, async |api| api.merge_incidents(request).await).await;
+    assert_eq!(fields(&refused.unwrap_err()), ["into"], "closed");
+
+    let split = |resources: &[&str]| {
+        by_operator(v1::SplitIncidentRequest {
+            id: "INC-1".to_owned(),
+            resources: resources.iter().map(|id| (*id).to_owned()).collect(),
+            reason: String::new(),
+        })
+    };
+    for resources in [&[][..], &["olt1", "olt2"], &["bng"], &["nothing"]] {
+        let request = split(resources);
+        let refused = ask(&mut service, async |api| api.split_incident(request).await).await;
+        assert_eq!(
+            fields(&refused.unwrap_err()),
+            ["resources"],
+            "{resources:?}"
+        );
+    }
+    let request = split(&["olt2"]);
+    let new = ask(&mut service, async |api| api.split_incident(request).await).await;
+    let new = new.unwrap();
+    assert_eq!(
+        (new.id.as_str(), new.split_from.as_str()),
+        ("INC-3", "INC-1")
+    );
+
+    let cause = |resources: &[&str]| {
+        by_operator(v1::SetCauseRequest {
+            id: "INC-1".to_owned(),
+            kind: "power".to_owned(),
+            text: String::new(),
+            resources: resources.iter().map(|id| (*id).to_owned()).collect(),
+        })
+    };
+    let request = cause(&["ont1", "nothing"]);
+    let refused = ask(&mut service, async |api| api.set_cause(request).await).await;
+    assert_eq!(fields(&refused.unwrap_err()), ["resources"]);
+    let request = cause(&["ont1", "ont2"]);
+    let set = ask(&mut service, async |api| api.set_cause(request).await).await;
+    assert_eq!(set.unwrap().affected, 2);
+    let request = split(&["ont1"]);
+    let refused = ask(&mut service, async |api| api.split_incident(request).await).await;
+    assert_eq!(refused.unwrap_err().code(), Code::FailedPrecondition);
+    for expected in [Ok(()), Err(Code::FailedPrecondition)] {
+        let request = by_operator(v1::WithdrawCauseRequest {
+            id: "INC-1".to_owned(),
+            reason: String::new(),
+        });
+        let given_back = ask(&mut service, async |api| api.withdraw_cause(request).await).await;
+        let outcome = given_back.map(drop).map_err(|status| status.code());
+        assert_eq!(outcome, expected);
+    }
 }
 
 fn merge(into: i64) -> OperatorAction {
