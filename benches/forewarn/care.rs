@@ -240,6 +240,7 @@ fn incident(no: i64, olt: &str, now_ms: i64) -> Incident {
         timeline_len: 0,
         merged_into: None,
         declared: Vec::new(),
+        split_from: None,
         life: forewarn::incident::Life::default(),
     }
 }

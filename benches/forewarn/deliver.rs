@@ -129,6 +129,7 @@ async fn plan(
         lost: lost.clone(),
         at_risk: SubscriberSet::default(),
         previously_lost: SubscriberSet::default(),
+        never_lost: SubscriberSet::default(),
     };
     let all = BTreeMap::from([(change.incident.no, Arc::new(lost))]);
     let experiment = Experiment {
@@ -280,6 +281,7 @@ fn incident(now_ms: i64, affected: u64) -> Incident {
         timeline_len: 0,
         merged_into: None,
         declared: Vec::new(),
+        split_from: None,
         life: Life::default(),
     }
 }

@@ -552,7 +552,8 @@ impl World {
         }
     }
 
-    fn apply(&mut self, event: &Event) {
+    /// What happens to one incident by itself; answers which changed.
+    fn change(&mut self, event: &Event) -> Option<usize> {
         let mut changed = None;
         match *event {
             Event::Grow(i, p) if self.incidents[i].state.is_open() => {
@@ -586,6 +587,30 @@ impl World {
                 self.lost[i].clear();
                 changed = Some(i);
             }
+            Event::SetEstimate(i, minutes) => {
+                let from_ms = self.now_ms + minutes * MINUTE;
+                self.incidents[i].estimate = Some(Estimate {
+                    from_ms,
+                    to_ms: from_ms + 60 * MINUTE,
+                });
+                changed = Some(i);
+            }
+            Event::SetCause(i) => {
+                self.incidents[i].cause.kind = CauseKind::FibreCut;
+                changed = Some(i);
+            }
+            Event::Advance(minutes) => self.now_ms += minutes * MINUTE,
+            Event::Claim => self.claim(),
+            Event::Settle(works) => self.settle(works),
+            _ => {}
+        }
+        changed
+    }
+
+    /// What is done with people of incidents; answers which is still to be planned.
+    fn rearrange(&mut self, event: &Event) -> Option<usize> {
+        let mut changed = None;
+        match *event {
             Event::Merge(from, to, kept)
                 if self.incidents[from].state.is_open() && self.incidents[to].state.is_open() =>
             {
@@ -615,23 +640,16 @@ impl World {
                     self.plan_with(i, &BTreeSet::from([account(p)]));
                 }
             }
-            Event::SetEstimate(i, minutes) => {
-                let from_ms = self.now_ms + minutes * MINUTE;
-                self.incidents[i].estimate = Some(Estimate {
-                    from_ms,
-                    to_ms: from_ms + 60 * MINUTE,
-                });
-                changed = Some(i);
-            }
-            Event::SetCause(i) => {
-                self.incidents[i].cause.kind = CauseKind::FibreCut;
-                changed = Some(i);
-            }
-            Event::Advance(minutes) => self.now_ms += minutes * MINUTE,
-            Event::Claim => self.claim(),
-            Event::Settle(works) => self.settle(works),
             _ => {}
         }
+        changed
+    }
+
+    fn apply(&mut self, event: &Event) {
+        let changed = match event {
+            Event::Merge(..) | Event::Split(..) | Event::Correct(..) => self.rearrange(event),
+            _ => self.change(event),
+        };
         // Whom it concerns again is no longer corrected.
         let lost = &self.lost;
         self.corrected
