@@ -205,7 +205,6 @@ fn config(directory: &Path, smtp: SocketAddr, web: SocketAddr) -> anyhow::Result
         ("FOREWARN_DATABASE__URL", database.as_str()),
         ("FOREWARN_CORRELATION__HOLD_DOWN_S", HOLD_DOWN_S),
         ("FOREWARN_CORRELATION__RESTORE_QUIET_S", RESTORE_QUIET_S),
-        ("FOREWARN_CORRELATION__UNSTABLE_QUIET_S", "600"),
         ("FOREWARN_NOTICE__HOLDOUT_PERCENT", HOLDOUT_PERCENT),
         ("FOREWARN_WEB__PUBLIC_URL", public_url.as_str()),
         ("FOREWARN_EMAIL__TRANSPORT", "smtp"),

@@ -272,7 +272,7 @@ async fn a_client_that_knows_only_reflection_can_call_everything() {
         "WorkService",
     ];
     assert_eq!(services, BTreeSet::from(all));
-    assert_eq!(methods.len(), 33, "{methods:?}");
+    assert_eq!(methods.len(), 36, "{methods:?}");
     running.shutdown().cancel();
     assert_eq!(running.wait().await, Stopped::Requested);
 }

@@ -580,6 +580,8 @@ impl World {
                 self.incidents[i].state = IncidentState::Confirmed;
                 self.incidents[i].reopened += 1;
                 self.lost[i].extend([0, 1, HELD_OUT]);
+                // What had not been said of the episode before is said with this one.
+                self.corrected.retain(|(incident, _)| *incident != i);
                 changed = Some(i);
             }
             Event::Reject(i) if self.incidents[i].state.is_open() => {

@@ -118,7 +118,7 @@ impl Service {
     /// `olt1` and `olt2` fail, too far apart in time to have one cause; both are believed.
     async fn fail_one_after_the_other(&mut self) {
         self.say(AlarmEventKind::Raise, "olt1").await;
-        self.pass(600).await;
+        self.pass(1_800).await;
         self.say(AlarmEventKind::Raise, "olt2").await;
         self.pass(30).await;
     }
