@@ -205,6 +205,9 @@ fn config(directory: &Path, smtp: SocketAddr, web: SocketAddr) -> anyhow::Result
         ("FOREWARN_DATABASE__URL", database.as_str()),
         ("FOREWARN_CORRELATION__HOLD_DOWN_S", HOLD_DOWN_S),
         ("FOREWARN_CORRELATION__RESTORE_QUIET_S", RESTORE_QUIET_S),
+        // The failures of the flapping link lie within a minute, of which two changes count.
+        ("FOREWARN_CORRELATION__FLAP_RAISED_PERCENT", "10"),
+        ("FOREWARN_CORRELATION__FLAP_ENDED_PERCENT", "5"),
         ("FOREWARN_NOTICE__HOLDOUT_PERCENT", HOLDOUT_PERCENT),
         ("FOREWARN_WEB__PUBLIC_URL", public_url.as_str()),
         ("FOREWARN_EMAIL__TRANSPORT", "smtp"),

@@ -32,7 +32,12 @@ struct Service {
 impl Service {
     async fn start(backend: Backend) -> Self {
         let t = store(backend).await;
-        import_topology(&t.store, network(), NOW_MS, &|_, _, _| {})
+        // On gateways of their own, so that nothing above explains both OLTs.
+        let mut network = network();
+        network.elements.push(element("bng2", ElementKind::Bng));
+        network.links.retain(|link| link.b != "olt2");
+        network.links.push(link("bng2", "olt2"));
+        import_topology(&t.store, network, NOW_MS, &|_, _, _| {})
             .await
             .unwrap();
         import_people(&t.store, 4).await;
