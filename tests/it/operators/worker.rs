@@ -72,6 +72,8 @@ impl Service {
             queries: asked,
             live: shown,
             planned: Arc::new(Notify::new()),
+            declared: Arc::new(Notify::new()),
+            batteries: Arc::default(),
         };
         let worker = CorrelatorWorker::open(t.store.clone(), log, settings, planner, ports, now_ms);
         let worker = worker.await.unwrap();
@@ -241,6 +243,7 @@ async fn ask<T>(
         store: service.t.store.clone(),
         live: service.live.clone(),
         commands: service.commands.clone(),
+        declared: Arc::default(),
         clock: Clock::manual(service.now_ms),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
