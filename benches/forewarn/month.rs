@@ -17,7 +17,11 @@
 //! Forewarn opens no incident for a lone premise unless told to (`single_premise_incidents`), so
 //! outages of one home are counted apart.
 //!
-//! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_DAYS` (default 30) make it smaller.
+//! The BNG says of a PON port that all its sessions are gone, which is what a provider's telemetry and
+//! the rules for it are for.
+//!
+//! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_DAYS` (default 30) make it smaller;
+//! `BENCH_MISTAKES=1` prints the incidents that told most people wrongly.
 
 mod ledger;
 
@@ -122,6 +126,9 @@ async fn month(subscribers: u32, days: i64) -> Vec<Figure> {
     let misplaced: BTreeSet<_> = misplaced.iter().map(|wrong| wrong.ont).collect();
     let ledger = Ledger::of(&world, &simulation, &misplaced, settings.hold_down_ms);
     let counted = ledger.count(&store).await;
+    if std::env::var_os("BENCH_MISTAKES").is_some() {
+        counted.print_mistakes(&store).await;
+    }
     store.close().await;
     let size = format!("{subscribers} subscribers, {days} days");
     let mut figures = counted.figures(&size, GOAL);
@@ -173,7 +180,7 @@ fn simulate(world: &World, subscribers: u32, days: i64) -> Simulation {
     let scenario = Scenario {
         faults: draw_over_time(world, &wanted, CALM_MS, &settings, &mut rng),
         reporting: Reporting {
-            sessions_every_ms: 0,
+            session_alarm: true,
             ..Reporting::default()
         },
         impairments: Impairments {

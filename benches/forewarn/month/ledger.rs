@@ -47,6 +47,8 @@ pub(super) struct Counted {
     /// People of whom a first notice was false: misplaced, dark themselves, neither.
     false_people: [usize; 3],
     false_notices: usize,
+    /// By incident, people whom it told wrongly.
+    mistaken: BTreeMap<IncidentNo, usize>,
     /// Told that service is back while it was not.
     false_restored: usize,
     /// Outages longer than the hold-down, and those of which the person was not told; of several
@@ -168,6 +170,7 @@ impl<'a> Ledger<'a> {
                 let known = is_false.insert(notice.incident, true).unwrap_or(false);
                 if !known {
                     counted.false_people[self.reason(rank)] += 1;
+                    *counted.mistaken.entry(notice.incident).or_default() += 1;
                 }
             }
             let is_out = |o: &Outage| o.from_ms + SAME_MS < notice.at_ms && notice.at_ms < o.to_ms;
@@ -215,6 +218,28 @@ impl<'a> Ledger<'a> {
 }
 
 impl Counted {
+    /// The incidents that told most people wrongly.
+    pub(super) async fn print_mistakes(&self, store: &Store) {
+        let mut mistaken: Vec<_> = self.mistaken.iter().collect();
+        mistaken.sort_by_key(|(_, people)| std::cmp::Reverse(**people));
+        for (no, people) in mistaken.into_iter().take(40) {
+            let Ok(Some(incident)) = store.incident(*no).await else {
+                continue;
+            };
+            let alarms: Vec<String> = incident
+                .evidence
+                .iter()
+                .map(|e| format!("{} {}", e.key.resource, e.key.alarm_type))
+                .collect();
+            println!(
+                "{no}: {people} told wrongly, {} at most affected, {}; {}",
+                incident.affected_peak,
+                incident.cause.text,
+                alarms.join(", ")
+            );
+        }
+    }
+
     pub(super) fn figures(&self, size: &str, goal: f64) -> Vec<Figure> {
         let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
         let counted = |part: usize, of: usize| format!("{size}; {part} of {of}");
