@@ -109,7 +109,8 @@ pub struct Detect {
 pub struct Correlation {
     pub hold_down_s: u32,
     pub hold_down: Vec<HoldDownClass>,
-    pub lone_alarm_factor: u32,
+    pub unstable_factor: u32,
+    pub lone_alarm_s: u32,
     pub decide_within_s: u32,
     pub restore_quiet_s: u32,
     pub reopen_within_s: u32,

@@ -205,7 +205,11 @@ fn run_all(worlds: &Worlds, groups: &[Group], trials: usize, seeds: u64) -> Vec<
         .iter()
         .map(|_| Mutex::new((0..trials).map(|_| None).collect()))
         .collect();
-    let settings = CorrelatorSettings::default();
+    // Nothing here is about nothing: what waiting for a second alarm is worth, `month` measures.
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: 180_000,
+        ..CorrelatorSettings::default()
+    };
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);

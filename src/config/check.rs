@@ -109,8 +109,15 @@ const FORMS: &[(&str, Form)] = &[
         },
     ),
     (
-        "correlation.lone_alarm_factor",
+        "correlation.unstable_factor",
         Form::Whole { least: 1, most: 20 },
+    ),
+    (
+        "correlation.lone_alarm_s",
+        Form::Whole {
+            least: 0,
+            most: 86_400,
+        },
     ),
     ("correlation.hold_down", Form::HoldDowns),
     (
@@ -473,13 +480,13 @@ fn correlation_relations(
 ) {
     let classes = correlation.hold_down.iter().map(|class| class.seconds);
     let longest = classes.chain([correlation.hold_down_s]).max().unwrap_or(0);
-    let needed = u64::from(longest) * u64::from(correlation.lone_alarm_factor);
+    let needed = u64::from(longest) * u64::from(correlation.unstable_factor);
     check(
         u64::from(correlation.decide_within_s) >= needed,
         "correlation.decide_within_s",
         &format!(
-            "at least the longest hold-down times correlation.lone_alarm_factor, {longest} x {} = {needed}",
-            correlation.lone_alarm_factor
+            "at least the longest hold-down times correlation.unstable_factor, {longest} x {} = {needed}",
+            correlation.unstable_factor
         ),
     );
     check(

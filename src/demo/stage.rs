@@ -28,6 +28,7 @@ use tonic::transport::Endpoint;
 
 /// Hold-down of the demo: short, so that nobody has to wait a minute.
 const HOLD_DOWN_S: &str = "3";
+const LONE_ALARM_S: &str = "9";
 const RESTORE_QUIET_S: &str = "2";
 /// Share of the affected who are not told.
 const HOLDOUT_PERCENT: &str = "15";
@@ -204,6 +205,7 @@ fn config(directory: &Path, smtp: SocketAddr, web: SocketAddr) -> anyhow::Result
     let settings = [
         ("FOREWARN_DATABASE__URL", database.as_str()),
         ("FOREWARN_CORRELATION__HOLD_DOWN_S", HOLD_DOWN_S),
+        ("FOREWARN_CORRELATION__LONE_ALARM_S", LONE_ALARM_S),
         ("FOREWARN_CORRELATION__RESTORE_QUIET_S", RESTORE_QUIET_S),
         // The failures of the flapping link lie within a minute, of which two changes count.
         ("FOREWARN_CORRELATION__FLAP_RAISED_PERCENT", "10"),

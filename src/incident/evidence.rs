@@ -23,6 +23,8 @@ pub(super) struct Summary {
     pub(super) first_received_ms: Millis,
     /// When the last of them arrived.
     pub(super) last_received_ms: Millis,
+    /// When half of them had arrived.
+    pub(super) half_received_ms: Millis,
     pub(super) is_stale: bool,
     /// Until when one of the alarms counts as coming and going, if nothing more is reported.
     pub(super) unstable_until_ms: Option<Millis>,
@@ -81,6 +83,7 @@ pub(super) fn summarise(
         votes.signal += usize::from(is_signal_loss(&alarm.key().alarm_type));
     }
     let own = failure.own.iter().filter_map(|no| book.get(*no));
+    let mut received: Vec<Millis> = alarms.iter().map(|a| a.active_received_ms()).collect();
     Some(Summary {
         parts: failure.parts.clone(),
         evidence,
@@ -89,7 +92,8 @@ pub(super) fn summarise(
         oldest_raise_ms: raises.iter().copied().min()?,
         newest_raise_ms: raises.iter().copied().max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
-        last_received_ms: alarms.iter().map(|a| a.active_received_ms()).max()?,
+        last_received_ms: received.iter().copied().max()?,
+        half_received_ms: median(&mut received)?,
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
         kind: kind_of(&failure.parts, votes, network),
         reasoning: failure.reasoning.clone(),
@@ -97,6 +101,12 @@ pub(super) fn summarise(
         stated: Vec::new(),
         overrun: None,
     })
+}
+
+/// The later one in the middle of an even number.
+fn median(instants: &mut [Millis]) -> Option<Millis> {
+    let middle = instants.len() / 2;
+    (!instants.is_empty()).then(|| *instants.select_nth_unstable(middle).1)
 }
 
 /// An alarm as evidence, as it stands now.

@@ -29,9 +29,11 @@ pub struct CorrelatorSettings {
     pub hold_down_ms: i64,
     /// Of those that fit an incident the most specific counts.
     pub hold_downs: Vec<HoldDown>,
-    /// So many times as long when the alarms of one resource are all that speaks for it, or when
-    /// they come and go.
-    pub lone_alarm_factor: u32,
+    /// So many times as long while its alarms come and go.
+    pub unstable_factor: u32,
+    /// It stands at least so long while one resource, seen by one source, is all that speaks for it:
+    /// of such alarms most are about nothing.
+    pub lone_alarm_ms: i64,
     /// A suspicion is decided this long after it began, however its evidence has changed since: it is
     /// confirmed if there is evidence then, and dropped if there is none.
     pub decide_within_ms: i64,
@@ -63,7 +65,8 @@ impl Default for CorrelatorSettings {
             gather_ms: 2_000,
             hold_down_ms: 60_000,
             hold_downs: Vec::new(),
-            lone_alarm_factor: 3,
+            unstable_factor: 3,
+            lone_alarm_ms: 30 * 60_000,
             decide_within_ms: 10 * 60_000,
             restore_quiet_ms: 30_000,
             reopen_within_ms: 30 * 60_000,

@@ -253,6 +253,7 @@ async fn set_up(backend: Backend) -> Bench {
         ("FOREWARN_RPC__LISTEN", address.to_string()),
         ("FOREWARN_WEB__LISTEN", "127.0.0.1:0".to_owned()),
         ("FOREWARN_CORRELATION__HOLD_DOWN_S", "1".to_owned()),
+        ("FOREWARN_CORRELATION__LONE_ALARM_S", "1".to_owned()),
         ("FOREWARN_EMAIL__TRANSPORT", "smtp".to_owned()),
         ("FOREWARN_EMAIL__URL", mail_url),
         ("FOREWARN_EMAIL__TLS", "none".to_owned()),

@@ -132,7 +132,7 @@ impl Correlator {
     pub(super) fn is_left_over(&self, found: &Found) -> bool {
         // What planned work has left behind has waited for the end of its window.
         found.summary.overrun.is_none()
-            && self.book.watermark_ms() > found.summary.last_received_ms + RETENTION_MS
+            && self.book.watermark_ms() > found.summary.half_received_ms + RETENTION_MS
     }
 
     fn open_one(&mut self, at: usize, parent: Option<&Incident>, now_ms: Millis) -> IncidentNo {

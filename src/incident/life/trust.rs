@@ -3,7 +3,22 @@
 use super::{Circumstances, Tracked};
 use crate::clock::Millis;
 use crate::incident::evidence::{Summary, unstable_until_ms};
-use crate::incident::{CorrelatorSettings, DeclarationId, IncidentState, TimelineKind};
+use crate::incident::{CorrelatorSettings, DeclarationId, Evidence, IncidentState, TimelineKind};
+
+/// Alarms further apart than this do not back one another, milliseconds.
+const COMPANY_MS: i64 = 15 * 60_000;
+
+/// Whether two resources, or two sources, say at about the time of the latest alarm that something is
+/// wrong. What has been dark for longer says nothing about it.
+fn has_company(evidence: &[Evidence]) -> bool {
+    let active = || evidence.iter().filter(|e| e.cleared_ms.is_none());
+    let Some(latest) = active().max_by_key(|e| e.raised_ms) else {
+        return false;
+    };
+    active()
+        .filter(|e| e.raised_ms >= latest.raised_ms - COMPANY_MS)
+        .any(|e| e.key.resource != latest.key.resource || e.source != latest.source)
+}
 
 impl Tracked {
     /// Believes a suspicion that has stood for its hold-down, or that still stands at its deadline.
@@ -37,26 +52,30 @@ impl Tracked {
     fn decided_at_ms(&self, settings: &CorrelatorSettings) -> Millis {
         let incident = &self.incident;
         let since_ms = incident.life.suspected_since_ms;
-        since_ms.unwrap_or(incident.detected_ms) + settings.decide_within_ms
+        let within_ms = if has_company(&incident.evidence) {
+            settings.decide_within_ms
+        } else {
+            settings.decide_within_ms.max(settings.lone_alarm_ms)
+        };
+        since_ms.unwrap_or(incident.detected_ms) + within_ms
     }
 
-    /// How long it must stand before it is believed: longer while only one resource speaks for it,
-    /// or while its alarms come and go.
+    /// How long it must stand before it is believed: longer while its alarms come and go, and much
+    /// longer while a lone alarm speaks for it.
     fn hold_down_ms(&self, settings: &CorrelatorSettings) -> i64 {
         let incident = &self.incident;
-        let evidence = incident.evidence.iter();
-        let mut resources = evidence
-            .filter(|e| e.cleared_ms.is_none())
-            .map(|evidence| &evidence.key.resource);
-        let first = resources.next();
-        let is_lone = resources.all(|other| Some(other) == first);
-        let factor = if is_lone || incident.unstable {
-            settings.lone_alarm_factor
+        let factor = if incident.unstable {
+            settings.unstable_factor
         } else {
             1
         };
         let hold_down_ms = settings.hold_down_of(incident.cause.kind, incident.affected);
-        hold_down_ms.saturating_mul(factor.into())
+        let hold_down_ms = hold_down_ms.saturating_mul(factor.into());
+        if has_company(&incident.evidence) {
+            hold_down_ms
+        } else {
+            hold_down_ms.max(settings.lone_alarm_ms)
+        }
     }
 
     /// The begin of the suspicion, when the cause recurs: one that was never believed goes on, unless

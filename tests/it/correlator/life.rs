@@ -4,21 +4,56 @@ use super::*;
 
 #[test]
 fn a_lone_alarm_is_believed_later_than_two_that_agree() {
-    let confirmed = |alarms: &[(&str, &str)]| {
+    let confirmed = |alarms: &[(i64, i64, &str, &str)]| {
         let mut desk = Desk::with(CorrelatorSettings::default(), built());
-        for (alarm_type, resource) in alarms {
-            desk.raise(SECOND, alarm_type, &[resource]);
+        for (source, at_ms, alarm_type, resource) in alarms {
+            desk.until(*at_ms);
+            desk.say(
+                *source,
+                *at_ms,
+                AlarmEventKind::Raise,
+                alarm_type,
+                &[resource],
+            );
         }
-        desk.until(10 * MINUTE);
+        desk.until(80 * MINUTE);
         let incident = desk.state(1);
         incident.confirmed_ms.unwrap() - incident.detected_ms
     };
-    let lone = [("unreachable", "olt2"), ("device-down", "olt2")];
-    assert_eq!(confirmed(&lone), 3 * MINUTE);
-    assert_eq!(
-        confirmed(&[("unreachable", "olt2"), ("link-down", "s2/olt2")]),
-        MINUTE
-    );
+    let lone = (1, 40 * MINUTE, "unreachable", "olt2");
+    assert_eq!(confirmed(&[lone]), 30 * MINUTE);
+    let itself = (1, 40 * MINUTE, "device-down", "olt2");
+    assert_eq!(confirmed(&[lone, itself]), 30 * MINUTE);
+    let another = (1, 40 * MINUTE, "link-down", "s2/olt2");
+    assert_eq!(confirmed(&[lone, another]), MINUTE);
+    let another_source = (2, 40 * MINUTE, "device-down", "olt2");
+    assert_eq!(confirmed(&[lone, another_source]), MINUTE);
+    let long_dark = (1, MINUTE, "los", "olt2-p1-h1");
+    assert_eq!(confirmed(&[long_dark, lone]), 30 * MINUTE);
+}
+
+#[test]
+fn gasps_that_nobody_took_back_open_nothing_later() {
+    let mut desk = Desk::new();
+    let homes = [homes("olt2-p1"), homes("olt2-p2")].concat();
+    desk.raise(SECOND, "dying-gasp", &refs(&homes));
+    desk.until(30 * MINUTE);
+    assert_eq!(desk.state(1).state, Confirmed);
+    // Half of the homes say that they are back; the others' gasps are never cleared.
+    let back: Vec<&str> = homes.iter().step_by(2).map(String::as_str).collect();
+    let others: Vec<&str> = homes
+        .iter()
+        .skip(1)
+        .step_by(2)
+        .map(String::as_str)
+        .collect();
+    desk.clear(30 * MINUTE, "dying-gasp", &back);
+    desk.clear(30 * MINUTE, "dying-gasp", &others[..1]);
+    desk.until(40 * MINUTE);
+    assert_eq!(desk.state(1).state, Restored);
+    desk.raise(130 * MINUTE, "los", &back[..1]);
+    desk.until(140 * MINUTE);
+    assert_eq!(desk.open(), []);
 }
 
 #[test]

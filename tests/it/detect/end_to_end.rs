@@ -93,7 +93,7 @@ async fn set_up(backend: Backend) -> Bench {
         ("FOREWARN_RPC__LISTEN", address.to_string()),
         ("FOREWARN_WEB__LISTEN", "127.0.0.1:0".to_owned()),
         ("FOREWARN_CORRELATION__HOLD_DOWN_S", "1".to_owned()),
-        ("FOREWARN_CORRELATION__LONE_ALARM_FACTOR", "1".to_owned()),
+        ("FOREWARN_CORRELATION__LONE_ALARM_S", "1".to_owned()),
         ("FOREWARN_CORRELATION__RESTORE_QUIET_S", "1".to_owned()),
         ("FOREWARN_EMAIL__DIRECTORY", path(&dir.path().join("mail"))),
         ("FOREWARN_LOG__FILTER", "error".to_owned()),
