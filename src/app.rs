@@ -518,7 +518,7 @@ fn correlator_settings(config: &Config) -> CorrelatorSettings {
         hold_down_ms: seconds(correlation.hold_down_s),
         hold_downs: correlation.hold_down.iter().map(hold_down).collect(),
         unstable_factor: correlation.unstable_factor,
-        lone_alarm_ms: seconds(correlation.lone_alarm_s),
+        lone_alarm_ms: (correlation.lone_alarm_s > 0).then_some(seconds(correlation.lone_alarm_s)),
         decide_within_ms: seconds(correlation.decide_within_s),
         restore_quiet_ms: seconds(correlation.restore_quiet_s),
         reopen_within_ms: seconds(correlation.reopen_within_s),

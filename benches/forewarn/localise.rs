@@ -207,7 +207,7 @@ fn run_all(worlds: &Worlds, groups: &[Group], trials: usize, seeds: u64) -> Vec<
         .collect();
     // Nothing here is about nothing: what waiting for a second alarm is worth, `month` measures.
     let settings = CorrelatorSettings {
-        lone_alarm_ms: 180_000,
+        lone_alarm_ms: Some(180_000),
         ..CorrelatorSettings::default()
     };
     let work = || {

@@ -32,8 +32,8 @@ pub struct CorrelatorSettings {
     /// So many times as long while its alarms come and go.
     pub unstable_factor: u32,
     /// It stands at least so long while one resource, seen by one source, is all that speaks for it:
-    /// of such alarms most are about nothing.
-    pub lone_alarm_ms: i64,
+    /// of such alarms most are about nothing. `None`: only an operator believes it.
+    pub lone_alarm_ms: Option<i64>,
     /// A suspicion is decided this long after it began, however its evidence has changed since: it is
     /// confirmed if there is evidence then, and dropped if there is none.
     pub decide_within_ms: i64,
@@ -66,7 +66,7 @@ impl Default for CorrelatorSettings {
             hold_down_ms: 60_000,
             hold_downs: Vec::new(),
             unstable_factor: 3,
-            lone_alarm_ms: 30 * 60_000,
+            lone_alarm_ms: None,
             decide_within_ms: 10 * 60_000,
             restore_quiet_ms: 30_000,
             reopen_within_ms: 30 * 60_000,

@@ -39,6 +39,9 @@ pub(super) fn group_gain(
             Part::Group(_) => {}
         }
     }
+    if !is_everywhere(&homes, candidates, network) {
+        return None;
+    }
     for &element in homes.iter().chain(&heads) {
         replaced.add(element, &lost, candidates, network)?;
     }
@@ -56,6 +59,31 @@ pub(super) fn group_gain(
     let dark = dark.unwrap_or_else(|| at_window(ANY_TIME));
     let explained = dark + links + of_homes(&homes, candidates) - likelihood.penalty();
     (explained > replaced.gains.max(0)).then_some(explained)
+}
+
+/// Places with fewer homes of a group may well have none that reports.
+const FEWEST_AT_PLACE: u32 = 3;
+
+/// Whether homes are dark at three quarters of the places where the group has homes: what takes a
+/// corner of it only is something else.
+fn is_everywhere(homes: &[ElementNo], candidates: &Candidates, network: &Network) -> bool {
+    let mut places: BTreeMap<Option<ElementNo>, (u32, bool)> = BTreeMap::new();
+    for &home in homes {
+        let place = places.entry(network.immediate_dominator(home));
+        let (members, is_dark) = place.or_default();
+        *members += 1;
+        *is_dark |= matches!(
+            candidates.observation(home),
+            Observation::Alarmed(_) | Observation::NoPower(_)
+        );
+    }
+    let large = places
+        .values()
+        .filter(|(members, _)| *members >= FEWEST_AT_PLACE);
+    let (all, dark) = large.fold((0, 0), |(all, dark), (_, is_dark)| {
+        (all + 1, dark + u32::from(*is_dark))
+    });
+    4 * dark >= 3 * all
 }
 
 /// The highest element that nobody could tell from this one by who is cut off: what its alarms say of

@@ -148,7 +148,7 @@ fn alarm_entry(
 /// As delivered, but a lone alarm is believed as soon as several.
 fn settings() -> CorrelatorSettings {
     CorrelatorSettings {
-        lone_alarm_ms: 0,
+        lone_alarm_ms: Some(0),
         ..CorrelatorSettings::default()
     }
 }

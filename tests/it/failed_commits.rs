@@ -113,7 +113,7 @@ async fn correlator(t: &TestStore, log: Arc<AlarmLog>) -> CorrelatorWorker {
     let settings = CorrelatorSettings {
         gather_ms: 0,
         hold_down_ms: 60_000,
-        lone_alarm_ms: 0,
+        lone_alarm_ms: Some(0),
         ..CorrelatorSettings::default()
     };
     let experiment = Experiment {

@@ -5,6 +5,9 @@ use crate::clock::Millis;
 use crate::incident::evidence::{Summary, unstable_until_ms};
 use crate::incident::{CorrelatorSettings, DeclarationId, Evidence, IncidentState, TimelineKind};
 
+/// Longer than any incident.
+const NEVER_MS: i64 = 100 * 366 * 86_400_000;
+
 /// Alarms further apart than this do not back one another, milliseconds.
 const COMPANY_MS: i64 = 15 * 60_000;
 
@@ -52,11 +55,8 @@ impl Tracked {
     fn decided_at_ms(&self, settings: &CorrelatorSettings) -> Millis {
         let incident = &self.incident;
         let since_ms = incident.life.suspected_since_ms;
-        let within_ms = if has_company(&incident.evidence) {
-            settings.decide_within_ms
-        } else {
-            settings.decide_within_ms.max(settings.lone_alarm_ms)
-        };
+        let alone_ms = self.alone_ms(settings);
+        let within_ms = settings.decide_within_ms.max(alone_ms);
         since_ms.unwrap_or(incident.detected_ms) + within_ms
     }
 
@@ -71,10 +71,15 @@ impl Tracked {
         };
         let hold_down_ms = settings.hold_down_of(incident.cause.kind, incident.affected);
         let hold_down_ms = hold_down_ms.saturating_mul(factor.into());
-        if has_company(&incident.evidence) {
-            hold_down_ms
+        hold_down_ms.max(self.alone_ms(settings))
+    }
+
+    /// How long it must stand while nothing but a lone alarm speaks for it; 0 when something does.
+    fn alone_ms(&self, settings: &CorrelatorSettings) -> i64 {
+        if has_company(&self.incident.evidence) {
+            0
         } else {
-            hold_down_ms.max(settings.lone_alarm_ms)
+            settings.lone_alarm_ms.unwrap_or(NEVER_MS)
         }
     }
 

@@ -3,9 +3,13 @@
 use super::*;
 
 #[test]
-fn a_lone_alarm_is_believed_later_than_two_that_agree() {
-    let confirmed = |alarms: &[(i64, i64, &str, &str)]| {
-        let mut desk = Desk::with(CorrelatorSettings::default(), built());
+fn a_lone_alarm_waits_for_company() {
+    let confirmed = |lone_alarm_ms: Option<i64>, alarms: &[(i64, i64, &str, &str)]| {
+        let settings = CorrelatorSettings {
+            lone_alarm_ms,
+            ..CorrelatorSettings::default()
+        };
+        let mut desk = Desk::with(settings, built());
         for (source, at_ms, alarm_type, resource) in alarms {
             desk.until(*at_ms);
             desk.say(
@@ -18,18 +22,26 @@ fn a_lone_alarm_is_believed_later_than_two_that_agree() {
         }
         desk.until(80 * MINUTE);
         let incident = desk.state(1);
-        incident.confirmed_ms.unwrap() - incident.detected_ms
+        Some(incident.confirmed_ms? - incident.detected_ms)
     };
     let lone = (1, 40 * MINUTE, "unreachable", "olt2");
-    assert_eq!(confirmed(&[lone]), 30 * MINUTE);
     let itself = (1, 40 * MINUTE, "device-down", "olt2");
-    assert_eq!(confirmed(&[lone, itself]), 30 * MINUTE);
-    let another = (1, 40 * MINUTE, "link-down", "s2/olt2");
-    assert_eq!(confirmed(&[lone, another]), MINUTE);
-    let another_source = (2, 40 * MINUTE, "device-down", "olt2");
-    assert_eq!(confirmed(&[lone, another_source]), MINUTE);
     let long_dark = (1, MINUTE, "los", "olt2-p1-h1");
-    assert_eq!(confirmed(&[long_dark, lone]), 30 * MINUTE);
+    for alone in [&[lone][..], &[lone, itself], &[long_dark, lone]] {
+        assert_eq!(confirmed(None, alone), None);
+        assert_eq!(
+            confirmed(Some(30 * MINUTE), alone),
+            Some(30 * MINUTE),
+            "{alone:?}"
+        );
+    }
+    let another = (1, 40 * MINUTE, "link-down", "s2/olt2");
+    let another_source = (2, 40 * MINUTE, "device-down", "olt2");
+    for company in [another, another_source] {
+        assert_eq!(confirmed(None, &[lone, company]), Some(MINUTE));
+    }
+    let later = (1, 50 * MINUTE, "link-down", "s2/olt2");
+    assert_eq!(confirmed(None, &[lone, later]), Some(10 * MINUTE));
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Service {
         let settings = CorrelatorSettings {
             gather_ms: 0,
             hold_down_ms: 10 * SECOND,
-            lone_alarm_ms: 0,
+            lone_alarm_ms: Some(0),
             ..CorrelatorSettings::default()
         };
         let experiment = Experiment {
