@@ -80,6 +80,12 @@ pub fn is_power(alarm_type: &str) -> bool {
         .any(|name| same_type(name, alarm_type))
 }
 
+/// Whether the type tells what became of the service itself, as who counts sessions sees it, and not of
+/// a device.
+pub fn is_service_seen(alarm_type: &str) -> bool {
+    same_type("silent", alarm_type)
+}
+
 /// Whether the type tells of the resource's own hardware, not of the way to it.
 pub fn is_own_fault(alarm_type: &str) -> bool {
     is_power(alarm_type)

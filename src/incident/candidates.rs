@@ -4,7 +4,9 @@
 //! - An alarm costs work along its way up the tree, as far as something changes there.
 
 use super::CorrelatorSettings;
-use super::likelihood::{Aspect, Likelihood, Nats, Observation, Verdict, is_home, observe};
+use super::likelihood::{
+    Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, is_home, observe,
+};
 use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
 use crate::clock::Millis;
@@ -65,6 +67,8 @@ pub(super) struct Candidates {
     groups_of: NumberMap<Part, Vec<GroupNo>>,
     /// Homes that said that they have no power, and when.
     without_power: BTreeMap<ElementNo, Millis>,
+    /// The same homes, by when they were first heard of.
+    gasps: BTreeSet<(Millis, Seat)>,
     /// Per group: how many of them are in it.
     group_without_power: BTreeMap<GroupNo, u32>,
     unmapped: BTreeSet<AlarmNo>,
@@ -218,13 +222,20 @@ impl Candidates {
 
     /// Weighs what has changed: which failures explain the alarms best.
     pub(super) fn weigh(&mut self, book: &AlarmBook, network: &Network) {
+        let gasps_from_ms = book.watermark_ms().saturating_sub(GASP_BELIEVED_MS);
+        self.mark_spent_gasps(gasps_from_ms);
         for seat in std::mem::take(&mut self.changed) {
             let Some(seated) = self.seats.get_mut(&seat) else {
                 continue;
             };
             seated.is_changed = false;
             let alarms = seated.alarms.iter().filter_map(|no| book.get(*no));
-            let new = observe(alarms);
+            let new = observe(alarms, gasps_from_ms);
+            if let Observation::NoPower(_) = new {
+                let alarms = seated.alarms.iter().filter_map(|no| book.get(*no));
+                let received = alarms.map(AlarmState::active_received_ms).min();
+                self.gasps.extend(received.map(|at_ms| (at_ms, seat)));
+            }
             let old = std::mem::replace(&mut seated.observation, new);
             if seated.alarms.is_empty() {
                 self.seats.remove(&seat);
@@ -240,6 +251,24 @@ impl Candidates {
         self.likelihood.weigh(network);
         self.failed = self.likelihood.failed(network);
         self.failed_groups = self.weigh_groups(network);
+    }
+
+    /// Looks again at the homes whose gasps came before an instant.
+    fn mark_spent_gasps(&mut self, before_ms: Millis) {
+        while let Some(&(at_ms, seat)) = self.gasps.first()
+            && at_ms < before_ms
+        {
+            self.gasps.pop_first();
+            if self.seats.contains_key(&seat) {
+                self.mark(seat);
+            }
+        }
+    }
+
+    /// Whether there is a gasp that is believed no longer.
+    pub(super) fn has_spent_gasps(&self, watermark_ms: Millis) -> bool {
+        let first = self.gasps.first();
+        first.is_some_and(|(at_ms, _)| *at_ms < watermark_ms.saturating_sub(GASP_BELIEVED_MS))
     }
 
     fn count_power(&mut self, element: ElementNo, observation: Observation, up: bool) {

@@ -177,6 +177,7 @@ impl Correlator {
                 .candidates
                 .update(no, None, &self.network, &self.settings);
         }
+        self.must_localise |= self.candidates.has_spent_gasps(self.book.watermark_ms());
         for no in std::mem::take(&mut self.dirty) {
             self.is_dirty[no.0 as usize] = false;
             let alarm = self.book.get(no);

@@ -1,6 +1,7 @@
 //! How far the evidence of an incident is believed: hold-down, deadline, flapping, silent sources.
 
 use super::{Circumstances, Tracked};
+use crate::alarm::is_service_seen;
 use crate::clock::Millis;
 use crate::incident::evidence::{Summary, unstable_until_ms};
 use crate::incident::{CorrelatorSettings, DeclarationId, Evidence, IncidentState, TimelineKind};
@@ -12,7 +13,7 @@ const NEVER_MS: i64 = 100 * 366 * 86_400_000;
 const COMPANY_MS: i64 = 15 * 60_000;
 
 /// Whether two resources, or two sources, say at about the time of the latest alarm that something is
-/// wrong. What has been dark for longer says nothing about it.
+/// wrong, or one that the service itself is gone. What has been dark for longer says nothing about it.
 fn has_company(evidence: &[Evidence]) -> bool {
     let active = || evidence.iter().filter(|e| e.cleared_ms.is_none());
     let Some(latest) = active().max_by_key(|e| e.raised_ms) else {
@@ -20,7 +21,11 @@ fn has_company(evidence: &[Evidence]) -> bool {
     };
     active()
         .filter(|e| e.raised_ms >= latest.raised_ms - COMPANY_MS)
-        .any(|e| e.key.resource != latest.key.resource || e.source != latest.source)
+        .any(|e| {
+            e.key.resource != latest.key.resource
+                || e.source != latest.source
+                || is_service_seen(&e.key.alarm_type)
+        })
 }
 
 impl Tracked {

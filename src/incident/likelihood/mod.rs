@@ -29,7 +29,7 @@ mod observation;
 mod tests;
 mod tree;
 
-pub(in crate::incident) use observation::{Observation, observe};
+pub(in crate::incident) use observation::{GASP_BELIEVED_MS, Observation, observe};
 pub(in crate::incident) use tree::{is_home, is_polled};
 
 use crate::clock::Millis;
@@ -112,7 +112,7 @@ pub(in crate::incident) struct Likelihood {
 }
 
 /// What of an element was observed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::incident) enum Aspect {
     /// Itself.
     Own,

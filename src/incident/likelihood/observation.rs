@@ -30,12 +30,17 @@ impl Observation {
     }
 }
 
+/// How long a dying gasp is believed, by the time of receipt, in milliseconds: it is a last word, often
+/// never taken back, and few power cuts last longer.
+pub(in crate::incident) const GASP_BELIEVED_MS: i64 = 8 * 3_600_000;
+
 /// Sums up the loss alarms of one part, active ones and those that ended lately.
 ///
 /// A dying gasp is often never cleared: when another alarm of the part has been cleared after it, the
-/// part is alive.
+/// part is alive. One that came before `gasps_from_ms` says nothing any more.
 pub(in crate::incident) fn observe<'a>(
     alarms: impl Iterator<Item = &'a AlarmState>,
+    gasps_from_ms: Millis,
 ) -> Observation {
     let earliest = |known: &mut Option<Millis>, at: Millis| {
         *known = Some(known.map_or(at, |k| k.min(at)));
@@ -45,6 +50,9 @@ pub(in crate::incident) fn observe<'a>(
     for alarm in alarms {
         if alarm.is_evidence() {
             let power = is_power(&alarm.key().alarm_type);
+            if power && alarm.active_received_ms() < gasps_from_ms {
+                continue;
+            }
             earliest(if power { &mut gasp } else { &mut dark }, alarm.raised_ms());
         } else if let Some(cleared_ms) = alarm.cleared_ms() {
             ended = ended.max(Some((cleared_ms, alarm.raised_ms())));
