@@ -278,9 +278,18 @@ async fn confirm(
         id: id.to_owned(),
         ..v1::ConfirmIncidentRequest::default()
     };
-    // Answered when the incident and all of its notices are committed.
-    let confirmed = service.confirm_incident(with_token(request, token)).await;
-    let confirmed = confirmed.unwrap().into_inner();
-    assert!(confirmed.affected as f64 >= RIGHT * truth as f64);
-    begun.elapsed()
+    // So many notices may take longer than a command waits for.
+    drop(service.confirm_incident(with_token(request, token)).await);
+    loop {
+        let request = v1::GetIncidentRequest { id: id.to_owned() };
+        let incident = service.get_incident(with_token(request, token)).await;
+        let incident = incident.unwrap().into_inner();
+        // Shown so when the incident and all of its notices are committed.
+        if incident.state() == v1::IncidentState::Confirmed {
+            assert!(incident.affected as f64 >= RIGHT * truth as f64);
+            return begun.elapsed();
+        }
+        assert!(begun.elapsed() < PATIENCE, "the notices are not planned");
+        tokio::time::sleep(POLL).await;
+    }
 }
