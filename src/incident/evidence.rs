@@ -21,8 +21,6 @@ pub(super) struct Summary {
     pub(super) newest_raise_ms: Millis,
     /// When the first of the alarms arrived, by our clock.
     pub(super) first_received_ms: Millis,
-    /// When the last of them arrived.
-    pub(super) last_received_ms: Millis,
     /// When half of them had arrived.
     pub(super) half_received_ms: Millis,
     pub(super) is_stale: bool,
@@ -92,7 +90,6 @@ pub(super) fn summarise(
         oldest_raise_ms: raises.iter().copied().min()?,
         newest_raise_ms: raises.iter().copied().max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
-        last_received_ms: received.iter().copied().max()?,
         half_received_ms: median(&mut received)?,
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
         kind: kind_of(&failure.parts, votes, network),
@@ -175,7 +172,6 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.oldest_raise_ms = sum.oldest_raise_ms.min(other.oldest_raise_ms);
         sum.newest_raise_ms = sum.newest_raise_ms.max(other.newest_raise_ms);
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
-        sum.last_received_ms = sum.last_received_ms.max(other.last_received_ms);
         sum.is_stale |= other.is_stale;
         sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());

@@ -130,7 +130,7 @@ fn found(
         oldest_raise_ms: statement.since_ms,
         newest_raise_ms: statement.since_ms,
         first_received_ms: statement.declared_at_ms,
-        last_received_ms: statement.declared_at_ms,
+        half_received_ms: statement.declared_at_ms,
         is_stale: false,
         unstable_until_ms: None,
         kind: statement.kind,

@@ -81,7 +81,8 @@ impl Tracked {
 
     /// How long it must stand while nothing but a lone alarm speaks for it; 0 when something does.
     fn alone_ms(&self, settings: &CorrelatorSettings) -> i64 {
-        if has_company(&self.incident.evidence) {
+        let is_declared = !self.incident.declared.is_empty();
+        if is_declared || has_company(&self.incident.evidence) {
             0
         } else {
             settings.lone_alarm_ms.unwrap_or(NEVER_MS)
