@@ -72,6 +72,8 @@ pub enum Standing<'a> {
     Retracted(&'a Concern),
     /// Has service again since lately.
     Restored(&'a Concern),
+    /// Planned work may take service away until then.
+    PlannedWork(Millis),
     /// Nothing is known.
     Unconcerned,
 }
@@ -104,6 +106,19 @@ pub fn standing(concerns: &[Concern], now_ms: Millis) -> Standing<'_> {
         }
         Some((_, concern)) => Standing::Restored(concern),
         None => Standing::Unconcerned,
+    }
+}
+
+/// The same, where planned work goes on until `work_until_ms`: a fault that is known goes before it.
+pub fn standing_beside_work(
+    concerns: &[Concern],
+    work_until_ms: Option<Millis>,
+    now_ms: Millis,
+) -> Standing<'_> {
+    match (standing(concerns, now_ms), work_until_ms) {
+        (known @ (Standing::Affected(_) | Standing::Suspected(_)), _) => known,
+        (_, Some(until_ms)) => Standing::PlannedWork(until_ms),
+        (other, None) => other,
     }
 }
 

@@ -68,6 +68,7 @@ pub fn what_to_say(
         Standing::AtRisk(_) => vec![say.at_risk()],
         Standing::Retracted(_) => vec![say.retracted(), say.usual_checks()],
         Standing::Restored(concern) => vec![say.restored(concern), say.usual_checks()],
+        Standing::PlannedWork(until_ms) => vec![say.planned_work(until_ms)],
         Standing::Unconcerned => vec![say.unconcerned(), say.usual_checks()],
     };
     sentences.join(" ")
@@ -216,6 +217,14 @@ impl Speaker {
                 format!("Un guasto iniziato alle {from} ha interrotto il suo servizio. Dai nostri dati per lei ora funziona di nuovo, mentre per altri non ancora. Ci scusiamo per il disagio."),
             ),
         }
+    }
+
+    fn planned_work(&self, until_ms: Millis) -> String {
+        let until = self.moment(until_ms);
+        self.pick(
+            format!("Planned work on our network may interrupt your service until {until}. You need not report it."),
+            format!("Lavori programmati sulla nostra rete possono interrompere il suo servizio fino alle {until}. Non occorre che lo segnali."),
+        )
     }
 
     fn unconcerned(&self) -> String {

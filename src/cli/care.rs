@@ -74,6 +74,8 @@ fn show(out: &Output, answer: &v1::CareAnswer) -> anyhow::Result<()> {
         ("vulnerable", vulnerable.to_owned()),
         ("found by", answer.matched_by.replace('_', " ")),
         ("state", state.to_owned()),
+        ("planned work", answer.planned_work.clone()),
+        ("until", out.when(answer.planned_work_until_ms)),
     ])?;
     out.line(format!("\nSay: {}", answer.what_to_say))?;
     if !answer.incidents.is_empty() {
@@ -152,5 +154,7 @@ fn record(answer: &v1::CareAnswer) -> serde_json::Value {
         "sent": sent.collect::<Vec<_>>(),
         "not_sent": not_sent.collect::<Vec<_>>(),
         "what_to_say": answer.what_to_say,
+        "planned_work": answer.planned_work,
+        "planned_work_until_ms": instant(answer.planned_work_until_ms),
     })
 }

@@ -5,10 +5,10 @@ use super::incident::{invalid, sought, state_message, store_failed};
 use super::notice;
 use crate::care::{
     Concern, Customer, Impact, Language, SearchKey, Told, cause_in_words, is_affected, is_at_risk,
-    search_order, standing, what_to_say,
+    search_order, standing_beside_work, what_to_say,
 };
 use crate::clock::{Clock, Millis};
-use crate::incident::{Incident, IncidentNo};
+use crate::incident::{Incident, IncidentNo, Statement};
 use crate::notice::Stage;
 use crate::pipeline::live::{Live, LiveReceiver};
 use crate::proto::v1;
@@ -83,6 +83,8 @@ struct Found {
     /// Newest first.
     notices: Vec<NoticeRecord>,
     concerns: Vec<Concern>,
+    /// Planned work that the account is behind, the one that ends last.
+    work: Option<Arc<Statement>>,
 }
 
 impl CareApi {
@@ -130,6 +132,7 @@ impl CareApi {
         Ok(of_customers
             .into_iter()
             .map(|(customer, notices)| Found {
+                work: planned_work(&live, &customer.account),
                 concerns: concerns(&live, &past, &customer.account, &notices, since_ms),
                 customer,
                 notices,
@@ -143,7 +146,9 @@ impl CareApi {
             customer,
             notices,
             concerns,
+            work,
         } = found;
+        let work_until_ms = work.as_ref().and_then(|work| work.until_ms);
         let language = Language::choose(&[language, &customer.language]);
         let (sent, not_sent): (Vec<_>, Vec<_>) =
             notices.iter().partition(|notice| notice.state.is_told());
@@ -151,7 +156,7 @@ impl CareApi {
             affected: is_affected(&concerns),
             at_risk: is_at_risk(&concerns),
             what_to_say: what_to_say(
-                standing(&concerns, now_ms),
+                standing_beside_work(&concerns, work_until_ms, now_ms),
                 language,
                 &customer.time_zone,
                 now_ms,
@@ -169,6 +174,8 @@ impl CareApi {
             segment: customer.segment.as_str().to_owned(),
             vulnerable: customer.vulnerable,
             matched_by: String::new(),
+            planned_work: work.map(|work| work.title()).unwrap_or_default(),
+            planned_work_until_ms: work_until_ms.unwrap_or_default(),
         }
     }
 
@@ -222,6 +229,13 @@ fn concerns(
         .collect();
     concerns.sort_by_key(|concern| concern.impact);
     concerns
+}
+
+fn planned_work(live: &Live, account: &str) -> Option<Arc<Statement>> {
+    let rank = live.network.rank_of(live.network.subscriber(account)?);
+    let works = live.works.iter().filter(|work| work.lost.contains(rank));
+    let last = works.max_by_key(|work| work.statement.until_ms)?;
+    Some(Arc::clone(&last.statement))
 }
 
 /// What the notices say about one incident, in its present episode.

@@ -3,7 +3,8 @@
 use crate::operators::{World, incident};
 use crate::support::Backend;
 use forewarn::care::{
-    Concern, Impact, Language, Standing, Told, is_affected, is_at_risk, standing, what_to_say,
+    Concern, Impact, Language, Standing, Told, is_affected, is_at_risk, standing,
+    standing_beside_work, what_to_say,
 };
 use forewarn::cli::client::{self, connect};
 use forewarn::incident::{CauseKind, Estimate, Incident, IncidentState};
@@ -93,6 +94,27 @@ fn an_affected_person_who_was_not_told_gets_an_apology_and_no_reason() {
          non è ancora nota. Non sappiamo ancora quando tornerà a funzionare. Ci scusiamo per il \
          disagio e perché lo apprende da noi solo ora. Non occorre che lo segnali di nuovo.",
     );
+}
+
+#[test]
+fn planned_work_is_said_unless_a_fault_is_known() {
+    let said = |concerns: &[Concern], language| {
+        let until_ms = Some(NOW_MS + 4 * HOUR_MS);
+        let standing = standing_beside_work(concerns, until_ms, NOW_MS);
+        what_to_say(standing, language, "Europe/Rome", NOW_MS)
+    };
+    assert_eq!(
+        said(&[], Language::English),
+        "Planned work on our network may interrupt your service until 14:00 today. You need not \
+         report it."
+    );
+    assert_eq!(
+        said(&[], Language::Italian),
+        "Lavori programmati sulla nostra rete possono interrompere il suo servizio fino alle ore \
+         14:00 di oggi. Non occorre che lo segnali."
+    );
+    let known = concern(fault(IncidentState::Confirmed), Impact::Lost, told());
+    assert!(said(&[known], Language::English).starts_with("A fault in our network"));
 }
 
 #[test]

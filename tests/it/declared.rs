@@ -488,6 +488,26 @@ async fn planned_work_covers_its_alarms_until_it_overruns(
     world.pass(30 * MINUTE).await;
     assert!(world.incidents().await.is_empty());
     world.crash().await;
+    let mut care = client::care(&world.connection().await);
+    let mut asked = async |account: &str| {
+        let request = v1::LookupRequest {
+            query: account.to_owned(),
+            language: "en".to_owned(),
+        };
+        let found = care.lookup(request).await.unwrap().into_inner();
+        found.answers.into_iter().next().unwrap()
+    };
+    let answer = asked(behind.first().unwrap()).await;
+    assert_eq!(answer.planned_work, "WORK-1 (New line cards)");
+    assert_eq!(answer.planned_work_until_ms, NOW_MS + HOUR);
+    assert!(
+        answer.what_to_say.contains("until 11:00 today"),
+        "{}",
+        answer.what_to_say
+    );
+    let mut people = world.generated.subscribers.iter();
+    let other = people.find(|p| !behind.contains(&p.account)).unwrap();
+    assert_eq!(asked(&other.account).await.planned_work, "");
     world.pass(40 * MINUTE).await;
     let incident = world.incident(|_| true).await;
     assert_eq!(incident.state, IncidentState::Suspected);
