@@ -198,13 +198,27 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
     if incident.state == IncidentState::Confirmed && is_lost_again(input.notice, history) {
         return Verdict::Cancel("lost_again");
     }
-    let in_flight = history
-        .before(input.notice)
-        .any(|n| n.state == NoticeState::Pending && n.attempt > 0);
-    if in_flight {
+    let is_in_flight = |n: &PriorNotice| n.state == NoticeState::Pending && n.attempt > 0;
+    // While a retraction to this person alone is on its way, a restored waits for it.
+    let waits = |n: &PriorNotice| {
+        retraction && !rejected && n.stage == Stage::Restored && n.state == NoticeState::Pending
+    };
+    let history = &History::new(history.iter().filter(|n| !waits(n)));
+    let last = history.last_of(input.notice.episode, Stage::Retraction);
+    let last = last.filter(|_| !retraction && !rejected);
+    if history.before(input.notice).any(is_in_flight) || last.is_some_and(is_in_flight) {
         return wait(input, "earlier_notice_unsettled");
     }
-    match history.standing_before(input.notice) {
+    let is_retracted = last.is_some_and(|n| n.state.is_told());
+    let never_lost = never_lost && !is_retracted;
+    let standing = if is_retracted {
+        // Only what was told since is left to be closed.
+        let others = history.iter().filter(|n| n.id != input.notice.id);
+        History::new(others).standing()
+    } else {
+        history.standing_before(input.notice)
+    };
+    match standing {
         // What another incident said is not taken back with this one.
         Standing::Told
             if never_lost
@@ -216,8 +230,11 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
             Elsewhere::No => Verdict::Send,
             _ if retraction && rejected => Verdict::Send,
             Elsewhere::TakesOver => Verdict::Cancel(HANDED_OVER),
-            // It was out after all, by another fault: that is to end with a restored.
-            Elsewhere::Silent if retraction => Verdict::Cancel("lost_elsewhere"),
+            // It was out after all, by another fault: that is to end with a restored, which is planned
+            // as long as this incident is.
+            Elsewhere::Silent if retraction && incident.state == IncidentState::Confirmed => {
+                Verdict::Cancel("lost_elsewhere")
+            }
             Elsewhere::Silent => Verdict::Wait {
                 until_ms: input.now_ms + ELSEWHERE_WAIT_MS,
                 reason: "still_affected",

@@ -234,8 +234,15 @@ impl<'a> Planner<'a> {
     /// Who told the person may be known only when it is said: of restored and retraction the gate
     /// lets one through.
     fn close_or_retract(&mut self, account: &str, history: &History<'_>, never_lost: bool) {
-        let retracting = history.last_of(self.input.incident.reopened, Stage::Retraction);
-        if retracting.is_none_or(never_left) {
+        let incident = self.input.incident;
+        let retracting = history.last_of(incident.reopened, Stage::Retraction);
+        // What is told after a retraction that concerned this person only is still to be closed.
+        let may_follow = |n: &PriorNotice| match incident.state {
+            IncidentState::Rejected => false,
+            IncidentState::Restored => !is_unsent(n),
+            _ => n.state.is_told(),
+        };
+        if retracting.is_none_or(|n| never_left(n) || may_follow(n)) {
             self.close(account, history, Stage::Restored);
         }
         if never_lost {

@@ -479,8 +479,10 @@ impl World {
                 // Several may have told the person at the same time.
                 let tellers = self.tellers(&notice.account);
                 let is_rejected = |no: IncidentNo| self.state(no) == IncidentState::Rejected;
-                // One that was on its way when that was taken back is tried again.
-                let is_again = self.rows[place].attempt > 1;
+                // One that was on its way when that was taken back is tried again, and one of an
+                // episode before is still true of that.
+                let is_again = self.rows[place].attempt > 1
+                    || notice.episode != self.incidents[which].reopened;
                 let is_corrected = self.corrected.contains(&(which, person))
                     || is_again && self.once_corrected.contains(&(which, person));
                 let is_so = match notice.stage {
