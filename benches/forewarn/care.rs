@@ -4,7 +4,7 @@
 use crate::figure::Figure;
 use forewarn::clock::Clock;
 use forewarn::generate::{GenerateSettings, generate};
-use forewarn::incident::{Cause, CauseKind, Incident, IncidentNo, IncidentState};
+use forewarn::incident::{Cause, CauseKind, Incident, IncidentNo, IncidentState, PartClass};
 use forewarn::notice::plan::{Plan, PlannedNotice};
 use forewarn::notice::{Arm, Decision, Facts, NoticeId, PersonKey, Stage};
 use forewarn::pipeline::importer::{import_subscribers, import_topology, load_network};
@@ -207,6 +207,7 @@ async fn faults(store: &Store, now_ms: i64) -> Live {
         subscribers_version: loaded.versions.subscribers,
         incidents,
         works: Vec::new(),
+        experience: Arc::default(),
         alarms: 0,
         unmapped_alarms: 0,
     }
@@ -221,6 +222,7 @@ fn incident(no: i64, olt: &str, now_ms: i64) -> Incident {
             kind: CauseKind::Equipment,
             text: String::new(),
             set_by_operator: false,
+            class: PartClass::Unknown,
             reasoning: String::new(),
         },
         onset_ms: now_ms - 600_000,

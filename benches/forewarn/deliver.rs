@@ -16,7 +16,7 @@ use forewarn::delivery::unsubscribe::UnsubscribeLinks;
 use forewarn::effect::holdout::Experiment;
 use forewarn::generate::{GenerateSettings, Generated, generate};
 use forewarn::incident::{
-    Cause, CauseKind, Incident, IncidentChange, IncidentNo, IncidentState, Life,
+    Cause, CauseKind, Incident, IncidentChange, IncidentNo, IncidentState, Life, PartClass,
 };
 use forewarn::notice::compose::Sender;
 use forewarn::notice::plan::NoticePolicy;
@@ -263,6 +263,7 @@ fn incident(now_ms: i64, affected: u64) -> Incident {
             text: String::new(),
             reasoning: String::new(),
             set_by_operator: false,
+            class: PartClass::Unknown,
         },
         onset_ms: now_ms - 120_000,
         detected_ms: now_ms - 100_000,

@@ -124,6 +124,9 @@ pub struct Cause {
     #[serde(default)]
     pub reasoning: String,
     pub set_by_operator: bool,
+    /// What kind of part `resources` are.
+    #[serde(default)]
+    pub class: PartClass,
 }
 
 /// Estimated time of restoration, a range.
@@ -448,6 +451,7 @@ mod likelihood;
 mod localise;
 mod matching;
 mod onset;
+mod part_class;
 mod power_area;
 mod reasoning;
 mod settings;
@@ -456,4 +460,5 @@ mod shared_risk;
 pub use correlator::{Correlator, LiveImpact};
 pub use declared::{Declaration, DeclarationEnd, DeclarationId, DeclarationRef, Statement};
 pub use life::{Claim, Said};
+pub use part_class::PartClass;
 pub use settings::{CorrelatorSettings, HoldDown};

@@ -18,7 +18,7 @@ use super::onset::LossRecord;
 use super::reasoning::alarms;
 use super::{
     Cause, CorrelatorSettings, Incident, IncidentChange, IncidentNo, IncidentState, Life,
-    TimelineEntry, TimelineKind,
+    PartClass, TimelineEntry, TimelineKind,
 };
 use crate::alarm::AlarmBook;
 use crate::clock::Millis;
@@ -106,8 +106,12 @@ pub(in crate::incident) struct Tracked {
 
 impl Tracked {
     /// Follows an incident that was kept.
-    pub(in crate::incident) fn restore(incident: Incident, network: &Network) -> Self {
+    pub(in crate::incident) fn restore(mut incident: Incident, network: &Network) -> Self {
         let parts = parts_of_ids(&incident.cause.resources, network);
+        // One that was kept before there were classes.
+        if incident.cause.class == PartClass::Unknown {
+            incident.cause.class = PartClass::of(&parts, network);
+        }
         let found = match &incident.life.found[..] {
             [] => parts.clone(),
             ids => parts_of_ids(ids, network),
@@ -157,6 +161,7 @@ impl Tracked {
                 text: String::new(),
                 reasoning: String::new(),
                 set_by_operator: false,
+                class: PartClass::Unknown,
             },
             onset_ms: summary.onset.at_ms.min(at.now_ms),
             detected_ms: parent.map_or(at.now_ms, |p| p.detected_ms),
@@ -271,6 +276,7 @@ impl Tracked {
     /// Writes the parts down by name.
     fn note_parts(&mut self, network: &Network) {
         self.incident.cause.resources = ids_of(&self.parts, network);
+        self.incident.cause.class = PartClass::of(&self.parts, network);
         self.incident.life.found = if self.found == self.parts {
             Vec::new()
         } else {
