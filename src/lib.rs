@@ -14,6 +14,7 @@ pub mod care;
 pub mod delivery;
 pub mod detect;
 pub mod effect;
+pub mod experience;
 pub mod geography;
 pub mod incident;
 pub mod notice;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules from the base to the shell; a module may use those of its own line and of earlier lines.
-const LAYERS: [&[&str]; 20] = [
+const LAYERS: [&[&str]; 21] = [
     &["clock"],
     &["observe", "supervisor", "proto"],
     &["topology"],
@@ -13,6 +13,7 @@ const LAYERS: [&[&str]; 20] = [
     &["detect"],
     &["subscriber"],
     &["incident"],
+    &["experience"],
     &["notice"],
     &["delivery"],
     &["effect"],
@@ -246,6 +247,7 @@ fn the_core_reads_no_clock_and_does_no_io() {
         "alarm",
         "detect",
         "incident",
+        "experience",
         "notice",
         "effect",
         "simulate",
