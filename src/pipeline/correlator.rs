@@ -10,6 +10,7 @@
 
 use crate::alarm::BookError;
 use crate::clock::{Clock, Millis};
+use crate::experience::Experience;
 use crate::geography::{Batteries, NetworkMap};
 use crate::incident::{
     CommandError, Correlator, CorrelatorSettings, DeclarationEnd, DeclarationId, Incident,
@@ -87,6 +88,8 @@ pub struct CorrelatorWorker {
     core: Correlator,
     /// Of the version of the network that the core has.
     map: Arc<NetworkMap>,
+    /// As of the latest commit.
+    experience: Arc<Experience>,
     versions: DatasetVersions,
     /// Last log position that the core has taken.
     position: i64,
@@ -137,6 +140,7 @@ impl CorrelatorWorker {
             ports,
             core: restored.core,
             map: restored.map,
+            experience: Arc::new(restored.experience),
             versions: restored.versions,
             position: restored.position,
             checkpoint_position: restored.position,
@@ -387,6 +391,9 @@ impl CorrelatorWorker {
         self.declarations.withdraw(&withdrawn);
         self.ports.planned.notify_one();
         for change in changes {
+            if Experience::concerns(&change.incident) {
+                Arc::make_mut(&mut self.experience).note(&change.incident);
+            }
             tracing::info!(
                 incident = %change.incident.no,
                 state = change.incident.state.as_str(),
@@ -488,6 +495,7 @@ impl CorrelatorWorker {
         self.declared_checkpoint = self.declarations.position();
         self.core = restored.core;
         self.map = restored.map;
+        self.experience = Arc::new(restored.experience);
         self.versions = restored.versions;
         self.position = restored.position;
         self.checkpoint_position = restored.position;
@@ -514,6 +522,7 @@ impl CorrelatorWorker {
             subscribers_version: self.versions.subscribers,
             incidents: incidents.collect(),
             works: works.collect(),
+            experience: Arc::clone(&self.experience),
             alarms: self.core.book().active_count() as u64,
             unmapped_alarms: self.core.unmapped_count() as u64,
         };
@@ -542,6 +551,7 @@ pub fn nothing_live() -> Live {
         subscribers_version: 0,
         incidents: Vec::new(),
         works: Vec::new(),
+        experience: Arc::default(),
         alarms: 0,
         unmapped_alarms: 0,
     }

@@ -1,5 +1,7 @@
 //! What the correlator shows to the rest of the process, and how commands reach it.
 
+use crate::clock::Millis;
+use crate::experience::{Experience, Learned};
 use crate::geography::NetworkMap;
 use crate::incident::{CommandError, Incident, OperatorCommand, Statement};
 use crate::topology::{Network, SubscriberSet};
@@ -18,9 +20,19 @@ pub struct Live {
     pub incidents: Vec<LiveIncident>,
     /// Planned work that is going on, by number.
     pub works: Vec<LiveWork>,
+    /// How long faults took that are over.
+    pub experience: Arc<Experience>,
     /// Live alarms, and how many of them name a resource that no topology knows.
     pub alarms: u64,
     pub unmapped_alarms: u64,
+}
+
+impl Live {
+    /// What like faults say of an incident at `now_ms`.
+    pub fn learned(&self, incident: &Incident, now_ms: Millis) -> Option<Learned> {
+        let open = self.incidents.iter().map(|live| live.incident.as_ref());
+        self.experience.learned(incident, open, now_ms)
+    }
 }
 
 /// An incident with its present impact.

@@ -6,6 +6,7 @@
 
 use crate::alarm::{AlarmBook, BookError};
 use crate::clock::Millis;
+use crate::experience::{Experience, KEPT, KEPT_FOR_MS};
 use crate::geography::NetworkMap;
 use crate::incident::{Correlator, CorrelatorSettings, Declaration};
 use crate::pipeline::correlator::{CorrelatorError, ENTRIES_PER_STEP};
@@ -79,6 +80,7 @@ impl Snapshots {
 pub(super) struct Restored {
     pub(super) core: Correlator,
     pub(super) map: Arc<NetworkMap>,
+    pub(super) experience: Experience,
     pub(super) versions: DatasetVersions,
     pub(super) position: i64,
     pub(super) snapshot_position: i64,
@@ -127,6 +129,7 @@ pub(super) async fn restore(
     let incidents = store
         .load_incidents(now_ms - settings.reopen_within_ms)
         .await?;
+    let episodes = store.ended_episodes(now_ms - KEPT_FOR_MS, KEPT).await?;
     planner.restart(&store.mergers().await?);
     declarations.load(store, &incidents, now_ms).await?;
     let network = Arc::new(loaded.network);
@@ -140,6 +143,7 @@ pub(super) async fn restore(
     Ok(Restored {
         core,
         map: Arc::new(loaded.map),
+        experience: Experience::new(episodes),
         versions: loaded.versions,
         position: checkpoint.position,
         snapshot_position,

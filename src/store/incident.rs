@@ -51,9 +51,6 @@ impl Tx {
             ON CONFLICT (incident_no) DO UPDATE SET state = excluded.state, open = excluded.open, \
             onset_ms = excluded.onset_ms, restored_ms = excluded.restored_ms, \
             revision = excluded.revision, body = excluded.body";
-        const EPISODE: &str = "INSERT INTO incident_episode (incident_no, episode, onset_ms) \
-            VALUES ($1, $2, $3) \
-            ON CONFLICT (incident_no, episode) DO UPDATE SET onset_ms = excluded.onset_ms";
         let body = serde_json::to_string(incident).map_err(|error| StoreError::Corrupt {
             what: "incident",
             reason: error.to_string(),
@@ -67,15 +64,10 @@ impl Tx {
                 .bind(incident.restored_ms)
                 .bind(i64::try_from(incident.revision).unwrap_or(i64::MAX))
                 .bind(body)
-                .execute(&mut *conn)
-                .await?;
-            sqlx::query(EPISODE)
-                .bind(incident.no.0)
-                .bind(i64::from(incident.reopened))
-                .bind(incident.onset_ms)
                 .execute(conn)
                 .await?;
         });
+        self.save_episode(incident).await?;
         self.append_timeline(incident, entries).await
     }
 

@@ -13,6 +13,7 @@ mod dataset;
 mod declared;
 mod detector;
 mod effect;
+mod experience;
 mod incident;
 mod instance_lock;
 mod list;

@@ -56,6 +56,7 @@ impl World {
             subscribers_version: loaded.versions.subscribers,
             incidents: Vec::new(),
             works: Vec::new(),
+            experience: Arc::default(),
             alarms: 0,
             unmapped_alarms: 0,
         }));
