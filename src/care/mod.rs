@@ -10,6 +10,7 @@ pub use say::{Language, cause_in_words, what_to_say};
 pub use search::{SearchKey, search_order};
 
 use crate::clock::Millis;
+use crate::experience::Learned;
 use crate::incident::{Incident, IncidentState};
 use crate::subscriber::Segment;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub struct Concern {
     pub incident: Arc<Incident>,
     pub impact: Impact,
     pub told: Told,
+    /// What like faults say of it, while nobody has given an estimate.
+    pub learned: Option<Learned>,
 }
 
 /// How an account stands: the one thing that matters most.

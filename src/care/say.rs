@@ -2,6 +2,8 @@
 
 use super::{Concern, Standing};
 use crate::clock::Millis;
+use crate::experience::Learned;
+use crate::experience::backtest::Coverage;
 use crate::incident::{CauseKind, Estimate};
 use crate::notice::expectation::Expectation;
 use jiff::civil::Date;
@@ -123,6 +125,7 @@ impl Speaker {
             }
         }
         sentences.push(self.until(incident.estimate));
+        sentences.extend(concern.learned.as_ref().and_then(|l| self.usually(l)));
         sentences.push(match concern.told.fault_ms {
             Some(told_ms) => {
                 let at = self.moment(told_ms);
@@ -165,19 +168,51 @@ impl Speaker {
                 )
             }
             Expectation::Between(from_ms, to_ms) => {
-                let from = self.zoned(from_ms);
-                let start = if from.date() == self.zoned(to_ms).date() {
-                    self.time(&from)
-                } else {
-                    self.moment(from_ms)
-                };
-                let end = self.moment(to_ms);
+                let (start, end) = self.ends(from_ms, to_ms);
                 self.pick(
                     format!("We expect it to work again between {start} and {end}."),
                     format!("Prevediamo che torni a funzionare tra le {start} e le {end}."),
                 )
             }
         }
+    }
+
+    /// When like faults ended, and how far that can be relied on.
+    fn usually(&self, learned: &Learned) -> Option<String> {
+        let when = match Expectation::of(Some(learned.range), self.now_ms) {
+            Expectation::Unknown | Expectation::Late => return None,
+            Expectation::Around(at_ms) => {
+                let at = self.moment(at_ms);
+                self.pick(format!("at about {at}"), format!("verso le {at}"))
+            }
+            Expectation::By(at_ms) => {
+                let at = self.moment(at_ms);
+                self.pick(format!("by {at}"), format!("entro le {at}"))
+            }
+            Expectation::Between(from_ms, to_ms) => {
+                let (start, end) = self.ends(from_ms, to_ms);
+                self.pick(
+                    format!("between {start} and {end}"),
+                    format!("tra le {start} e le {end}"),
+                )
+            }
+        };
+        let Coverage { tried, held } = learned.coverage;
+        Some(self.pick(
+            format!("Faults like this one usually end {when}: {held} of {tried} did so in the time that we would have named. That is what experience says, and no promise."),
+            format!("Guasti come questo di solito si risolvono {when}: {held} su {tried} si sono risolti nel tempo che avremmo indicato. È ciò che dice l'esperienza, non una promessa."),
+        ))
+    }
+
+    /// The ends of a range; the day only once when both have it in common.
+    fn ends(&self, from_ms: Millis, to_ms: Millis) -> (String, String) {
+        let from = self.zoned(from_ms);
+        let start = if from.date() == self.zoned(to_ms).date() {
+            self.time(&from)
+        } else {
+            self.moment(from_ms)
+        };
+        (start, self.moment(to_ms))
     }
 
     fn suspected(&self) -> String {

@@ -1,7 +1,7 @@
 //! `forewarn care`: the answer for a customer who is on the line.
 
 use super::client::{self, ClientArgs, explain};
-use super::incident::plain_state;
+use super::incident::{expected_in_short, learned_record, plain_state};
 use super::notice;
 use super::table::{Output, instant};
 use crate::proto::v1;
@@ -85,7 +85,11 @@ fn show(out: &Output, answer: &v1::CareAnswer) -> anyhow::Result<()> {
                 plain_state(incident.state()),
                 incident.cause.clone(),
                 out.when(incident.since_ms),
-                out.range(incident.estimate_from_ms, incident.estimate_to_ms),
+                expected_in_short(
+                    out,
+                    (incident.estimate_from_ms, incident.estimate_to_ms),
+                    incident.learned_estimate.as_ref(),
+                ),
                 out.when(incident.restored_ms),
             ]
         });
@@ -136,6 +140,7 @@ fn record(answer: &v1::CareAnswer) -> serde_json::Value {
             "cause": incident.cause,
             "estimate_from_ms": instant(incident.estimate_from_ms),
             "estimate_to_ms": instant(incident.estimate_to_ms),
+            "learned_estimate": incident.learned_estimate.as_ref().map(learned_record),
         })
     });
     let sent = answer.sent.iter().map(notice::record_in_full);

@@ -13,6 +13,7 @@ use crate::proto::v1::incident_service_client::IncidentServiceClient;
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 use facts::{affected_line, cause_in_short, cause_line, facts, record, record_in_full};
+pub(super) use facts::{expected_in_short, learned_record};
 use serde_json::json;
 
 /// Arguments of `forewarn incident`.
@@ -329,7 +330,11 @@ fn row(out: &Output, incident: &v1::Incident) -> Vec<String> {
         cause_in_short(incident),
         affected_line(incident),
         out.when(incident.onset_ms),
-        out.range(incident.estimate_from_ms, incident.estimate_to_ms),
+        expected_in_short(
+            out,
+            (incident.estimate_from_ms, incident.estimate_to_ms),
+            incident.learned_estimate.as_ref(),
+        ),
         out.when(incident.restored_ms),
     ]
 }

@@ -1,13 +1,14 @@
 //! `CareService`: one search, one answer, while the customer is on the line.
 
 use super::auth::{Role, require};
-use super::incident::{invalid, sought, state_message, store_failed};
+use super::incident::{invalid, learned_message, sought, state_message, store_failed};
 use super::notice;
 use crate::care::{
     Concern, Customer, Impact, Language, SearchKey, Told, cause_in_words, is_affected, is_at_risk,
     search_order, standing_beside_work, what_to_say,
 };
 use crate::clock::{Clock, Millis};
+use crate::experience::Learned;
 use crate::incident::{Incident, IncidentNo, Statement};
 use crate::notice::Stage;
 use crate::pipeline::live::{Live, LiveReceiver};
@@ -103,7 +104,8 @@ impl CareApi {
     }
 
     async fn gather(&self, customers: Vec<Customer>) -> Result<Vec<Found>, Status> {
-        let since_ms = self.clock.now_ms() - INCIDENTS_MS;
+        let now_ms = self.clock.now_ms();
+        let since_ms = now_ms - INCIDENTS_MS;
         let live = self.live.borrow().clone();
         let mut of_customers = Vec::with_capacity(customers.len());
         let mut past: BTreeMap<IncidentNo, Option<Arc<Incident>>> = BTreeMap::new();
@@ -129,15 +131,25 @@ impl CareApi {
         for incident in self.store.incidents(&missing).await.map_err(store_failed)? {
             past.insert(incident.no, Some(Arc::new(incident)));
         }
-        Ok(of_customers
-            .into_iter()
-            .map(|(customer, notices)| Found {
-                work: planned_work(&live, &customer.account),
-                concerns: concerns(&live, &past, &customer.account, &notices, since_ms),
+        // Of the incidents that several of them share it is asked once.
+        let mut learned: BTreeMap<IncidentNo, Option<Learned>> = BTreeMap::new();
+        let mut found = Vec::with_capacity(of_customers.len());
+        for (customer, notices) in of_customers {
+            let account = &customer.account;
+            let mut concerns = concerns(&live, &past, account, &notices, since_ms);
+            for concern in concerns.iter_mut().filter(|c| c.impact == Impact::Lost) {
+                let incident = &concern.incident;
+                let ask = || live.learned(incident, now_ms);
+                concern.learned = *learned.entry(incident.no).or_insert_with(ask);
+            }
+            found.push(Found {
+                work: planned_work(&live, account),
+                concerns,
                 customer,
                 notices,
-            })
-            .collect())
+            });
+        }
+        Ok(found)
     }
 
     fn answer(&self, found: Found, language: &str) -> v1::CareAnswer {
@@ -163,7 +175,7 @@ impl CareApi {
             ),
             incidents: concerns
                 .iter()
-                .map(|concern| care_incident(&concern.incident, language))
+                .map(|concern| care_incident(concern, language))
                 .collect(),
             sent: self.messages(&sent),
             not_sent: self.messages(&not_sent),
@@ -225,6 +237,7 @@ fn concerns(
             told: told(notices, no, incident.reopened),
             incident,
             impact,
+            learned: None,
         })
         .collect();
     concerns.sort_by_key(|concern| concern.impact);
@@ -255,7 +268,8 @@ fn told(notices: &[NoticeRecord], incident: IncidentNo, episode: u32) -> Told {
     told
 }
 
-fn care_incident(incident: &Incident, language: Language) -> v1::CareIncident {
+fn care_incident(concern: &Concern, language: Language) -> v1::CareIncident {
+    let incident = &concern.incident;
     v1::CareIncident {
         id: incident.no.to_string(),
         state: state_message(incident.state).into(),
@@ -264,5 +278,6 @@ fn care_incident(incident: &Incident, language: Language) -> v1::CareIncident {
         cause: cause_in_words(incident.cause.kind, language).to_owned(),
         estimate_from_ms: incident.expected().map_or(0, |e| e.from_ms),
         estimate_to_ms: incident.expected().map_or(0, |e| e.to_ms),
+        learned_estimate: concern.learned.as_ref().map(learned_message),
     }
 }

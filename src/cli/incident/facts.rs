@@ -50,6 +50,7 @@ pub(super) fn facts(out: &Output, incident: &v1::Incident) -> Vec<(&'static str,
             "expected",
             out.range(incident.estimate_from_ms, incident.estimate_to_ms),
         ),
+        ("usually", learned(out, incident.learned_estimate.as_ref())),
         ("restored", out.when(incident.restored_ms)),
         ("reopened", reopened),
         ("remarks", remarks.join("; ")),
@@ -57,6 +58,19 @@ pub(super) fn facts(out: &Output, incident: &v1::Incident) -> Vec<(&'static str,
         ("split from", incident.split_from.clone()),
         ("notices", notices.join(", ")),
     ]
+}
+
+/// When like faults end, and how far that can be relied on; nothing when it is not known.
+fn learned(out: &Output, learned: Option<&v1::LearnedEstimate>) -> String {
+    let Some(learned) = learned else {
+        return String::new();
+    };
+    let v1::LearnedEstimate { tried, held, .. } = learned;
+    format!(
+        "{}; of {tried} like faults ({}) {held} ended within such a range",
+        out.range(learned.from_ms, learned.to_ms),
+        learned.likeness,
+    )
 }
 
 pub(super) fn affected_line(incident: &v1::Incident) -> String {
@@ -110,6 +124,7 @@ pub(super) fn record(incident: &v1::Incident) -> Value {
         "restored_ms": instant(incident.restored_ms),
         "estimate_from_ms": instant(incident.estimate_from_ms),
         "estimate_to_ms": instant(incident.estimate_to_ms),
+        "learned_estimate": incident.learned_estimate.as_ref().map(learned_record),
         "affected": incident.affected,
         "affected_peak": incident.affected_peak,
         "at_risk": incident.at_risk,
@@ -123,6 +138,32 @@ pub(super) fn record(incident: &v1::Incident) -> Value {
         "merged_into": text(&incident.merged_into),
         "split_from": text(&incident.split_from),
     })
+}
+
+/// What is learned, for scripts.
+pub(in crate::cli) fn learned_record(learned: &v1::LearnedEstimate) -> Value {
+    json!({
+        "from_ms": learned.from_ms,
+        "to_ms": learned.to_ms,
+        "tried": learned.tried,
+        "held": learned.held,
+        "learned_from": learned.learned_from,
+        "likeness": learned.likeness,
+    })
+}
+
+/// The estimate that was given, or else when like faults end; for a row of a list.
+pub(in crate::cli) fn expected_in_short(
+    out: &Output,
+    (from_ms, to_ms): (i64, i64),
+    learned: Option<&v1::LearnedEstimate>,
+) -> String {
+    match learned {
+        Some(learned) if to_ms == 0 => {
+            format!("usually {}", out.range(learned.from_ms, learned.to_ms))
+        }
+        _ => out.range(from_ms, to_ms),
+    }
 }
 
 pub(super) fn record_in_full(incident: &v1::Incident) -> Value {

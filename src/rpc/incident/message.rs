@@ -1,12 +1,13 @@
 //! Incidents as messages.
 
 use crate::alarm::SourceId;
+use crate::experience::Learned;
 use crate::incident::{Incident, IncidentState, TimelineEntry};
 use crate::proto::v1;
 use crate::store::StoredSource;
 use std::collections::{BTreeMap, HashMap};
 
-/// An incident without timeline, evidence and notices.
+/// An incident without timeline, evidence, notices and what is learned.
 pub(in crate::rpc) fn to_message(incident: &Incident) -> v1::Incident {
     v1::Incident {
         id: incident.no.to_string(),
@@ -46,6 +47,18 @@ pub(in crate::rpc) fn to_message(incident: &Incident) -> v1::Incident {
         split_from: incident
             .split_from
             .map_or_else(String::new, |no| no.to_string()),
+        learned_estimate: None,
+    }
+}
+
+pub(in crate::rpc) fn learned_message(learned: &Learned) -> v1::LearnedEstimate {
+    v1::LearnedEstimate {
+        from_ms: learned.range.from_ms,
+        to_ms: learned.range.to_ms,
+        tried: learned.coverage.tried,
+        held: learned.coverage.held,
+        learned_from: learned.learned_from,
+        likeness: learned.likeness.to_string(),
     }
 }
 

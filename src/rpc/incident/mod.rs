@@ -11,7 +11,7 @@ mod watch;
 
 use refused::refused;
 
-pub(in crate::rpc) use message::{state_message, to_message};
+pub(in crate::rpc) use message::{learned_message, state_message, to_message};
 
 use super::auth::{Admission, Role, require};
 use super::status;
@@ -66,6 +66,13 @@ impl IncidentApi {
             .await
             .map_err(store_failed)?
             .ok_or_else(|| Status::not_found(CommandError::NoSuchIncident(no).to_string()))
+    }
+
+    /// What like faults say of an incident now.
+    fn learned(&self, incident: &Incident) -> Option<v1::LearnedEstimate> {
+        let live = self.live.borrow().clone();
+        let learned = live.learned(incident, self.clock.now_ms())?;
+        Some(learned_message(&learned))
     }
 
     /// Hands a command to the correlator and waits for its commit.
@@ -138,6 +145,7 @@ impl IncidentService for IncidentApi {
             .iter()
             .map(|incident| v1::Incident {
                 notices: counts.remove(&incident.no).unwrap_or_default(),
+                learned_estimate: self.learned(incident),
                 ..to_message(incident)
             })
             .collect();
@@ -166,6 +174,7 @@ impl IncidentService for IncidentApi {
             timeline: timeline.iter().map(message::timeline_message).collect(),
             evidence: message::evidence_messages(&incident, &sources),
             notices: counts.remove(&no).unwrap_or_default(),
+            learned_estimate: self.learned(&incident),
             ..to_message(&incident)
         }))
     }
