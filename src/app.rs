@@ -168,8 +168,9 @@ async fn start_parts(
     let log = Arc::clone(&intakes.log);
     let correlator = start_correlator(config, store, clock, log, supervisor).await?;
     let planned = Arc::clone(&correlator.planned);
-    let web = start_dispatcher(config, store, clock, planned, supervisor).await?;
     let live = correlator.live.clone();
+    let from_correlator = (planned, live.clone());
+    let web = start_dispatcher(config, store, clock, from_correlator, supervisor).await?;
     let shutdown = supervisor.shutdown();
     let services = services(config, store, clock, intakes, correlator, &shutdown);
     Ok(Started {
@@ -366,7 +367,7 @@ async fn start_dispatcher(
     config: &Config,
     store: &Store,
     clock: &Clock,
-    planned: Arc<Notify>,
+    (planned, live): (Arc<Notify>, LiveReceiver),
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Web> {
     let templates = Templates::built_in(&config.notice.default_language)?;
@@ -401,7 +402,10 @@ async fn start_dispatcher(
             },
         },
     };
-    let dispatcher = Dispatcher::new(store.clone(), outlet);
+    let mut dispatcher = Dispatcher::new(store.clone(), outlet);
+    if config.notice.tell_learned_estimates {
+        dispatcher = dispatcher.telling_experience(live);
+    }
     let (dispatch_clock, shutdown) = (clock.clone(), supervisor.shutdown());
     supervisor.spawn("dispatcher", async move {
         dispatcher.run(dispatch_clock, planned, shutdown).await;

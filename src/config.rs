@@ -161,6 +161,7 @@ pub struct Notice {
     pub default_language: String,
     pub frequency_cap_per_day: u32,
     pub useless_after_s: u32,
+    pub tell_learned_estimates: bool,
     pub provider_name: String,
     pub provider_url: String,
     pub provider_phone: String,

@@ -5,7 +5,8 @@ use super::quiet::time_zone;
 use super::template::{ClockFace, TemplateError, Templates, TimeWords, Words};
 use super::{Addressee, Stage};
 use crate::clock::Millis;
-use crate::incident::{Cause, CauseKind, Estimate, Incident};
+use crate::experience::Learned;
+use crate::incident::{Cause, CauseKind, Incident};
 use crate::subscriber::Segment;
 use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
 use serde::Serialize;
@@ -39,6 +40,8 @@ pub struct MessageInput<'a> {
     pub incident: &'a Incident,
     pub person: &'a Addressee,
     pub unsubscribe_url: &'a str,
+    /// Told as a guess while the incident has no estimate; `None` tells nothing of it.
+    pub learned: Option<Learned>,
     pub now_ms: Millis,
 }
 
@@ -116,7 +119,7 @@ fn context<'a>(
 ) -> Context<'a> {
     let person = input.person;
     let clock = LocalClock::new(&person.time_zone, input.now_ms, &words.time);
-    let (estimate, estimate_sentence) = estimate(&clock, words, input.incident.estimate);
+    let told = Told::of(&clock, words, input);
     let name = one_line(&person.name);
     Context {
         layout: "layout.txt",
@@ -134,10 +137,10 @@ fn context<'a>(
         account: &person.account,
         incident: input.incident.no.to_string(),
         cause: cause_in_words(words, &input.incident.cause),
-        facts: facts(&clock, words, input, &estimate),
+        facts: facts(&clock, words, input, &told),
         advice: advice(words, input),
-        estimate,
-        estimate_sentence,
+        estimate: told.estimate,
+        estimate_sentence: told.sentence,
         brand: &sender.brand,
         phone: &sender.phone,
         phone_link: sender
@@ -154,7 +157,7 @@ fn facts<'a>(
     clock: &LocalClock<'_>,
     words: &'a Words,
     input: &MessageInput<'a>,
-    estimate: &str,
+    told: &Told,
 ) -> Vec<Fact<'a>> {
     let address = one_line(&input.person.address);
     let mut facts = Vec::new();
@@ -194,13 +197,16 @@ fn facts<'a>(
                 strong: false,
             });
             facts.extend(cause);
-            if !estimate.is_empty() {
-                facts.push(Fact {
-                    label: &words.facts.estimate,
-                    value: estimate.to_owned(),
-                    strong: true,
-                });
-            }
+            let ranges = [
+                (&words.facts.estimate, &told.estimate, true),
+                (&words.facts.usual, &told.usual, false),
+            ];
+            let ranges = ranges.into_iter().filter(|(_, range, _)| !range.is_empty());
+            facts.extend(ranges.map(|(label, range, strong)| Fact {
+                label,
+                value: range.clone(),
+                strong,
+            }));
         }
     }
     facts
@@ -261,12 +267,46 @@ fn tone(stage: Stage) -> Tone {
     }
 }
 
-/// The estimate as a range in words, and as a sentence.
-fn estimate(clock: &LocalClock<'_>, words: &Words, estimate: Option<Estimate>) -> (String, String) {
+/// What is said of when service will be back.
+struct Told {
+    /// An estimate that was given, as a range in words; empty when there is none.
+    estimate: String,
+    /// When like faults end, as a range in words; empty when it is not told.
+    usual: String,
+    sentence: String,
+}
+
+impl Told {
+    fn of(clock: &LocalClock<'_>, words: &Words, input: &MessageInput<'_>) -> Self {
+        let forms = &words.estimate;
+        let given = Expectation::of(input.incident.estimate, clock.now_ms);
+        if let Some(estimate) = range(clock, words, given) {
+            return Self {
+                sentence: forms.sentence.replace("{estimate}", &estimate),
+                estimate,
+                usual: String::new(),
+            };
+        }
+        let learned = input.learned.filter(|_| given == Expectation::Unknown);
+        let learned = Expectation::of(learned.map(|learned| learned.range), clock.now_ms);
+        let usual = range(clock, words, learned);
+        Self {
+            estimate: String::new(),
+            sentence: match (given, &usual) {
+                (Expectation::Late, _) => forms.late.clone(),
+                (_, None) => forms.none.clone(),
+                (_, Some(usual)) => forms.usual.replace("{estimate}", usual),
+            },
+            usual: usual.unwrap_or_default(),
+        }
+    }
+}
+
+/// A range in words, when there is one that is not over.
+fn range(clock: &LocalClock<'_>, words: &Words, expected: Expectation) -> Option<String> {
     let forms = &words.estimate;
-    let (form, from_ms, to_ms) = match Expectation::of(estimate, clock.now_ms) {
-        Expectation::Unknown => return (String::new(), forms.none.clone()),
-        Expectation::Late => return (String::new(), forms.late.clone()),
+    let (form, from_ms, to_ms) = match expected {
+        Expectation::Unknown | Expectation::Late => return None,
         Expectation::By(at_ms) => (&forms.until, at_ms, at_ms),
         Expectation::Around(at_ms) => (&forms.around, at_ms, at_ms),
         Expectation::Between(from_ms, to_ms) => {
@@ -286,8 +326,7 @@ fn estimate(clock: &LocalClock<'_>, words: &Words, estimate: Option<Estimate>) -
         .replace("{to}", &to)
         .replace("{day}", &from_day)
         .replace("{to_day}", &to_day);
-    let sentence = forms.sentence.replace("{estimate}", &range);
-    (range, sentence)
+    Some(range)
 }
 
 /// Tells times as the person's clock shows them and as the language says them.

@@ -55,6 +55,8 @@ pub(crate) struct FactWords {
     pub(crate) since: String,
     pub(crate) cause: String,
     pub(crate) estimate: String,
+    /// When like faults end.
+    pub(crate) usual: String,
     /// The short cause while nobody has confirmed it.
     pub(crate) likely: String,
     pub(crate) lasted: String,
@@ -69,6 +71,8 @@ pub(crate) struct EstimateWords {
     pub(crate) until: String,
     pub(crate) sentence: String,
     pub(crate) none: String,
+    /// In place of `none` when it is told when like faults end.
+    pub(crate) usual: String,
     pub(crate) late: String,
 }
 

@@ -7,6 +7,7 @@ use crate::channel::{Channel, Outgoing, SendOutcome};
 use crate::clock::{Clock, Millis};
 use crate::delivery::backoff::Backoff;
 use crate::delivery::unsubscribe::UnsubscribeLinks;
+use crate::experience::Learned;
 use crate::incident::{Incident, IncidentNo};
 use crate::notice::compose::{Message, MessageInput, Sender, compose};
 use crate::notice::gate::{Elsewhere, GateInput, Verdict, decide};
@@ -14,6 +15,7 @@ use crate::notice::plan::NoticePolicy;
 use crate::notice::standing::History;
 use crate::notice::template::Templates;
 use crate::notice::{Addressee, Facts, NoticeId, PriorNotice, Stage};
+use crate::pipeline::live::LiveReceiver;
 use crate::store::{Claimed, Histories, Outcome, Result, Settlement, Store};
 use crate::subscriber::{ContactKind, contact_key};
 use futures_util::FutureExt;
@@ -78,6 +80,8 @@ pub struct Progress {
 pub struct Dispatcher {
     store: Store,
     outlet: Arc<Outlet>,
+    /// Where it is learned when service may be back; `None`: that is not told.
+    experience: Option<LiveReceiver>,
 }
 
 /// Sleep when nothing is due and nobody wakes the worker: also how late a new notice of another
@@ -91,7 +95,16 @@ impl Dispatcher {
         Self {
             store,
             outlet: Arc::new(outlet),
+            experience: None,
         }
+    }
+
+    /// Lets messages that are sent anyway tell when like faults end, as long as nobody has given an
+    /// estimate.
+    #[must_use]
+    pub fn telling_experience(mut self, live: LiveReceiver) -> Self {
+        self.experience = Some(live);
+        self
     }
 
     /// What it sends through.
@@ -110,7 +123,7 @@ impl Dispatcher {
         if claimed.is_empty() {
             return Ok(Progress::default());
         }
-        let batch = self.look_up(&claimed).await?;
+        let batch = self.look_up(&claimed, now_ms).await?;
         let (mut settled, letters) = self.gate(claimed, &batch, now_ms);
         settled.extend(self.send(letters, now_ms).await);
         let progress = count(&settled);
@@ -144,7 +157,7 @@ impl Dispatcher {
     }
 
     /// Reads the present: after the claim, so that nothing decided here is older than it.
-    async fn look_up(&self, claimed: &[Claimed]) -> Result<Batch> {
+    async fn look_up(&self, claimed: &[Claimed], now_ms: Millis) -> Result<Batch> {
         let mut wanted: BTreeMap<IncidentNo, BTreeSet<String>> = BTreeMap::new();
         let mut closing: BTreeMap<IncidentNo, BTreeSet<String>> = BTreeMap::new();
         for notice in claimed {
@@ -158,10 +171,17 @@ impl Dispatcher {
         let accounts: BTreeSet<String> = wanted.values().flatten().cloned().collect();
         let accounts: Vec<String> = accounts.into_iter().collect();
         let mut incidents = BTreeMap::new();
+        let live = self.experience.as_ref().map(|live| live.borrow().clone());
+        let mut learned = BTreeMap::new();
         for no in wanted.keys() {
-            if let Some(incident) = self.store.incident(*no).await? {
-                incidents.insert(*no, Arc::new(incident));
-            }
+            let Some(incident) = self.store.incident(*no).await? else {
+                continue;
+            };
+            let known = live
+                .as_ref()
+                .and_then(|live| live.learned(&incident, now_ms));
+            learned.extend(known.map(|known| (*no, known)));
+            incidents.insert(*no, Arc::new(incident));
         }
         let mut elsewhere = BTreeMap::new();
         for (no, people) in closing {
@@ -173,6 +193,7 @@ impl Dispatcher {
             histories: self.store.notice_histories(&wanted).await?,
             people: self.store.addressees(&accounts).await?,
             incidents,
+            learned,
             elsewhere,
         })
     }
@@ -314,6 +335,7 @@ struct Batch {
     histories: Histories,
     people: BTreeMap<String, Arc<Addressee>>,
     incidents: BTreeMap<IncidentNo, Arc<Incident>>,
+    learned: BTreeMap<IncidentNo, Learned>,
     elsewhere: BTreeMap<(IncidentNo, String), Elsewhere>,
 }
 
@@ -330,6 +352,7 @@ impl Batch {
             to: person.email()?.to_owned(),
             person: Arc::clone(person),
             incident: Arc::clone(self.incidents.get(&claim.incident)?),
+            learned: self.learned.get(&claim.incident).copied(),
             thread: History::new(self.history(&claim))
                 .root()
                 .filter(|root| *root != claim.id),
@@ -344,6 +367,7 @@ struct Letter {
     claim: Claimed,
     person: Arc<Addressee>,
     incident: Arc<Incident>,
+    learned: Option<Learned>,
     thread: Option<NoticeId>,
     to: String,
 }
@@ -365,6 +389,7 @@ impl Outlet {
             incident: &letter.incident,
             person: &letter.person,
             unsubscribe_url: &url,
+            learned: letter.learned,
             now_ms,
         };
         let message = match compose(&self.templates, &self.sender, &input) {
