@@ -31,6 +31,7 @@ fn concern(incident: Incident, impact: Impact, told: Told) -> Concern {
         incident: Arc::new(incident),
         impact,
         told,
+        learned: None,
     }
 }
 

@@ -1,11 +1,13 @@
 //! `forewarn` as a client of the service, and a client that shares no code with us.
 
+use crate::experience::episodes;
 use crate::operators::{NOW_MS, World, incident};
 use crate::support::Backend;
 use forewarn::app::{App, Listeners};
 use forewarn::clock::Clock;
 use forewarn::config::Config;
-use forewarn::incident::IncidentState;
+use forewarn::experience::{Like, Size};
+use forewarn::incident::{CauseKind, IncidentState, PartClass};
 use forewarn::notice::{Decision, Stage};
 use forewarn::rpc::auth::{Role, new_token};
 use forewarn::supervisor::Stopped;
@@ -118,6 +120,52 @@ async fn an_operator_works_by_the_command_line() {
 
     let rejected = ["incident", "reject", "1", "--reason", "a test"];
     assert_eq!(records(&world, &rejected).await[0]["state"], "rejected");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_learned_is_shown_apart_from_what_is_estimated() {
+    let world = World::start(Backend::Sqlite).await;
+    let minutes: Vec<i64> = (1..=60).map(|n| 31 + n * 7 % 60).collect();
+    let like = Like {
+        kind: CauseKind::Equipment,
+        class: PartClass::Unknown,
+        size: Size::Tens,
+    };
+    world.remember(episodes(like, &minutes));
+    let mut down = incident(1, IncidentState::Confirmed);
+    down.onset_ms = NOW_MS - 600_000;
+    world.show(&[(down, "olt1")]).await;
+
+    let shown = prints(&world, &["incident", "show", "1"]).await;
+    let usually = shown.lines().find(|l| l.starts_with(" usually"));
+    let usually = usually.unwrap_or_default();
+    for expected in [
+        "2026-03-10 10:26 to 2026-03-10 11:15",
+        "of 40 like faults (equipment) ",
+        " ended within such a range",
+    ] {
+        assert!(usually.contains(expected), "{shown}");
+    }
+    assert!(!shown.contains("expected"), "{shown}");
+    let listed = prints(&world, &["incident", "list"]).await;
+    assert!(listed.contains("usually"), "{listed}");
+    let answer = prints(&world, &["care", "lookup", "A2"]).await;
+    assert!(answer.contains("usually"), "{answer}");
+
+    let record = records(&world, &["incident", "show", "1"]).await.remove(0);
+    assert_eq!(record["estimate_to_ms"], Value::Null);
+    let learned = &record["learned_estimate"];
+    assert_eq!(learned["from_ms"], NOW_MS + 26 * 60_000);
+    assert_eq!(learned["tried"], 40);
+    let answer = records(&world, &["care", "lookup", "A2"]).await.remove(0);
+    assert_eq!(answer["incidents"][0]["learned_estimate"], *learned);
+
+    prints(&world, &["incident", "eta", "1", "--in", "1h..2h"]).await;
+    let record = records(&world, &["incident", "show", "1"]).await.remove(0);
+    assert_eq!(record["learned_estimate"], Value::Null);
+    let shown = prints(&world, &["incident", "show", "1"]).await;
+    assert!(shown.contains("expected") && !shown.contains("usually"));
     world.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! From the outbox to a real mail conversation and back.
 
+mod learned;
+
 use crate::operators::incident;
 use crate::support::{Backend, TestStore, store};
 use forewarn::app::email_channel;

@@ -18,6 +18,7 @@ mod delivery;
 mod demo;
 mod detect;
 mod effect;
+mod experience;
 mod failed_commits;
 mod formats;
 mod generator;

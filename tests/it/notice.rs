@@ -1,5 +1,6 @@
 //! Who is told what: planning and the gate together, over random lives of three incidents.
 
+mod learned;
 mod merger;
 mod split;
 
@@ -861,6 +862,7 @@ fn every_message_reads_the_same_in_both_parts_and_in_the_persons_words() {
                     incident: &fault,
                     person: &person,
                     unsubscribe_url: "https://notices.example.net/unsubscribe/x",
+                    learned: None,
                     now_ms,
                 },
             )
@@ -917,6 +919,7 @@ fn a_missing_address_and_a_withdrawn_estimate_leave_no_holes() {
                 incident: &fault,
                 person: &person,
                 unsubscribe_url: "https://notices.example.net/unsubscribe/x",
+                learned: None,
                 now_ms,
             };
             let message = compose(&templates, &sender, &input).unwrap();

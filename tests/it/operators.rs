@@ -7,6 +7,7 @@ mod worker;
 use crate::support::{Backend, TestStore, store};
 use forewarn::cli::client::{self, ClientArgs, Connection, connect};
 use forewarn::clock::Clock;
+use forewarn::experience::{Episode, Experience};
 use forewarn::incident::{
     CommandError, Incident, IncidentNo, IncidentState, OperatorAction, TimelineEntry, TimelineKind,
 };
@@ -174,6 +175,7 @@ impl World {
             subscribers_version: loaded.versions.subscribers,
             incidents: Vec::new(),
             works: Vec::new(),
+            experience: Arc::default(),
             alarms: 0,
             unmapped_alarms: 0,
         }));
@@ -223,6 +225,12 @@ impl World {
                 })
                 .collect();
         });
+    }
+
+    /// Lets these faults be what is remembered.
+    pub(crate) fn remember(&self, past: Vec<Episode>) {
+        self.live
+            .send_modify(|live| Arc::make_mut(live).experience = Arc::new(Experience::new(past)));
     }
 
     /// A row for a person, not sent for the reason of `decision`, or sent at [`NOW_MS`].

@@ -4,7 +4,7 @@
 use super::*;
 use forewarn::alarm::{AlarmDetail, AlarmEvent, AlarmEventKind, AlarmKey, LogRecord, Severity};
 use forewarn::effect::holdout::Experiment;
-use forewarn::incident::{CauseKind, CorrelatorSettings, OperatorCommand};
+use forewarn::incident::{CauseKind, CorrelatorSettings, OperatorCommand, PartClass};
 use forewarn::notice::plan::NoticePolicy;
 use forewarn::pipeline::alarm_log::AlarmLog;
 use forewarn::pipeline::alarm_query::AlarmQuery;
@@ -481,6 +481,31 @@ async fn a_split_tells_nobody_anew_and_a_named_cause_retracts_what_never_was(
     };
     service.act(1, withdraw).await;
     assert_eq!(service.open_now(), apart);
+}
+
+#[rstest]
+#[tokio::test]
+async fn how_long_a_fault_took_is_remembered_across_a_restart(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut service = Service::start(backend).await;
+    service.say(AlarmEventKind::Raise, "olt1").await;
+    service.pass(30).await;
+    assert!(service.live.borrow().experience.is_empty());
+    let onset_ms = service.live.borrow().incidents[0].incident.onset_ms;
+    service.say(AlarmEventKind::Clear, "olt1").await;
+    service.pass(60).await;
+    let past = Arc::clone(&service.live.borrow().experience);
+    let kept = service.t.store.ended_episodes(0, 9).await.unwrap();
+    assert_eq!(*past, Experience::new(kept.clone()));
+    let [episode] = kept[..] else {
+        panic!("{kept:?}")
+    };
+    assert_eq!(episode.like.class, PartClass::Olt);
+    assert_eq!(episode.onset_ms, onset_ms);
+    assert_eq!(episode.ended_ms, onset_ms + 31 * SECOND);
+    let service = service.restart().await;
+    assert_eq!(service.live.borrow().experience, past);
 }
 
 #[tokio::test]
