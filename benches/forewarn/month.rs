@@ -80,7 +80,7 @@ const CALM_MS: i64 = 3_600_000;
 const SEED: u64 = 4_711;
 const GOAL: f64 = 0.005;
 /// How often the outbox is looked at when nothing was planned.
-const OUTBOX_MS: i64 = 60_000;
+const OUTBOX_MS: i64 = 15 * 60_000;
 
 pub(crate) fn run() -> Vec<Figure> {
     let subscribers = from_env("BENCH_SUBSCRIBERS", 1_000_000);

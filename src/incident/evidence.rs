@@ -1,6 +1,7 @@
 //! What the alarms behind a failure say: since when, how surely, and what kind of failure it is.
 
 use super::declared::Stated;
+use super::likelihood::is_home;
 use super::localise::Failure;
 use super::onset::Onset;
 use super::{CauseKind, CorrelatorSettings, DeclarationRef, EVIDENCE_KEPT, Evidence};
@@ -21,7 +22,8 @@ pub(super) struct Summary {
     pub(super) newest_raise_ms: Millis,
     /// When the first of the alarms arrived, by our clock.
     pub(super) first_received_ms: Millis,
-    /// When half of them had arrived.
+    /// When half of them had arrived; where the plant itself speaks, half of its alarms: of the homes
+    /// behind it some have been dark for long.
     pub(super) half_received_ms: Millis,
     pub(super) is_stale: bool,
     /// Until when one of the alarms counts as coming and going, if nothing more is reported.
@@ -81,7 +83,11 @@ pub(super) fn summarise(
         votes.signal += usize::from(is_signal_loss(&alarm.key().alarm_type));
     }
     let own = failure.own.iter().filter_map(|no| book.get(*no));
-    let mut received: Vec<Millis> = alarms.iter().map(|a| a.active_received_ms()).collect();
+    let of_plant = alarms.iter().filter(|a| !is_about_home(a, network));
+    let mut received: Vec<Millis> = of_plant.map(|a| a.active_received_ms()).collect();
+    if received.is_empty() {
+        received = alarms.iter().map(|a| a.active_received_ms()).collect();
+    }
     Some(Summary {
         parts: failure.parts.clone(),
         evidence,
@@ -98,6 +104,14 @@ pub(super) fn summarise(
         stated: Vec::new(),
         overrun: None,
     })
+}
+
+fn is_about_home(alarm: &AlarmState, network: &Network) -> bool {
+    match network.part(&alarm.key().resource) {
+        Some(Part::Element(element)) => is_home(network, element),
+        Some(Part::Link(link)) => is_home(network, network.link_ends(link).1),
+        _ => false,
+    }
 }
 
 /// The later one in the middle of an even number.

@@ -222,7 +222,7 @@ impl Counted {
     pub(super) async fn print_mistakes(&self, store: &Store) {
         let mut mistaken: Vec<_> = self.mistaken.iter().collect();
         mistaken.sort_by_key(|(_, people)| std::cmp::Reverse(**people));
-        for (no, people) in mistaken.into_iter().take(40) {
+        for (rank, (no, people)) in mistaken.into_iter().take(40).enumerate() {
             let Ok(Some(incident)) = store.incident(*no).await else {
                 continue;
             };
@@ -237,6 +237,10 @@ impl Counted {
                 incident.cause.text,
                 alarms.join(", ")
             );
+            let timeline = store.timeline(*no).await.unwrap_or_default();
+            for entry in timeline.iter().take(if rank < 12 { 40 } else { 0 }) {
+                println!("    {} {}: {}", entry.at_ms, entry.what.as_str(), entry.reason);
+            }
         }
     }
 
