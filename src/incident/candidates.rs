@@ -71,6 +71,8 @@ pub(super) struct Candidates {
     gasps: BTreeSet<(Millis, Seat)>,
     /// Per group: how many of them are in it.
     group_without_power: BTreeMap<GroupNo, u32>,
+    /// By what homes hang on: how many of them said themselves that they have no power.
+    gasped: NumberMap<ElementNo, u32>,
     unmapped: BTreeSet<AlarmNo>,
 }
 
@@ -80,6 +82,9 @@ type Seat = (ElementNo, Aspect);
 #[derive(Debug, Default)]
 struct Seated {
     alarms: Vec<AlarmNo>,
+    /// What its own alarms say.
+    said: Observation,
+    /// The same in the light of its neighbours.
     observation: Observation,
     is_changed: bool,
 }
@@ -224,6 +229,7 @@ impl Candidates {
     pub(super) fn weigh(&mut self, book: &AlarmBook, network: &Network) {
         let gasps_from_ms = book.watermark_ms().saturating_sub(GASP_BELIEVED_MS);
         self.mark_spent_gasps(gasps_from_ms);
+        let mut streets: BTreeSet<ElementNo> = BTreeSet::new();
         for seat in std::mem::take(&mut self.changed) {
             let Some(seated) = self.seats.get_mut(&seat) else {
                 continue;
@@ -236,21 +242,75 @@ impl Candidates {
                 let received = alarms.map(AlarmState::active_received_ms).min();
                 self.gasps.extend(received.map(|at_ms| (at_ms, seat)));
             }
-            let old = std::mem::replace(&mut seated.observation, new);
-            if seated.alarms.is_empty() {
-                self.seats.remove(&seat);
+            let old = std::mem::replace(&mut seated.said, new);
+            let (element, _) = seat;
+            let street = network.immediate_dominator(element);
+            match street.filter(|_| is_home(network, element)) {
+                Some(street) if self.count_gasp(street, old, new) => {
+                    streets.insert(street);
+                }
+                _ => self.believe(seat, new, network),
             }
-            let (element, aspect) = seat;
-            self.likelihood
-                .observe(element, aspect, (old, new), network);
-            if is_home(network, element) {
-                self.count_power(element, old, false);
-                self.count_power(element, new, true);
-            }
+        }
+        for street in streets {
+            self.look_around(street, network);
         }
         self.likelihood.weigh(network);
         self.failed = self.likelihood.failed(network);
         self.failed_groups = self.weigh_groups(network);
+    }
+
+    /// Counts a home that says that it has no power; whether one that hangs where it does says so, or
+    /// did until now.
+    fn count_gasp(&mut self, street: ElementNo, old: Observation, new: Observation) -> bool {
+        let gasped = |observation| matches!(observation, Observation::NoPower(_));
+        if !gasped(old) && !gasped(new) {
+            return self.gasped.contains_key(&street);
+        }
+        let count = self.gasped.entry(street).or_default();
+        *count += u32::from(gasped(new));
+        *count -= u32::from(gasped(old));
+        if *count == 0 {
+            self.gasped.remove(&street);
+        }
+        true
+    }
+
+    /// Judges the homes that hang on one element by what the others there say: a home that falls
+    /// silent while its neighbours say that they lose power has lost it, too.
+    fn look_around(&mut self, street: ElementNo, network: &Network) {
+        let homes = network.dominator_children(street);
+        let seats: Vec<Seat> = homes
+            .filter(|&home| is_home(network, home))
+            .map(|home| (home, Aspect::Own))
+            .filter(|seat| self.seats.contains_key(seat))
+            .collect();
+        let said: Vec<Observation> = seats
+            .iter()
+            .filter_map(|seat| self.seats.get(seat))
+            .map(|seated| seated.said)
+            .collect();
+        for (seat, observation) in seats.into_iter().zip(&said) {
+            self.believe(seat, observation.among(&said), network);
+        }
+    }
+
+    /// Takes over what is seen at a seat.
+    fn believe(&mut self, seat: Seat, new: Observation, network: &Network) {
+        let Some(seated) = self.seats.get_mut(&seat) else {
+            return;
+        };
+        let old = std::mem::replace(&mut seated.observation, new);
+        if seated.alarms.is_empty() {
+            self.seats.remove(&seat);
+        }
+        let (element, aspect) = seat;
+        self.likelihood
+            .observe(element, aspect, (old, new), network);
+        if is_home(network, element) {
+            self.count_power(element, old, false);
+            self.count_power(element, new, true);
+        }
     }
 
     /// Looks again at the homes whose gasps came before an instant.
@@ -374,6 +434,11 @@ impl Candidates {
         let alarms = self.alarms_of.get(&part)?.iter();
         let alarms = alarms.filter_map(|no| book.get(*no));
         alarms.map(AlarmState::raised_ms).min()
+    }
+
+    /// Whether a part has an alarm of its own that counts as evidence.
+    pub(super) fn has_alarm(&self, part: Part) -> bool {
+        self.alarmed.contains(&part)
     }
 
     /// Whether an alarm at a part tells of its own hardware.

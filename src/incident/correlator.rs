@@ -155,7 +155,10 @@ impl Correlator {
             self.localise();
         }
         self.must_settle = false;
-        self.advance(now_ms);
+        if !self.advance(now_ms) {
+            // What an incident held that has ended belongs to another one.
+            self.advance(now_ms);
+        }
         let changes = self
             .tracked
             .values_mut()
@@ -259,7 +262,8 @@ impl Correlator {
     }
 
     /// Gives each failure to its incident, opens and ends incidents, and lets time work on them.
-    fn advance(&mut self, now_ms: Millis) {
+    /// Whether all failures still belong to open ones.
+    fn advance(&mut self, now_ms: Millis) -> bool {
         let matching = self.matching(now_ms);
         let held = matching.held_back();
         let mut assigned = matching.open();
@@ -288,6 +292,11 @@ impl Correlator {
             .filter(|(_, found)| !self.is_left_over(found))
             .map(|(_, found)| found.summary.first_received_ms + self.settings.gather_ms)
             .min();
+        let mut holders = assigned.iter().flatten();
+        holders.all(|no| {
+            let holder = self.tracked.get(no);
+            holder.is_some_and(|tracked| tracked.incident.state.is_open())
+        })
     }
 
     /// When [`Self::settle`] must run although nothing arrives; it may lie in the past.

@@ -10,7 +10,7 @@
 use super::apart::keep_apart;
 use super::candidates::{Candidates, NumberMap, sole_parent};
 use super::joint::{is_plausible, join_siblings};
-use super::likelihood::{is_home, is_polled};
+use super::likelihood::{Observation, is_home, is_polled};
 use super::power_area::{mostly_without_power, power_areas};
 use super::reasoning::reasoning;
 use crate::alarm::{AlarmBook, AlarmNo};
@@ -127,17 +127,26 @@ impl Search<'_> {
             .filter(|part| !lacks_power(part))
             .collect();
         let cut = self.network.cut_off(&others);
-        let areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
+        let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
         for part in explained {
             let below = self.network.cut_off(&[part]);
-            let area = areas.iter().find_map(|homes| {
+            let area = areas.iter_mut().find_map(|homes| {
                 let is_below =
                     |home: &&Part| matches!(home, Part::Element(home) if below.is_cut_off(*home));
-                homes.iter().find(is_below).copied()
+                let home = homes.iter().find(is_below).copied()?;
+                Some((homes, home))
             });
-            if let Some(home) = area {
-                self.candidates.remove(&part);
-                self.symptoms.insert(part, home);
+            let Some((homes, home)) = area else { continue };
+            self.candidates.remove(&part);
+            self.symptoms.insert(part, home);
+            if self.all.has_alarm(part) {
+                // Nothing is heard of any home behind it, also of those that say nothing.
+                let dark = below.elements().filter(|&element| {
+                    is_home(self.network, element)
+                        && self.all.observation(element) == Observation::Silent
+                });
+                homes.extend(dark.map(Part::Element));
+                homes.sort_unstable_by_key(|&home| self.network.part_id(home));
             }
         }
         areas

@@ -235,6 +235,10 @@ pub struct Life {
     pub claims: Vec<Claim>,
     /// Ids of the parts that were found, sorted, where they are others than those of the cause.
     pub found: Vec<String>,
+    /// Since when it seems to have taken in more people than it is believed to.
+    pub growing_since_ms: Option<Millis>,
+    /// An operator believes that.
+    pub is_growth_believed: bool,
 }
 
 /// A cause that opens no incident as long as the alarms stay that were active when an operator
@@ -281,6 +285,8 @@ pub struct TimelineEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TimelineKind {
     Detected,
+    /// It may have grown, which is not believed yet.
+    Suspected,
     Confirmed,
     Grew,
     Shrank,
@@ -301,8 +307,9 @@ pub enum TimelineKind {
 
 impl TimelineKind {
     /// Every kind, in declaration order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Detected,
+        Self::Suspected,
         Self::Confirmed,
         Self::Grew,
         Self::Shrank,
@@ -330,6 +337,7 @@ impl TimelineKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Detected => "detected",
+            Self::Suspected => "suspected",
             Self::Confirmed => "confirmed",
             Self::Grew => "grew",
             Self::Shrank => "shrank",

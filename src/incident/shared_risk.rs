@@ -61,29 +61,55 @@ pub(super) fn group_gain(
     (explained > replaced.gains.max(0)).then_some(explained)
 }
 
-/// Places with fewer homes of a group may well have none that reports.
-const FEWEST_AT_PLACE: u32 = 3;
+/// Share of its reports that a group is always granted to lose, on top of half as much again as it
+/// seems to have lost where it was heard best.
+const MISSED_AT_LEAST: f64 = 0.05;
+const MISSED_TIMES: f64 = 1.5;
+/// How unlikely the silence of one place, or of all, must be before it speaks against the group.
+const UNLIKELY: f64 = 0.01;
 
-/// Whether homes are dark at three quarters of the places where the group has homes: what takes a
-/// corner of it only is something else.
+/// Whether the homes that say nothing are spread over the group as misses are, and not gathered in
+/// some of the places where it has homes: what takes a corner of it only is something else.
 fn is_everywhere(homes: &[ElementNo], candidates: &Candidates, network: &Network) -> bool {
-    let mut places: BTreeMap<Option<ElementNo>, (u32, bool)> = BTreeMap::new();
+    let mut places: BTreeMap<Option<ElementNo>, (u32, u32)> = BTreeMap::new();
     for &home in homes {
-        let place = places.entry(network.immediate_dominator(home));
-        let (members, is_dark) = place.or_default();
+        let (members, silent) = places.entry(network.immediate_dominator(home)).or_default();
         *members += 1;
-        *is_dark |= matches!(
+        *silent += u32::from(!matches!(
             candidates.observation(home),
             Observation::Alarmed(_) | Observation::NoPower(_)
-        );
+        ));
     }
-    let large = places
-        .values()
-        .filter(|(members, _)| *members >= FEWEST_AT_PLACE);
-    let (all, dark) = large.fold((0, 0), |(all, dark), (_, is_dark)| {
-        (all + 1, dark + u32::from(*is_dark))
+    let mut places: Vec<(u32, u32)> = places.into_values().collect();
+    places.sort_by(|(a_of, a), (b_of, b)| {
+        (u64::from(*a) * u64::from(*b_of)).cmp(&(u64::from(*b) * u64::from(*a_of)))
     });
-    4 * dark >= 3 * all
+    let sum = |places: &[(u32, u32)]| {
+        places.iter().fold((0, 0), |(of, silent), place| {
+            (of + place.0, silent + place.1)
+        })
+    };
+    let (of, silent) = sum(&places[..places.len().div_ceil(2)]);
+    let missed = f64::from(silent) / f64::from(of.max(1));
+    let missed = (MISSED_TIMES * missed + MISSED_AT_LEAST).min(0.95);
+    let most = UNLIKELY / places.len().max(1) as f64;
+    let (of, silent) = sum(&places);
+    let mut each = places.iter();
+    each.all(|&(of, silent)| at_least(silent, of, missed) >= most)
+        && at_least(silent, of, missed) >= UNLIKELY
+}
+
+/// How likely so many or more of so many are missed, each for itself.
+fn at_least(missed: u32, of: u32, share: f64) -> f64 {
+    let odds = (share / (1.0 - share)).ln();
+    // In logarithms: among many homes the first terms are too small for a number.
+    let mut term = f64::from(of) * (1.0 - share).ln();
+    let mut fewer = 0.0;
+    for count in 0..missed {
+        fewer += term.exp();
+        term += odds + (f64::from(of - count) / f64::from(count + 1)).ln();
+    }
+    1.0 - fewer
 }
 
 /// The highest element that nobody could tell from this one by who is cut off: what its alarms say of

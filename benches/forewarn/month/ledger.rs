@@ -239,7 +239,12 @@ impl Counted {
             );
             let timeline = store.timeline(*no).await.unwrap_or_default();
             for entry in timeline.iter().take(if rank < 12 { 40 } else { 0 }) {
-                println!("    {} {}: {}", entry.at_ms, entry.what.as_str(), entry.reason);
+                println!(
+                    "    {} {}: {}",
+                    entry.at_ms,
+                    entry.what.as_str(),
+                    entry.reason
+                );
             }
         }
     }

@@ -30,7 +30,9 @@ impl Tracked {
     ) -> Result<(), CommandError> {
         let state = self.incident.state;
         let allowed = match command.action {
-            OperatorAction::Confirm { .. } => state == IncidentState::Suspected,
+            OperatorAction::Confirm { .. } => {
+                state == IncidentState::Suspected || self.incident.life.growing_since_ms.is_some()
+            }
             OperatorAction::AddNote { .. } => true,
             _ => state.is_open(),
         };
@@ -84,8 +86,12 @@ impl Tracked {
     ) -> (TimelineKind, String) {
         match action {
             OperatorAction::Confirm { note } => {
-                self.incident.state = IncidentState::Confirmed;
-                self.incident.confirmed_ms = Some(now_ms);
+                if self.incident.state == IncidentState::Confirmed {
+                    self.incident.life.is_growth_believed = true;
+                } else {
+                    self.incident.state = IncidentState::Confirmed;
+                    self.incident.confirmed_ms = Some(now_ms);
+                }
                 (TimelineKind::Confirmed, note.clone())
             }
             OperatorAction::Reject { reason } => {

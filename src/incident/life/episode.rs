@@ -5,7 +5,7 @@ use crate::alarm::RETENTION_MS;
 use crate::clock::Millis;
 use crate::incident::evidence::entry;
 use crate::incident::onset::{Onset, reaches_back};
-use crate::incident::{CorrelatorSettings, IncidentState, TimelineKind};
+use crate::incident::{CorrelatorSettings, Incident, IncidentState, TimelineKind};
 use crate::topology::Network;
 
 impl Tracked {
@@ -61,6 +61,7 @@ impl Tracked {
         self.taken = None;
         self.is_undated = false;
         self.incident.life.clearing_since_ms = None;
+        self.forget_growth();
         self.is_touched = true;
         let incident = &mut self.incident;
         for evidence in &mut incident.evidence {
@@ -131,6 +132,13 @@ impl Tracked {
     ) {
         let all = (0..self.incident.life.claims.len()).collect();
         self.give_claims(survivor, all, network);
+        let is_declared = |incident: &Incident| !incident.declared.is_empty();
+        if self.incident.state == IncidentState::Confirmed
+            && !is_declared(&self.incident)
+            && !is_declared(&survivor.incident)
+        {
+            survivor.stand_for_believed(self, network);
+        }
         self.hand_over(survivor, now_ms);
         let (no, by) = (self.incident.no, survivor.incident.no);
         let reason = format!("{no} has the same cause and goes on here");

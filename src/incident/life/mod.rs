@@ -7,6 +7,7 @@ mod claim;
 mod command;
 mod declared;
 mod episode;
+mod growth;
 mod trust;
 
 pub use claim::{Claim, Said};
@@ -24,6 +25,7 @@ use crate::alarm::AlarmBook;
 use crate::clock::Millis;
 use crate::topology::{Network, Part, SubscriberSet};
 use claim::{Judged, Scope};
+use growth::Growth;
 use std::sync::Arc;
 
 /// Who is without service, and who has no redundancy left.
@@ -97,6 +99,8 @@ pub(in crate::incident) struct Tracked {
     is_undated: bool,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
+    /// When it will be believed to have grown.
+    growing_until_ms: Option<Millis>,
     /// What was taken over last; taking over the same again changes nothing.
     taken: Option<Arc<Summary>>,
     /// It may differ from what was shown.
@@ -135,6 +139,7 @@ impl Tracked {
             is_corrected: false,
             is_undated: false,
             calm_ms: None,
+            growing_until_ms: None,
             taken: None,
             is_touched: true,
             timeline: Vec::new(),
@@ -199,6 +204,7 @@ impl Tracked {
             is_corrected: false,
             is_undated: false,
             calm_ms: None,
+            growing_until_ms: None,
             taken: None,
             is_touched: true,
             timeline: Vec::new(),
@@ -338,6 +344,7 @@ impl Tracked {
     ) {
         self.date(summary.onset, at);
         if self.is_clearing(summary, at) {
+            self.forget_growth();
             self.taken = None;
             self.is_touched = true;
             self.incident.evidence.clone_from(&summary.evidence);
@@ -346,6 +353,15 @@ impl Tracked {
             self.incident.life.last_clear_ms = None;
             self.judge_trust(summary, at);
             return;
+        }
+        if judged.is_some() {
+            self.forget_growth();
+        } else {
+            match self.growth(summary, impact, at) {
+                Growth::Believed => {}
+                Growth::Awaited => return self.wait_to_grow(summary, at),
+                Growth::Uprooted => return self.wait_uprooted(summary, at),
+            }
         }
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
         self.take(summary, impact, judged, at);
@@ -456,13 +472,15 @@ impl Tracked {
         }
         let confirm =
             (incident.state == IncidentState::Suspected).then(|| self.believed_at_ms(settings));
-        let split = (self.failures > 1 && self.incident.life.clearing_since_ms.is_none())
+        let life = &incident.life;
+        let is_settled = life.clearing_since_ms.is_none() && life.growing_since_ms.is_none();
+        let split = (self.failures > 1 && is_settled)
             .then_some(incident.life.failures_changed_ms + settings.hold_down_ms);
         let cleared = incident
             .life
             .clearing_since_ms
             .map(|since| since + settings.restore_quiet_ms);
-        let deadlines = [confirm, split, cleared, self.calm_ms];
+        let deadlines = [confirm, split, cleared, self.calm_ms, self.growing_until_ms];
         deadlines.into_iter().flatten().min()
     }
 }

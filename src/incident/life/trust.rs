@@ -14,7 +14,7 @@ const COMPANY_MS: i64 = 15 * 60_000;
 
 /// Whether two resources, or two sources, say at about the time of the latest alarm that something is
 /// wrong, or one that the service itself is gone. What has been dark for longer says nothing about it.
-fn has_company(evidence: &[Evidence]) -> bool {
+pub(super) fn has_company(evidence: &[Evidence]) -> bool {
     let active = || evidence.iter().filter(|e| e.cleared_ms.is_none());
     let Some(latest) = active().max_by_key(|e| e.raised_ms) else {
         return false;

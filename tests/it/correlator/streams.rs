@@ -134,8 +134,9 @@ fn is_premise(network: &Network, resource: &str) -> bool {
     network.part(resource).is_none() || resource.contains("-h")
 }
 
-/// Every alarm of loss that is not one home's belongs to exactly one open incident, and the people
-/// of an incident are exactly those whom its cause cuts off.
+/// Every alarm of loss that is not one home's belongs to exactly one open incident, or is kept by one
+/// that ends and whose people it would not be believed of; and the people of an incident are exactly
+/// those whom its cause cuts off.
 pub(super) fn check_invariants(correlator: &Correlator) {
     let network = correlator.network();
     for live in correlator.live().filter(|l| l.incident.state.is_open()) {
@@ -155,15 +156,21 @@ pub(super) fn check_invariants(correlator: &Correlator) {
         {
             continue;
         }
-        let holders = correlator
-            .incidents()
-            .filter(|i| i.state.is_open() && i.life.quiet_since_ms.is_none())
-            .filter(|i| {
-                i.evidence
-                    .iter()
-                    .any(|e| e.key == *alarm.key() && e.source == alarm.source())
-            })
-            .count();
+        let open = || correlator.incidents().filter(|i| i.state.is_open());
+        let holds = |i: &&Arc<Incident>| {
+            let mut evidence = i.evidence.iter();
+            evidence.any(|e| e.key == *alarm.key() && e.source == alarm.source())
+        };
+        let is_ending = |i: &&Arc<Incident>| i.life.quiet_since_ms.is_some();
+        let mut holders = open().filter(|i| !is_ending(i)).filter(holds).count();
+        if holders == 0 {
+            let was_believed = |i: &&Arc<Incident>| i.state == Confirmed;
+            holders = open()
+                .filter(is_ending)
+                .filter(was_believed)
+                .filter(holds)
+                .count();
+        }
         assert_eq!(holders, 1, "{:?} is explained {holders} times", alarm.key());
     }
 }

@@ -1,0 +1,144 @@
+//! A believed incident that seems to have grown: it takes in more people only when what speaks for
+//! that has stood as long as it would have to for an incident of its own.
+//!
+//! Until then it stands for what it stood for: whoever is told of it is somebody of whom it is
+//! believed. What clears meanwhile leaves nothing behind.
+
+use super::trust::has_company;
+use super::{Circumstances, Impact, Tracked};
+use crate::incident::evidence::{Summary, describe};
+use crate::incident::localise::is_within;
+use crate::incident::reasoning::alarms;
+use crate::incident::{EVIDENCE_KEPT, Evidence, IncidentState, TimelineKind};
+use crate::topology::{Network, Part};
+
+/// What becomes of a failure that takes in more people than an incident is believed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// It takes in no more, or is believed.
+    Believed,
+    /// It is not believed yet.
+    Awaited,
+    /// Nothing is left of what is believed, and what else there is nobody believes by itself.
+    Uprooted,
+}
+
+impl Tracked {
+    /// Whether the failure takes in people of whom it is not believed yet that they lost service by
+    /// it.
+    pub(super) fn growth(
+        &mut self,
+        summary: &Summary,
+        impact: &Impact,
+        at: Circumstances<'_>,
+    ) -> Growth {
+        let is_larger = self.incident.state == IncidentState::Confirmed
+            && summary.stated.is_empty()
+            && self.incident.declared.is_empty()
+            && !self.network_changed
+            && self.parts != summary.parts
+            && !is_within(&impact.lost, &self.impact.lost);
+        if !is_larger {
+            self.forget_growth();
+            return Growth::Believed;
+        }
+        let affected = impact.lost.len();
+        let life = &mut self.incident.life;
+        let is_new = life.growing_since_ms.is_none();
+        let since_ms = *life.growing_since_ms.get_or_insert(at.now_ms);
+        let hold_down_ms = at.settings.hold_down_of(summary.kind, affected as u64);
+        let wait_ms = if life.is_growth_believed {
+            Some(0)
+        } else if !has_company(&summary.evidence) {
+            let lone_ms = at.settings.lone_alarm_ms;
+            lone_ms.map(|lone_ms| lone_ms.max(hold_down_ms))
+        } else {
+            Some(hold_down_ms)
+        };
+        let until_ms = wait_ms.map(|wait_ms| since_ms + wait_ms);
+        if until_ms.is_some_and(|until_ms| at.now_ms >= until_ms) {
+            self.forget_growth();
+            return Growth::Believed;
+        }
+        if until_ms.is_none() && self.is_uprooted(summary, at.network) {
+            return Growth::Uprooted;
+        }
+        self.growing_until_ms = until_ms;
+        if is_new {
+            let reason = format!(
+                "may have grown: {}; {}",
+                describe(&summary.parts, summary.kind, affected, at.network),
+                alarms(summary.evidence_count)
+            );
+            self.note(TimelineKind::Suspected, reason, at.now_ms);
+        }
+        Growth::Awaited
+    }
+
+    /// Nothing larger is seen any more, or it is believed.
+    pub(super) fn forget_growth(&mut self) {
+        self.growing_until_ms = None;
+        self.incident.life.growing_since_ms = None;
+        self.incident.life.is_growth_believed = false;
+    }
+
+    /// Goes on as it was while more is not believed.
+    pub(super) fn wait_to_grow(&mut self, summary: &Summary, at: Circumstances<'_>) {
+        self.taken = None;
+        self.is_touched = true;
+        let incident = &mut self.incident;
+        incident.evidence.clone_from(&summary.evidence);
+        incident.evidence_count = summary.evidence_count;
+        incident.life.quiet_since_ms = None;
+        incident.life.last_clear_ms = None;
+        self.judge_trust(summary, at);
+    }
+
+    /// Ends like others, and holds what speaks for more until it has ended.
+    pub(super) fn wait_uprooted(&mut self, summary: &Summary, at: Circumstances<'_>) {
+        let is_new = |e: &&Evidence| {
+            let mut others = summary.evidence.iter();
+            !others.any(|other| other.key == e.key && other.source == e.source)
+        };
+        let known = self.incident.evidence.iter().filter(is_new);
+        let mut evidence: Vec<Evidence> = known.chain(&summary.evidence).cloned().collect();
+        evidence.sort_unstable();
+        evidence.truncate(EVIDENCE_KEPT);
+        self.incident.evidence = evidence;
+        self.wait_in_quiet(at);
+    }
+
+    /// Whether no alarm is left of what it stands for.
+    fn is_uprooted(&self, summary: &Summary, network: &Network) -> bool {
+        let cut = network.cut_off(&self.parts);
+        let is_cut = |part: Part| match part {
+            Part::Element(element) => cut.is_cut_off(element),
+            Part::Link(link) => {
+                let (a, b) = network.link_ends(link);
+                cut.is_cut_off(a) || cut.is_cut_off(b)
+            }
+            Part::Group(_) => false,
+        };
+        let mut resources = summary.evidence.iter().map(|e| &e.key.resource);
+        !resources.any(|id| {
+            let part = network.part(id);
+            part.is_some_and(|part| self.parts.contains(&part) || is_cut(part))
+        })
+    }
+
+    /// Takes over what another incident, which was believed, stood for; only that, if it was not
+    /// believed itself.
+    pub(super) fn stand_for_believed(&mut self, other: &Self, network: &Network) {
+        if self.incident.state == IncidentState::Suspected {
+            self.parts.clear();
+        }
+        self.parts.extend(&other.parts);
+        self.parts
+            .sort_unstable_by_key(|&part| network.part_id(part));
+        self.parts.dedup();
+        self.impact = Impact::of(&self.parts, network);
+        self.note_parts(network);
+        self.count_impact();
+        self.taken = None;
+    }
+}
