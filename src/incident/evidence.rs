@@ -145,7 +145,14 @@ pub(super) fn unstable_until_ms<'a>(
 }
 
 fn kind_of(parts: &[Part], votes: Votes, network: &Network) -> CauseKind {
-    if votes.power * 2 > votes.all {
+    // Of homes that lose power one in four cannot say so, and many are also told to be offline.
+    let are_homes = || {
+        let mut parts = parts.iter();
+        parts.all(|part| matches!(part, Part::Element(element) if is_home(network, *element)))
+    };
+    let is_power = votes.power * 2 > votes.all
+        || (votes.power > 0 && votes.power * 3 >= votes.all && are_homes());
+    if is_power {
         return CauseKind::Power;
     }
     let no_signal = votes.signal * 2 > votes.all;

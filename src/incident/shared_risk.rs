@@ -2,7 +2,9 @@
 //! one by one.
 
 use super::candidates::{Candidates, sole_parent};
-use super::likelihood::{ANY_TIME, LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home, mixture};
+use super::likelihood::{
+    ANY_TIME, LEAF_SHARES, MISSED, MISSED_WEIGHT, Nats, Observation, WINDOW_MS, is_home, mixture,
+};
 use super::localise::is_within;
 use crate::topology::{ElementNo, GroupNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,55 +63,50 @@ pub(super) fn group_gain(
     (explained > replaced.gains.max(0)).then_some(explained)
 }
 
-/// Share of its reports that a group is always granted to lose, on top of half as much again as it
-/// seems to have lost where it was heard best.
-const MISSED_AT_LEAST: f64 = 0.05;
-const MISSED_TIMES: f64 = 1.5;
-/// How unlikely the silence of one place, or of all, must be before it speaks against the group.
-const UNLIKELY: f64 = 0.01;
+/// How much of a place a power cut takes that does not follow the group: nothing, half or all of it,
+/// each as likely as the others.
+const TAKEN: [f64; 3] = [0.0, 0.5, 1.0];
 
 /// Whether the homes that say nothing are spread over the group as misses are, and not gathered in
-/// some of the places where it has homes: what takes a corner of it only is something else.
+/// some of the places where it has homes: what takes a corner of it only is something else. The
+/// likelihood of either, whatever share of reports is missed ([`MISSED`]), is compared.
 fn is_everywhere(homes: &[ElementNo], candidates: &Candidates, network: &Network) -> bool {
     let mut places: BTreeMap<Option<ElementNo>, (u32, u32)> = BTreeMap::new();
     for &home in homes {
-        let (members, silent) = places.entry(network.immediate_dominator(home)).or_default();
-        *members += 1;
-        *silent += u32::from(!matches!(
-            candidates.observation(home),
-            Observation::Alarmed(_) | Observation::NoPower(_)
-        ));
+        let place = network.immediate_dominator(home);
+        let (dark, silent) = places.entry(place).or_default();
+        match candidates.observation(home) {
+            Observation::Alarmed(_) | Observation::NoPower(_) => *dark += 1,
+            Observation::Silent | Observation::Alive(_) => *silent += 1,
+        }
     }
-    let mut places: Vec<(u32, u32)> = places.into_values().collect();
-    places.sort_by(|(a_of, a), (b_of, b)| {
-        (u64::from(*a) * u64::from(*b_of)).cmp(&(u64::from(*b) * u64::from(*a_of)))
-    });
-    let sum = |places: &[(u32, u32)]| {
-        places.iter().fold((0, 0), |(of, silent), place| {
-            (of + place.0, silent + place.1)
-        })
+    let in_place = |missed: f64, (dark, silent): (u32, u32)| {
+        f64::from(silent) * missed.ln() + f64::from(dark) * (1.0 - missed).ln()
     };
-    let (of, silent) = sum(&places[..places.len().div_ceil(2)]);
-    let missed = f64::from(silent) / f64::from(of.max(1));
-    let missed = (MISSED_TIMES * missed + MISSED_AT_LEAST).min(0.95);
-    let most = UNLIKELY / places.len().max(1) as f64;
-    let (of, silent) = sum(&places);
-    let mut each = places.iter();
-    each.all(|&(of, silent)| at_least(silent, of, missed) >= most)
-        && at_least(silent, of, missed) >= UNLIKELY
+    let whole = MISSED.map(|missed| places.values().map(|&p| in_place(missed, p)).sum());
+    let in_part = |missed: f64, place: (u32, u32)| {
+        let each = TAKEN.map(|taken| match (taken, place) {
+            (0.0, (0, _)) => 0.0,
+            (0.0, _) => f64::NEG_INFINITY,
+            _ => in_place(1.0 - taken * (1.0 - missed), place),
+        });
+        ln_sum(each, [1.0 / TAKEN.len() as f64; TAKEN.len()])
+    };
+    let part = MISSED.map(|missed| places.values().map(|&p| in_part(missed, p)).sum());
+    ln_sum(whole, MISSED_WEIGHT) >= ln_sum(part, MISSED_WEIGHT)
 }
 
-/// How likely so many or more of so many are missed, each for itself.
-fn at_least(missed: u32, of: u32, share: f64) -> f64 {
-    let odds = (share / (1.0 - share)).ln();
-    // In logarithms: among many homes the first terms are too small for a number.
-    let mut term = f64::from(of) * (1.0 - share).ln();
-    let mut fewer = 0.0;
-    for count in 0..missed {
-        fewer += term.exp();
-        term += odds + (f64::from(of - count) / f64::from(count + 1)).ln();
+/// ln Σ weight · e^x.
+fn ln_sum<const N: usize>(values: [f64; N], weights: [f64; N]) -> f64 {
+    let most = values.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    if most == f64::NEG_INFINITY {
+        return most;
     }
-    1.0 - fewer
+    let each = values.into_iter().zip(weights);
+    most + each
+        .map(|(x, weight)| weight * (x - most).exp())
+        .sum::<f64>()
+        .ln()
 }
 
 /// The highest element that nobody could tell from this one by who is cut off: what its alarms say of

@@ -4,6 +4,7 @@ mod causes;
 mod commands;
 mod decisions;
 mod declared;
+mod growth;
 mod life;
 mod onset;
 mod streams;

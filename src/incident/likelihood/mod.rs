@@ -45,11 +45,11 @@ pub(in crate::incident) type Nats = i64;
 pub(super) const NAT: Nats = 4096;
 
 /// Shares of its reports that a failure may lose; which one holds for a failure is not known.
-const MISSED: [f64; GRID] = [0.02, 0.2, 0.5];
+pub(in crate::incident) const MISSED: [f64; GRID] = [0.02, 0.2, 0.5];
 /// How likely each of these shares is beforehand. Most networks report nearly all; one failure in
 /// seven is reported badly.
-const MISSED_WEIGHT: [f64; GRID] = [0.5, 0.35, 0.15];
-const GRID: usize = 3;
+pub(in crate::incident) const MISSED_WEIGHT: [f64; GRID] = [0.5, 0.35, 0.15];
+pub(in crate::incident) const GRID: usize = 3;
 
 /// How likely it is that nothing below an element is reported, when the element that reports it is
 /// dead or cut off itself. Nothing is known about how a network is managed: one half.

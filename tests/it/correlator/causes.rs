@@ -77,6 +77,31 @@ fn homes_that_come_back_end_the_incident_although_one_never_says_so() {
 }
 
 #[test]
+fn homes_that_fall_silent_beside_gasps_blame_no_line() {
+    let mut desk = Desk::new();
+    for pon in ["olt2-p1", "olt2-p2"] {
+        let homes = homes(pon);
+        desk.raise(SECOND, "dying-gasp", &refs(&homes[..2]));
+        desk.raise(SECOND + SECOND / 2, "onu-los", &refs(&homes[2..]));
+    }
+    desk.until(2 * MINUTE);
+    let open = desk.open();
+    let causes: Vec<&str> = open
+        .iter()
+        .flat_map(|(_, cause, ..)| cause.split('+'))
+        .collect();
+    assert!(
+        causes.iter().all(|cause| cause.contains("-h")),
+        "{causes:?}"
+    );
+    assert_eq!(open.iter().map(|(.., affected)| affected).sum::<u64>(), 8);
+    assert!(
+        open.iter()
+            .all(|(no, ..)| desk.state(*no).cause.kind == CauseKind::Power)
+    );
+}
+
+#[test]
 fn homes_without_power_blame_no_line() {
     let mut desk = Desk::new();
     let homes = homes("olt2-p1");

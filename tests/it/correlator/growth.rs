@@ -1,0 +1,101 @@
+//! A believed incident takes in more people as slowly as a new one is believed.
+
+use super::*;
+
+/// As delivered: of a lone alarm only an operator is believed.
+fn delivered() -> Desk {
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: None,
+        ..settings()
+    };
+    Desk::with(settings, built())
+}
+
+/// With a believed failure of `olt2-p1`.
+fn with_a_port() -> Desk {
+    let mut desk = delivered();
+    desk.raise(SECOND, "onu-los", &refs(&homes("olt2-p1")));
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    desk
+}
+
+/// Whether anybody but the four of the port was ever among those without service.
+fn spread(desk: &Desk) -> bool {
+    let believed = desk
+        .changes
+        .iter()
+        .filter(|c| c.incident.state == Confirmed);
+    believed.map(|c| c.lost.len()).any(|lost| lost > 4)
+}
+
+#[test]
+fn what_agrees_for_the_hold_down_is_believed() {
+    let mut desk = with_a_port();
+    desk.raise(3 * MINUTE, "unreachable", &["olt2"]);
+    desk.raise(3 * MINUTE + SECOND, "onu-los", &refs(&homes("olt2-p2")));
+    desk.until(3 * MINUTE + 50 * SECOND);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    assert!(!spread(&desk));
+    desk.until(5 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
+    assert_eq!(
+        desk.history(1),
+        [Told::Detected, Told::Confirmed, Told::Suspected, Told::Grew]
+    );
+}
+
+#[test]
+fn what_clears_before_leaves_nothing_behind() {
+    let mut desk = with_a_port();
+    desk.raise(3 * MINUTE, "unreachable", &["olt2", "s2"]);
+    desk.clear(3 * MINUTE + 30 * SECOND, "unreachable", &["olt2", "s2"]);
+    desk.until(30 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    assert!(!spread(&desk));
+}
+
+#[test]
+fn a_lone_alarm_long_after_is_believed_of_an_operator_only() {
+    let mut desk = with_a_port();
+    desk.raise(60 * MINUTE, "unreachable", &["olt2"]);
+    desk.until(10 * 60 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    desk.act(
+        1,
+        OperatorAction::Confirm {
+            note: "seen on site".to_owned(),
+        },
+    );
+    desk.until(10 * 60 * MINUTE + SECOND);
+    assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
+}
+
+#[test]
+fn an_incident_ends_with_what_it_is_believed_of() {
+    let mut desk = with_a_port();
+    desk.raise(60 * MINUTE, "unreachable", &["olt2"]);
+    desk.clear(61 * MINUTE, "onu-los", &refs(&homes("olt2-p1")));
+    desk.until(70 * MINUTE);
+    assert_eq!(desk.state(1).state, Restored);
+    assert!(!spread(&desk));
+    // What is left is a suspicion like any other.
+    assert_eq!(desk.open(), [one(2, "olt2", Suspected, 8)]);
+}
+
+#[test]
+fn one_that_takes_over_another_stands_for_both_until_more_is_believed() {
+    let mut desk = with_a_port();
+    desk.raise(30 * MINUTE, "onu-los", &refs(&homes("olt3-p1")));
+    desk.until(40 * MINUTE);
+    let both = [
+        one(1, "olt2-p1", Confirmed, 4),
+        one(2, "olt3-p1", Confirmed, 4),
+    ];
+    assert_eq!(desk.open(), both);
+    desk.raise(50 * MINUTE, "unreachable", &["core1", "core2"]);
+    desk.until(50 * MINUTE + 30 * SECOND);
+    assert_eq!(desk.open(), [one(1, "olt2-p1+olt3-p1", Confirmed, 8)]);
+    desk.until(52 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "core1+core2", Confirmed, 24)]);
+}
