@@ -2,10 +2,11 @@
 //! one time.
 
 use super::candidates::{Candidates, sole_parent};
-use super::likelihood::{ANY_TIME, NAT, Nats, WINDOW_MS, is_home};
+use super::likelihood::{ANY_TIME, NAT, Nats, WINDOW_MS, is_home, is_polled, odd_choice};
 use crate::alarm::AlarmBook;
+use crate::clock::Millis;
 use crate::topology::{ElementNo, Network, Part};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How surely two alarmed parts of the plant have both failed, before one looks at what hangs on
 /// them: nine alarms of ten are right.
@@ -17,7 +18,7 @@ const AT_ONE_TIME: Nats = 5 * NAT;
 const SILENT_REGION: Nats = -4 * NAT;
 
 /// When a part failed: the number of the window.
-fn window_of(part: Part, candidates: &Candidates, book: &AlarmBook) -> Option<i64> {
+pub(super) fn window_of(part: Part, candidates: &Candidates, book: &AlarmBook) -> Option<i64> {
     let inferred = match part {
         Part::Element(element) => candidates.failed().get(&element).map(|v| v.window),
         _ => None,
@@ -60,6 +61,44 @@ pub(super) fn is_plausible(
     let at_one_time = windows.len() == parts.len() && spread.is_some_and(|(a, b)| a - b <= 1);
     let time = if at_one_time { AT_ONE_TIME } else { 0 };
     BOTH_FAILED + time + seen.max(SILENT_REGION) > 0
+}
+
+/// Whether the failure of a device explains the alarms of links that end at it better than failures
+/// of those links, and of what hangs on it, one by one; or than something that takes just these of
+/// its links.
+pub(super) fn explains_its_links(
+    element: ElementNo,
+    links: &[Part],
+    candidates: &Candidates,
+    book: &AlarmBook,
+    network: &Network,
+) -> bool {
+    let neighbours: BTreeSet<ElementNo> = network
+        .parents(element)
+        .chain(network.children(element))
+        .filter(|&other| is_polled(network.kind(other)))
+        .collect();
+    let raised: Vec<Millis> = links
+        .iter()
+        .filter_map(|&link| candidates.raised_ms(link, book))
+        .collect();
+    let spread = raised.iter().max().zip(raised.iter().min());
+    let at_one_time = spread.is_some_and(|(last, first)| last - first <= WINDOW_MS);
+    if links.len() < 2 || !at_one_time || !is_polled(network.kind(element)) {
+        return false;
+    }
+    let likelihood = candidates.likelihood();
+    let count = |n: usize| Nats::try_from(n).unwrap_or(Nats::MAX / NAT);
+    let silent = neighbours.len().saturating_sub(links.len());
+    let below = candidates.failed().iter();
+    let below: Nats = below
+        .filter(|(other, _)| **other != element && network.dominates(element, **other))
+        .map(|(_, verdict)| verdict.gain)
+        .sum();
+    let failure = likelihood.darkness(element) + likelihood.missed(count(silent));
+    let one_by_one = -likelihood.penalty() * (count(links.len()) - 1);
+    let together = -odd_choice(neighbours.len(), links.len());
+    failure > below.max(0) + one_by_one.max(together)
 }
 
 /// Joins failures of elements that hang on the same element alone and failed at one time: ports of

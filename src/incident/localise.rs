@@ -9,8 +9,9 @@
 
 use super::apart::keep_apart;
 use super::candidates::{Candidates, NumberMap, sole_parent};
-use super::joint::{is_plausible, join_siblings};
+use super::joint::{explains_its_links, is_plausible, join_siblings};
 use super::likelihood::{Observation, is_home, is_polled};
+use super::outward::push_out;
 use super::power_area::{mostly_without_power, power_areas};
 use super::reasoning::reasoning;
 use crate::alarm::{AlarmBook, AlarmNo};
@@ -176,8 +177,9 @@ impl Search<'_> {
     }
 
     /// A link that is down because the element at its end failed is no failure of its own: when the
-    /// element says so, when all its ways in, two or more, are down, or when it is down itself
-    /// although what is known of links does not cut it off.
+    /// element says so, when all its ways in, two or more, are down, when it is down itself although
+    /// what is known of links does not cut it off, or when its failure explains its links and what
+    /// hangs on it better than failures of these.
     fn drop_symptoms(&mut self) {
         let others = self.candidates.iter().copied();
         let no_elements: Vec<Part> = others.filter(|p| !matches!(p, Part::Element(_))).collect();
@@ -191,7 +193,10 @@ impl Search<'_> {
             }
         }
         let mut by_end: Vec<(ElementNo, Vec<Part>)> = ends.into_iter().collect();
-        by_end.sort_unstable_by_key(|(e, _)| self.network.part_id(Part::Element(*e)));
+        by_end.sort_unstable_by_key(|(e, links)| {
+            let id = self.network.part_id(Part::Element(*e));
+            (std::cmp::Reverse(links.len()), id)
+        });
         for (element, mut links) in by_end {
             let part = Part::Element(element);
             links.retain(|link| !self.symptoms.contains_key(link));
@@ -202,7 +207,11 @@ impl Search<'_> {
             let says_so =
                 self.candidates.contains(&part) && self.all.has_own_fault(self.book, part);
             let is_dead = self.candidates.contains(&part) && !by_links.is_cut_off(element);
-            if all_down || says_so || is_dead {
+            let fits = || {
+                let (all, book, network) = (self.all, self.book, self.network);
+                explains_its_links(element, &links, all, book, network)
+            };
+            if all_down || says_so || is_dead || fits() {
                 self.candidates.insert(part);
                 for link in links {
                     self.candidates.remove(&link);
@@ -339,9 +348,30 @@ impl Search<'_> {
             explained = explained.union(&self.network.lost(&joined));
             sets.push(joined);
         }
+        let (sets, cut) = self.with_silent_ends(sets, cut);
         let mut sets = join_siblings(sets, self.all, self.network, self.book);
         sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
         (sets, cut)
+    }
+
+    /// Failures of several parts with the ends of their regions where they fit best, and the other
+    /// failures that are not within those.
+    fn with_silent_ends(&self, sets: Vec<Vec<Part>>, cut: CutOff) -> (Vec<Vec<Part>>, CutOff) {
+        let (mut joint, single): (Vec<_>, Vec<_>) = sets.into_iter().partition(|s| s.len() > 1);
+        let before = joint.clone();
+        for set in &mut joint {
+            *set = push_out(std::mem::take(set), self.all, self.network, self.book);
+        }
+        if joint == before {
+            joint.extend(single);
+            return (joint, cut);
+        }
+        let moved: Vec<Part> = joint.iter().flatten().copied().collect();
+        let cut_by_moved = self.network.cut_off(&moved);
+        let stands = |set: &Vec<Part>| set.iter().any(|&p| self.has_service(p, &cut_by_moved));
+        joint.extend(single.into_iter().filter(stands));
+        let all: Vec<Part> = self.candidates.iter().copied().chain(moved).collect();
+        (joint, self.network.cut_off(&all))
     }
 
     /// A smallest part of `open` that, with `fixed`, cuts the subscriber off (`QuickXplain`, Junker

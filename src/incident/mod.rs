@@ -459,6 +459,7 @@ mod likelihood;
 mod localise;
 mod matching;
 mod onset;
+mod outward;
 mod part_class;
 mod power_area;
 mod reasoning;

@@ -459,6 +459,15 @@ fn odd_lot(alarmed: u32, homes: u32, each: Nats) -> Nats {
     i64::from(alarmed) * each - lots - ODD_LOT
 }
 
+/// What it costs that something takes just so many of so many.
+pub(in crate::incident) fn odd_choice(of: usize, chosen: usize) -> Nats {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let ways = ln_choose(number(of).max(number(chosen)), number(chosen));
+    #[allow(clippy::cast_possible_truncation, reason = "some dozens of nats")]
+    let ways = (ways * NAT as f64) as Nats;
+    ways + ODD_LOT
+}
+
 /// ln of the number of ways to choose so many out of so many, by Stirling's series (error below 1e-3).
 fn ln_choose(of: u32, chosen: u32) -> f64 {
     let ln_factorial = |n: u32| {

@@ -35,6 +35,7 @@ pub(in crate::incident) use tree::{is_home, is_polled};
 use crate::clock::Millis;
 use crate::topology::{ElementNo, Network};
 use epoch::Epoch;
+pub(in crate::incident) use epoch::odd_choice;
 use std::collections::{BTreeMap, BTreeSet};
 use tree::Tree;
 
@@ -211,6 +212,12 @@ impl Likelihood {
             silent: nats(MISSED[j]),
             alive: ALIVE,
         })
+    }
+
+    /// How so many missing reports speak for a failure.
+    #[allow(clippy::unused_self, reason = "a question to the likelihood")]
+    pub(in crate::incident) fn missed(&self, reports: i64) -> Nats {
+        mixture(MISSED.map(|missed| reports.saturating_mul(nats(missed))))
     }
 
     /// How a link that is not the only way to anything speaks for its having failed.
