@@ -77,6 +77,30 @@ fn homes_that_come_back_end_the_incident_although_one_never_says_so() {
 }
 
 #[test]
+fn a_device_that_says_nothing_is_found_by_its_links() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "link-down", &["core1/s1", "s1/oltd"]);
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "s1", Confirmed, 0)]);
+    // One link alone has no other end to blame.
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "link-down", &["s1/oltd"]);
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "s1/oltd", Confirmed, 0)]);
+}
+
+#[test]
+fn the_end_of_a_ring_that_said_nothing_is_where_it_gets_dark() {
+    let mut desk = Desk::new();
+    // `s2` and `s3` are dead; of `s2` and the links nothing is heard, of what hangs on it all is.
+    desk.raise(SECOND, "unreachable", &["s3"]);
+    desk.raise(SECOND, "unreachable", &["olt2", "olt3"]);
+    desk.until(2 * MINUTE);
+    let lost: u64 = desk.open().iter().map(|(.., affected)| affected).sum();
+    assert_eq!(lost, 16, "{:?}", desk.open());
+}
+
+#[test]
 fn homes_that_fall_silent_beside_gasps_blame_no_line() {
     let mut desk = Desk::new();
     for pon in ["olt2-p1", "olt2-p2"] {
