@@ -379,7 +379,8 @@ async fn start_dispatcher(
     if config.email.transport == EmailTransport::Smtp && config.web.public_url.starts_with("http:")
     {
         tracing::warn!(
-            "web.public_url is not https: mail programs offer no one-click unsubscribe (RFC 8058)"
+            "web.public_url is not https: subscribers can unsubscribe by the link in a mail, but their \
+             mail programs offer no button for it (RFC 8058)"
         );
     }
     let outlet = Outlet {

@@ -8,6 +8,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
 
+/// 2000-01-01: what is dated before it comes from a clock that was never set.
+const EARLIEST_MS: Millis = 946_684_800_000;
+/// A clock that is set wrong by more than a day is not believed.
+const LARGEST_LEAD_MS: Millis = 24 * 3_600_000;
+/// What [`is_believable`] asks, in words.
+pub const BELIEVABLE: &str = "milliseconds since 1970, from the year 2000 to one day from now";
+
+/// Whether a working clock of somebody else may show an instant.
+pub fn is_believable(at_ms: Millis, now_ms: Millis) -> bool {
+    (EARLIEST_MS..=now_ms.saturating_add(LARGEST_LEAD_MS)).contains(&at_ms)
+}
+
 /// Source of the present instant.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {

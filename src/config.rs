@@ -7,6 +7,7 @@
 mod check;
 mod hold_down;
 mod mail_url;
+mod relations;
 mod rules;
 mod show;
 
@@ -25,6 +26,9 @@ pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
 
 /// Prefix of the environment variables; section and key are separated by two underscores.
 const ENVIRONMENT_PREFIX: &str = "FOREWARN_";
+
+/// Key of an error of a file as a whole.
+const UNREADABLE: &str = "file";
 
 /// Variables of the environment that are read elsewhere: by the command line, as defaults of its
 /// options.
@@ -334,7 +338,7 @@ impl Layers {
         let by = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) => return self.wrong("file", &by, "a file that can be read", error),
+            Err(error) => return self.wrong(UNREADABLE, &by, "a file that can be read", error),
         };
         let table: Table = match text.parse() {
             Ok(table) => table,
@@ -348,7 +352,7 @@ impl Layers {
                         .max(1)
                 });
                 let at = format!("{by} line {line}");
-                return self.wrong("file", &at, "valid TOML", error.message());
+                return self.wrong(UNREADABLE, &at, "valid TOML", error.message());
             }
         };
         for (section, settings) in table {
@@ -416,27 +420,46 @@ impl Layers {
         });
     }
 
-    /// Checks the values and their relations; a setting that was wrong before keeps its default.
+    /// Checks the values and their relations. For the relations of the others a setting that is wrong
+    /// has its default.
     fn finish(mut self) -> Result<Config, ConfigErrors> {
+        let mut unknown: Vec<String> = self.errors.iter().map(|e| e.key.clone()).collect();
+        let has_read_all = !unknown.iter().any(|key| key == UNREADABLE);
         let mut wrong = check::forms(&self.settings);
         wrong.extend(rules::problems(&self.settings));
         for problem in &wrong {
             self.add_problem(problem);
+            // One of several tables: the list is not known as a whole.
+            let key = problem.key.split('[').next().unwrap_or_default();
+            self.set_default(key);
+            unknown.push(key.to_owned());
         }
-        if wrong.is_empty() {
-            match Config::deserialize(Value::Table(self.settings.clone())) {
-                Ok(config) => {
-                    for problem in check::relations(&config) {
+        match Config::deserialize(Value::Table(self.settings.clone())) {
+            Ok(config) => {
+                // What a file says that cannot be read is known of no setting.
+                if has_read_all {
+                    for problem in relations::relations(&config, &unknown) {
                         self.add_problem(&problem);
                     }
-                    if self.errors.is_empty() {
-                        return Ok(config);
-                    }
                 }
-                Err(error) => self.wrong("settings", "all", "the form of the defaults", error),
+                if self.errors.is_empty() {
+                    return Ok(config);
+                }
             }
+            Err(error) => self.wrong("settings", "all", "the form of the defaults", error),
         }
         Err(ConfigErrors(self.errors))
+    }
+
+    fn set_default(&mut self, key: &str) {
+        let defaults: Table = DEFAULT_TOML.parse().unwrap_or_default();
+        let find = |(section, key): (&str, &str)| defaults.get(section)?.get(key).cloned();
+        if let Some((section, name)) = key.split_once('.')
+            && let Some(default) = find((section, name))
+            && let Some(Value::Table(settings)) = self.settings.get_mut(section)
+        {
+            settings.insert(name.to_owned(), default);
+        }
     }
 
     fn add_problem(&mut self, problem: &check::Problem) {

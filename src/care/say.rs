@@ -242,6 +242,12 @@ impl Speaker {
         match incident.restored_ms {
             Some(restored_ms) => {
                 let to = self.moment(restored_ms);
+                if from == to {
+                    return self.pick(
+                        format!("A fault in our network interrupted your service for a moment at {from}. By our data it works again. We are sorry for the interruption."),
+                        format!("Un guasto nella nostra rete ha interrotto per un momento il suo servizio alle {from}. Dai nostri dati ora funziona di nuovo. Ci scusiamo per il disagio."),
+                    );
+                }
                 self.pick(
                     format!("A fault in our network interrupted your service from {from} to {to}. By our data it works again. We are sorry for the interruption."),
                     format!("Un guasto nella nostra rete ha interrotto il suo servizio dalle {from} alle {to}. Dai nostri dati ora funziona di nuovo. Ci scusiamo per il disagio."),

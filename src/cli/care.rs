@@ -70,6 +70,7 @@ fn show(out: &Output, answer: &v1::CareAnswer) -> anyhow::Result<()> {
         ("name", answer.name.clone()),
         ("address", answer.address.clone()),
         ("language", answer.language.clone()),
+        ("time zone", answer.time_zone.clone()),
         ("segment", answer.segment.clone()),
         ("vulnerable", vulnerable.to_owned()),
         ("found by", answer.matched_by.replace('_', " ")),
@@ -77,31 +78,18 @@ fn show(out: &Output, answer: &v1::CareAnswer) -> anyhow::Result<()> {
         ("planned work", answer.planned_work.clone()),
         ("until", out.when(answer.planned_work_until_ms)),
     ])?;
-    out.line(format!("\nSay: {}", answer.what_to_say))?;
-    if !answer.incidents.is_empty() {
-        let incidents = answer.incidents.iter().map(|incident| {
-            vec![
-                incident.id.clone(),
-                plain_state(incident.state()),
-                incident.cause.clone(),
-                out.when(incident.since_ms),
-                expected_in_short(
-                    out,
-                    (incident.estimate_from_ms, incident.estimate_to_ms),
-                    incident.learned_estimate.as_ref(),
-                ),
-                out.when(incident.restored_ms),
-            ]
-        });
-        let header = [
-            "incident", "state", "cause", "since", "expected", "restored",
-        ];
-        out.line("\nIncidents")?;
-        out.table(&header, incidents.collect(), "")?;
-    }
+    // Two clocks in one answer: whose is whose?
+    let (theirs, ours) = if out.zone_name() == answer.time_zone {
+        (String::new(), String::new())
+    } else {
+        let theirs = format!(" (times in {})", answer.time_zone);
+        (theirs, format!(" (times in {})", out.zone_name()))
+    };
+    out.line(format!("\nSay{theirs}: {}", answer.what_to_say))?;
+    show_incidents(out, answer, &ours)?;
     for sent in &answer.sent {
         out.line(format!(
-            "\nSent {} ({} of {}, {})\n{}\n\n{}",
+            "\nSent {}{ours} ({} of {}, {})\n{}\n\n{}",
             out.when(sent.sent_ms),
             sent.stage,
             sent.incident_id,
@@ -123,11 +111,36 @@ fn show(out: &Output, answer: &v1::CareAnswer) -> anyhow::Result<()> {
             out.when(notice.planned_ms),
         ]
     });
-    out.line("\nNot sent (not to be told to the customer)")?;
+    out.line(format!("\nNot sent (not to be told to the customer){ours}"))?;
     let header = [
         "incident", "stage", "state", "decision", "reason", "planned",
     ];
     out.table(&header, not_sent.collect(), "")
+}
+
+fn show_incidents(out: &Output, answer: &v1::CareAnswer, ours: &str) -> anyhow::Result<()> {
+    if answer.incidents.is_empty() {
+        return Ok(());
+    }
+    let incidents = answer.incidents.iter().map(|incident| {
+        vec![
+            incident.id.clone(),
+            plain_state(incident.state()),
+            incident.cause.clone(),
+            out.when(incident.since_ms),
+            expected_in_short(
+                out,
+                (incident.estimate_from_ms, incident.estimate_to_ms),
+                incident.learned_estimate.as_ref(),
+            ),
+            out.when(incident.restored_ms),
+        ]
+    });
+    let header = [
+        "incident", "state", "cause", "since", "expected", "restored",
+    ];
+    out.line(format!("\nIncidents{ours}"))?;
+    out.table(&header, incidents.collect(), "")
 }
 
 fn record(answer: &v1::CareAnswer) -> serde_json::Value {
@@ -150,6 +163,7 @@ fn record(answer: &v1::CareAnswer) -> serde_json::Value {
         "name": answer.name,
         "address": answer.address,
         "language": answer.language,
+        "time_zone": answer.time_zone,
         "segment": answer.segment,
         "vulnerable": answer.vulnerable,
         "matched_by": answer.matched_by,

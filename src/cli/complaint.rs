@@ -1,9 +1,10 @@
 //! `forewarn import complaints`: a file of complaints, straight into the database.
 
+use super::import::{Failure, refused};
 use crate::clock::Millis;
-use crate::effect::complaint::{MAX_ERRORS, read_csv};
+use crate::effect::complaint::read_csv;
 use crate::store::{ComplaintsTaken, Store};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -21,32 +22,21 @@ pub struct ImportComplaintsArgs {
 }
 
 /// Reads the file and keeps its complaints, all or none. Returns what became of them.
-pub async fn import(file: &Path, store: &Store, now_ms: Millis) -> anyhow::Result<ComplaintsTaken> {
-    let name = file.display();
-    let input = File::open(file).with_context(|| format!("cannot open {name}"))?;
-    let complaints = match read_csv(BufReader::new(input)) {
-        Ok(complaints) => complaints,
-        Err(errors) => {
-            let more = if errors.len() == MAX_ERRORS {
-                " (there may be more)"
-            } else {
-                ""
-            };
-            let lines: Vec<String> = errors
-                .iter()
-                .map(|error| format!("\n  {name}: {error}"))
-                .collect();
-            bail!(
-                "nothing was imported; {} errors{more}:{}",
-                errors.len(),
-                lines.concat()
-            );
-        }
-    };
+pub(super) async fn import(
+    file: &Path,
+    store: &Store,
+    now_ms: Millis,
+) -> Result<ComplaintsTaken, Failure> {
+    let name = file.display().to_string();
+    let input = File::open(file)
+        .with_context(|| format!("cannot open {name}"))
+        .map_err(Failure::Other)?;
+    let complaints = read_csv(BufReader::new(input), &name, now_ms).map_err(refused)?;
     store
         .take_complaints(&complaints, now_ms)
         .await
         .context("cannot keep the complaints")
+        .map_err(Failure::Other)
 }
 
 /// The line for a person.

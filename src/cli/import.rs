@@ -3,7 +3,7 @@
 use super::complaint::{self, ImportComplaintsArgs};
 use crate::clock::Millis;
 use crate::pipeline::importer::{
-    ImportError, ImportReport, Phase, import_subscribers, import_topology,
+    ImportError, ImportReport, Phase, check_refused, import_subscribers, import_topology,
 };
 use crate::store::Store;
 use crate::topology::{GatewayRule, NetworkError, ReadError};
@@ -59,7 +59,7 @@ struct SubscribersArgs {
 }
 
 /// Why nothing was imported, with one text for each reason.
-enum Failure {
+pub(super) enum Failure {
     /// Reasons that name places in the file, and how many more there are.
     Refused {
         reasons: Vec<String>,
@@ -86,14 +86,19 @@ pub async fn run(args: ImportArgs, store: &Store, now_ms: Millis) -> anyhow::Res
             (outcome, "subscribers", json)
         }
         ImportWhat::Complaints(args) => {
-            let taken = complaint::import(&args.file, store, now_ms).await?;
-            let report = if args.json {
-                serde_json::to_string(&taken)?
-            } else {
-                complaint::summary(taken)
+            bar.finish_and_clear();
+            return match complaint::import(&args.file, store, now_ms).await {
+                Ok(taken) => {
+                    let report = if args.json {
+                        serde_json::to_string(&taken)?
+                    } else {
+                        complaint::summary(taken)
+                    };
+                    writeln!(std::io::stdout(), "{report}")?;
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(failure) => fail(failure),
             };
-            writeln!(std::io::stdout(), "{report}")?;
-            return Ok(ExitCode::SUCCESS);
         }
     };
     bar.finish_and_clear();
@@ -102,11 +107,17 @@ pub async fn run(args: ImportArgs, store: &Store, now_ms: Millis) -> anyhow::Res
             show(&report, what, json)?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(Failure::Refused { reasons, further }) => {
+        Err(failure) => fail(failure),
+    }
+}
+
+fn fail(failure: Failure) -> anyhow::Result<ExitCode> {
+    match failure {
+        Failure::Refused { reasons, further } => {
             complain(&reasons, further)?;
             Ok(ExitCode::FAILURE)
         }
-        Err(Failure::Other(error)) => Err(error),
+        Failure::Other(error) => Err(error),
     }
 }
 
@@ -142,7 +153,10 @@ async fn run_subscribers(
     now_ms: Millis,
     bar: &ProgressBar,
 ) -> Result<ImportReport, Failure> {
-    let subscribers = read(bar, &args.file, subscriber::read_subscribers).await?;
+    let parser = read(bar, &args.file, subscriber::parse_subscribers).await?;
+    let parser = check_refused(store, parser).await;
+    let parser = parser.map_err(|error| Failure::Other(error.into()))?;
+    let subscribers = parser.finish().map_err(|errors| refused(errors.into()))?;
     import_subscribers(store, subscribers, now_ms, &shown_on(bar))
         .await
         .map_err(|error| {
@@ -169,11 +183,18 @@ async fn read<T: Send + 'static>(
         .map_err(Failure::Other)?
     {
         Ok(records) => Ok(records),
-        Err(ReadError::Records(errors)) => Err(Failure::Refused {
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Why a file was not taken in.
+pub(super) fn refused(error: ReadError) -> Failure {
+    match error {
+        ReadError::Records(errors) => Failure::Refused {
             reasons: errors.errors().iter().map(ToString::to_string).collect(),
             further: errors.further(),
-        }),
-        Err(error) => Err(Failure::Other(error.into())),
+        },
+        error => Failure::Other(error.into()),
     }
 }
 

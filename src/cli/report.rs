@@ -39,9 +39,10 @@ pub struct EffectArgs {
     /// Onset before this: a day, or an instant
     #[arg(long, value_parser = instant, value_name = "WHEN", conflicts_with = "incidents")]
     to: Option<Millis>,
-    /// Complaints count from onset for this long
-    #[arg(long, value_parser = window, default_value = "24h", value_name = "DURATION")]
-    window: u32,
+    /// Complaints count from onset for this long, such as 24h (default: `effect.window_s` of the
+    /// server)
+    #[arg(long, value_parser = window, value_name = "DURATION")]
+    window: Option<u32>,
 }
 
 /// A day starts at midnight of this machine's zone.
@@ -74,7 +75,8 @@ pub async fn run(args: ReportArgs) -> anyhow::Result<()> {
             incident_ids: effect.incidents,
             from_ms: effect.from.unwrap_or_default(),
             to_ms: effect.to.unwrap_or_default(),
-            window_s: effect.window,
+            // 0: what the server is set to.
+            window_s: effect.window.unwrap_or_default(),
         })
         .await
         .map_err(|status| explain(&status))?

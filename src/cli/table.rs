@@ -76,6 +76,13 @@ impl Output {
         line(table)
     }
 
+    /// What the zone of the times is called: "Europe/Rome", or how far it is from UTC.
+    pub fn zone_name(&self) -> String {
+        let now = Timestamp::from_millisecond(self.now_ms).unwrap_or_default();
+        let name = self.zone.iana_name().map(str::to_owned);
+        name.unwrap_or_else(|| format!("UTC{}", self.zone.to_offset(now)))
+    }
+
     /// "2026-03-10 14:05 (3 min ago)"; nothing for an instant that is not set.
     pub fn when(&self, at_ms: Millis) -> String {
         if at_ms == 0 {

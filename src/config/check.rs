@@ -1,13 +1,10 @@
-//! What values the settings may have, alone and together.
+//! What value each setting may have by itself; [`super::relations`] says what they may be together.
 
+use super::MailUrl;
 use super::hold_down;
-use super::{Config, Correlation, Email, EmailTls, EmailTransport, MailUrl};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use crate::notice::template::LANGUAGES;
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use toml::{Table, Value};
 
 /// A setting with a value that it may not have.
@@ -332,9 +329,8 @@ impl Form {
                 "a mail address, or nothing".to_owned(),
             ),
             Self::Language => (
-                (2..=35).contains(&text.len())
-                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
-                "a language tag, for instance it or en-GB".to_owned(),
+                LANGUAGES.iter().any(|known| known.language.eq_ignore_ascii_case(text)),
+                LANGUAGES.map(|known| known.language).join(" or "),
             ),
             Self::HoldDowns => hold_down::expected(value),
             Self::Filter => (
@@ -375,152 +371,6 @@ fn is_ehlo_name(text: &str) -> bool {
     text.len() <= 255 && text.split('.').all(label)
 }
 
-/// Whether the file can be read and has at least one certificate, all of them readable.
-fn holds_certificates(path: &Path) -> bool {
-    let Ok(certificates) = CertificateDer::pem_file_iter(path) else {
-        return false;
-    };
-    let mut count = 0;
-    let mut each = certificates.map(|found| found.map(|_| count += 1));
-    each.all(|found| found.is_ok()) && count > 0
-}
-
-fn holds_private_key(path: &Path) -> bool {
-    PrivateKeyDer::from_pem_file(path).is_ok()
-}
-
-/// Whether the file holds the private key that belongs to the first certificate of the other.
-fn is_key_of(key: &Path, certificates: &Path) -> bool {
-    let Ok(key) = PrivateKeyDer::from_pem_file(key) else {
-        return false;
-    };
-    let Ok(certificates) = CertificateDer::pem_file_iter(certificates) else {
-        return false;
-    };
-    let chain = certificates.filter_map(Result::ok).collect();
-    let provider = rustls::crypto::ring::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).is_ok()
-}
-
 fn is_mail_address(text: &str) -> bool {
     text.parse::<lettre::Address>().is_ok()
-}
-
-/// Settings that do not fit each other.
-pub(super) fn relations(config: &Config) -> Vec<Problem> {
-    let mut wrong = Vec::new();
-    let mut check = |holds: bool, key: &'static str, expected: &str| {
-        if !holds {
-            wrong.push(Problem {
-                key: key.into(),
-                value: None,
-                expected: expected.to_owned(),
-            });
-        }
-    };
-    let set = |path: &Path| !path.as_os_str().is_empty();
-    let rpc = &config.rpc;
-    let has_certificate = set(&rpc.tls_certificate);
-    check(
-        has_certificate || !set(&rpc.tls_key),
-        "rpc.tls_certificate",
-        "a PEM file, since rpc.tls_key is set",
-    );
-    check(
-        set(&rpc.tls_key) || !has_certificate,
-        "rpc.tls_key",
-        "a PEM file, since rpc.tls_certificate is set",
-    );
-    check(
-        has_certificate || !set(&rpc.client_ca),
-        "rpc.client_ca",
-        "nothing, since rpc.tls_certificate is not set",
-    );
-    check(
-        has_certificate || rpc.listen.ip().is_loopback() || rpc.allow_plaintext_beyond_loopback,
-        "rpc.listen",
-        "an address of loopback such as 127.0.0.1:50551, or TLS (rpc.tls_certificate and \
-         rpc.tls_key), or rpc.allow_plaintext_beyond_loopback = true",
-    );
-    for (key, path) in [
-        ("rpc.tls_certificate", &rpc.tls_certificate),
-        ("rpc.client_ca", &rpc.client_ca),
-    ] {
-        check(
-            !set(path) || holds_certificates(path),
-            key,
-            "a PEM file with at least one certificate",
-        );
-    }
-    check(
-        !set(&rpc.tls_key)
-            || holds_private_key(&rpc.tls_key) && !holds_certificates(&rpc.tls_certificate)
-            || is_key_of(&rpc.tls_key, &rpc.tls_certificate),
-        "rpc.tls_key",
-        "a PEM file with the private key of rpc.tls_certificate",
-    );
-    check(
-        rpc.listen.port() == 0 || rpc.listen != config.web.listen,
-        "web.listen",
-        "another address than rpc.listen",
-    );
-    check(
-        config.ingest.batch_events <= config.ingest.queue_events,
-        "ingest.batch_events",
-        "at most ingest.queue_events",
-    );
-    correlation_relations(&config.correlation, &mut check);
-    email_relations(&config.email, &mut check);
-    wrong
-}
-
-fn correlation_relations(
-    correlation: &Correlation,
-    check: &mut impl FnMut(bool, &'static str, &str),
-) {
-    let classes = correlation.hold_down.iter().map(|class| class.seconds);
-    let longest = classes.chain([correlation.hold_down_s]).max().unwrap_or(0);
-    let needed = u64::from(longest) * u64::from(correlation.unstable_factor);
-    check(
-        u64::from(correlation.decide_within_s) >= needed,
-        "correlation.decide_within_s",
-        &format!(
-            "at least the longest hold-down times correlation.unstable_factor, {longest} x {} = {needed}",
-            correlation.unstable_factor
-        ),
-    );
-    check(
-        correlation.flap_ended_percent <= correlation.flap_raised_percent,
-        "correlation.flap_ended_percent",
-        "at most correlation.flap_raised_percent",
-    );
-}
-
-fn email_relations(email: &Email, check: &mut impl FnMut(bool, &'static str, &str)) {
-    let set = |path: &Path| !path.as_os_str().is_empty();
-    check(
-        email.lease_s >= 3 * email.timeout_s,
-        "email.lease_s",
-        "at least three times email.timeout_s",
-    );
-    check(
-        !set(&email.ca_file) || holds_certificates(&email.ca_file),
-        "email.ca_file",
-        "a PEM file with at least one certificate",
-    );
-    check(
-        !set(&email.ca_file) || email.tls != EmailTls::None,
-        "email.ca_file",
-        "nothing, since email.tls is none",
-    );
-    check(
-        email.transport == EmailTransport::File || !email.url.is_empty(),
-        "email.url",
-        "smtp://USER:PASSWORD@HOST:PORT, since email.transport is smtp",
-    );
-    check(
-        email.transport == EmailTransport::Smtp || set(&email.directory),
-        "email.directory",
-        "a folder, since email.transport is file",
-    );
 }

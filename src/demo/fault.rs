@@ -158,7 +158,7 @@ fn ring_fault(world: &World, rings: &[Ring]) -> anyhow::Result<(usize, Fault)> {
     let fault = Fault {
         name: "ring",
         title: format!(
-            "Both ends of a ring lose power: {} and {}",
+            "Both ends of a ring fail at once: {} and {}",
             ends[0], ends[1]
         ),
         alarms: vec![

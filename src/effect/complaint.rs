@@ -2,9 +2,11 @@
 //!
 //! Invariant: a violation names an account or an id, never a contact, a position or the text.
 
-use crate::clock::Millis;
+use crate::clock::{BELIEVABLE, Millis, is_believable};
 use crate::subscriber::{ContactKind, contact_key};
-use crate::topology::Position;
+use crate::topology::record::table::{Columns, Row, read_table};
+use crate::topology::record::{RecordErrors, RecordSink};
+use crate::topology::{Position, ReadError};
 use std::io::Read;
 
 /// Longest id of a complaint, in bytes.
@@ -15,8 +17,6 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_CONTACT_BYTES: usize = 254;
 /// Longest text, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4_096;
-/// Errors of one file that are reported; reading stops there.
-pub const MAX_ERRORS: usize = 100;
 
 /// How the customer made contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,7 +108,7 @@ impl Violation {
 
 impl ComplaintDraft {
     /// Checks every field and reports all violations at once.
-    pub fn check(self) -> Result<Complaint, Vec<Violation>> {
+    pub fn check(self, now_ms: Millis) -> Result<Complaint, Vec<Violation>> {
         let mut wrong = Vec::new();
         if self.id.is_empty() || self.id.len() > MAX_ID_BYTES {
             wrong.push(Violation::new("id", &self.id, "a text of 1 to 128 bytes"));
@@ -126,9 +126,8 @@ impl ComplaintDraft {
             let expected = "an account, a contact or a position";
             wrong.push(Violation::new("account", "", expected));
         }
-        if self.at_ms <= 0 {
-            let expected = "milliseconds since 1970, greater than 0";
-            wrong.push(Violation::new("at_ms", &self.at_ms.to_string(), expected));
+        if !is_believable(self.at_ms, now_ms) {
+            wrong.push(Violation::new("at_ms", &self.at_ms.to_string(), BELIEVABLE));
         }
         if self.category.len() > MAX_NAME_BYTES {
             let expected = "a text of at most 64 bytes";
@@ -184,24 +183,7 @@ fn is_on_earth(position: Position) -> bool {
     (-90.0..=90.0).contains(&position.latitude) && (-180.0..=180.0).contains(&position.longitude)
 }
 
-/// One thing wrong in a file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: field `{}`: {}expected {}", violation.field, got(&violation.value), violation.expected)]
-pub struct LineError {
-    /// From 1, the header included.
-    pub line: u64,
-    pub violation: Violation,
-}
-
-fn got(value: &str) -> String {
-    if value.is_empty() {
-        String::new()
-    } else {
-        format!("got `{value}`, ")
-    }
-}
-
-/// Columns of the CSV file, in any order; those after the third may be missing where
+/// Of the CSV file, in any order; those after the third may be missing where
 /// [`ComplaintDraft::check`] allows the field to be empty.
 pub const COLUMNS: [&str; 9] = [
     "id",
@@ -214,117 +196,82 @@ pub const COLUMNS: [&str; 9] = [
     "category",
     "text",
 ];
+const TABLE: Columns = Columns {
+    known: &COLUMNS,
+    required: &["id", "at_ms", "channel"],
+};
 
-/// Reads complaints from CSV (RFC 4180) with a header line. All or nothing: up to
-/// [`MAX_ERRORS`] errors are reported at once.
-pub fn read_csv(input: impl Read) -> Result<Vec<Complaint>, Vec<LineError>> {
-    let mut reader = csv::Reader::from_reader(input);
-    let columns = read_header(&mut reader).map_err(|error| vec![error])?;
-    let mut complaints = Vec::new();
-    let mut errors = Vec::new();
-    for record in reader.records() {
-        match record {
-            Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                match read_record(&columns, &record) {
-                    Ok(complaint) => complaints.push(complaint),
-                    Err(violations) => errors.extend(
-                        violations
-                            .into_iter()
-                            .map(|violation| LineError { line, violation }),
-                    ),
+/// Reads complaints from CSV (RFC 4180) with a header line, all or nothing. `file` is the name that
+/// errors give.
+pub fn read_csv(input: impl Read, file: &str, now_ms: Millis) -> Result<Vec<Complaint>, ReadError> {
+    let mut parser = Parser {
+        errors: RecordErrors::of_file(file),
+        complaints: Vec::new(),
+        now_ms,
+    };
+    let draft = |row: &Row<'_>, errors: &mut RecordErrors| draft(row, now_ms, errors);
+    read_table(input, file, TABLE, &mut parser, draft)?;
+    Ok(parser.errors.unless_any(parser.complaints)?)
+}
+
+struct Parser {
+    errors: RecordErrors,
+    complaints: Vec<Complaint>,
+    now_ms: Millis,
+}
+
+impl RecordSink<ComplaintDraft> for Parser {
+    fn errors(&mut self) -> &mut RecordErrors {
+        &mut self.errors
+    }
+
+    fn take(&mut self, line: u64, draft: ComplaintDraft) {
+        match draft.check(self.now_ms) {
+            Ok(complaint) => self.complaints.push(complaint),
+            Err(violations) => {
+                for wrong in violations {
+                    self.errors
+                        .add(line, wrong.field, &wrong.value, wrong.expected);
                 }
             }
-            Err(error) => errors.push(unreadable(&error)),
         }
-        if errors.len() >= MAX_ERRORS {
-            break;
-        }
-    }
-    errors.truncate(MAX_ERRORS);
-    if errors.is_empty() {
-        Ok(complaints)
-    } else {
-        Err(errors)
     }
 }
 
-/// Where each of [`COLUMNS`] stands in the file.
-type Columns = [Option<usize>; COLUMNS.len()];
-
-fn read_header(reader: &mut csv::Reader<impl Read>) -> Result<Columns, LineError> {
-    let header = reader.headers().map_err(|error| unreadable(&error))?;
-    let wrong = |field, value: &str, expected| LineError {
-        line: 1,
-        violation: Violation::new(field, value, expected),
-    };
-    let mut columns = Columns::default();
-    for (index, name) in header.iter().enumerate() {
-        let name = name.trim().trim_start_matches('\u{feff}');
-        let Some(column) = COLUMNS.iter().position(|column| *column == name) else {
-            let expected = "only the columns id, at_ms, channel, account, contact, latitude, \
-                            longitude, category, text";
-            return Err(wrong("header", name, expected));
-        };
-        if columns[column].replace(index).is_some() {
-            return Err(wrong("header", name, "each column once"));
-        }
-    }
-    if columns[..3].contains(&None) {
-        let expected = "at least the columns id, at_ms, channel";
-        return Err(wrong("header", "", expected));
-    }
-    Ok(columns)
-}
-
-fn read_record(columns: &Columns, record: &csv::StringRecord) -> Result<Complaint, Vec<Violation>> {
-    let field = |column: usize| {
-        columns[column]
-            .and_then(|index| record.get(index))
-            .unwrap_or("")
-            .trim()
-    };
-    let at_ms = field(1).parse().map_err(|_| {
-        let expected = "milliseconds since 1970, a whole number";
-        vec![Violation::new("at_ms", field(1), expected)]
-    })?;
-    let position = match (field(5), field(6)) {
-        ("", "") => None,
-        (latitude, longitude) => Some(Position {
-            latitude: degrees("latitude", latitude)?,
-            longitude: degrees("longitude", longitude)?,
-        }),
+/// What a row says; of what was refused here nobody need be told again.
+fn draft(row: &Row<'_>, now_ms: Millis, errors: &mut RecordErrors) -> ComplaintDraft {
+    let text = |column: usize| row.text(column).trim().to_owned();
+    let at_ms = text(1).parse().unwrap_or_else(|_| {
+        errors.add(row.line, "at_ms", &text(1), BELIEVABLE);
+        now_ms
+    });
+    let position = match (text(5).is_empty(), text(6).is_empty()) {
+        (true, true) => None,
+        _ => Some(position(row, errors)),
     };
     ComplaintDraft {
-        id: field(0).to_owned(),
-        account: field(3).to_owned(),
-        contact: field(4).to_owned(),
+        id: text(0),
+        account: text(3),
+        contact: text(4),
         position,
         at_ms,
-        channel: field(2).to_owned(),
-        category: field(7).to_owned(),
-        text: field(8).to_owned(),
+        channel: text(2),
+        category: text(7),
+        text: text(8),
     }
-    .check()
 }
 
-fn degrees(field: &'static str, text: &str) -> Result<f64, Vec<Violation>> {
-    text.parse().map_err(|_| {
-        let expected = "degrees, and latitude and longitude both or neither";
-        vec![Violation::new(field, "", expected)]
-    })
-}
-
-fn unreadable(error: &csv::Error) -> LineError {
-    let (line, expected) = match error.kind() {
-        csv::ErrorKind::Utf8 { pos, .. } => (pos.as_ref(), "UTF-8"),
-        csv::ErrorKind::UnequalLengths { pos, .. } => {
-            (pos.as_ref(), "as many fields as the header has")
-        }
-        _ => (None, "a readable CSV file"),
+/// Zeros where it is refused here.
+fn position(row: &Row<'_>, errors: &mut RecordErrors) -> Position {
+    let mut half = |column: usize, field: &str| {
+        row.text(column).trim().parse().unwrap_or_else(|_| {
+            let expected = "degrees, and latitude and longitude both or neither";
+            errors.add(row.line, field, "", expected);
+            0.0
+        })
     };
-    LineError {
-        line: line.map_or(0, csv::Position::line),
-        violation: Violation::new("record", "", expected),
+    Position {
+        latitude: half(5, "latitude"),
+        longitude: half(6, "longitude"),
     }
 }

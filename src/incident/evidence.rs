@@ -18,7 +18,9 @@ pub(super) struct Summary {
     pub(super) evidence: Vec<Evidence>,
     pub(super) evidence_count: u64,
     pub(super) onset: Onset,
-    pub(super) oldest_raise_ms: Millis,
+    /// When half of the alarms had been raised, by the clock of the source; where the plant itself
+    /// speaks, half of its alarms, as in `half_received_ms`.
+    pub(super) half_raised_ms: Millis,
     pub(super) newest_raise_ms: Millis,
     /// When the first of the alarms arrived, by our clock.
     pub(super) first_received_ms: Millis,
@@ -75,7 +77,6 @@ pub(super) fn summarise(
         .map(|a| entry(a))
         .collect();
     evidence.sort_unstable();
-    let raises: Vec<Millis> = alarms.iter().map(|alarm| alarm.raised_ms()).collect();
     let mut votes = Votes::default();
     for alarm in &alarms {
         votes.all += 1;
@@ -83,18 +84,20 @@ pub(super) fn summarise(
         votes.signal += usize::from(is_signal_loss(&alarm.key().alarm_type));
     }
     let own = failure.own.iter().filter_map(|no| book.get(*no));
-    let of_plant = alarms.iter().filter(|a| !is_about_home(a, network));
-    let mut received: Vec<Millis> = of_plant.map(|a| a.active_received_ms()).collect();
-    if received.is_empty() {
-        received = alarms.iter().map(|a| a.active_received_ms()).collect();
+    let mut speaking = alarms.clone();
+    speaking.retain(|alarm| !is_about_home(alarm, network));
+    if speaking.is_empty() {
+        speaking.clone_from(&alarms);
     }
+    let mut received: Vec<Millis> = speaking.iter().map(|a| a.active_received_ms()).collect();
+    let mut raised: Vec<Millis> = speaking.iter().map(|a| a.raised_ms()).collect();
     Some(Summary {
         parts: failure.parts.clone(),
         evidence,
         evidence_count: alarms.len() as u64,
         onset,
-        oldest_raise_ms: raises.iter().copied().min()?,
-        newest_raise_ms: raises.iter().copied().max()?,
+        half_raised_ms: median(&mut raised)?,
+        newest_raise_ms: alarms.iter().map(|alarm| alarm.raised_ms()).max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
         half_received_ms: median(&mut received)?,
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
@@ -190,7 +193,6 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.evidence.extend(other.evidence.iter().cloned());
         sum.evidence_count += other.evidence_count;
         sum.onset = sum.onset.earlier(other.onset);
-        sum.oldest_raise_ms = sum.oldest_raise_ms.min(other.oldest_raise_ms);
         sum.newest_raise_ms = sum.newest_raise_ms.max(other.newest_raise_ms);
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
         sum.is_stale |= other.is_stale;

@@ -234,8 +234,8 @@ fn shares_evidence(incident: &Incident, summary: &Summary) -> bool {
     })
 }
 
-/// The failure is no larger than what the operator ended, and some of its alarms were active then. What
-/// is declared an operator ends by name.
+/// The failure is no larger than what the operator ended, and most of what speaks for it was active then:
+/// one alarm that stayed must not hide a later outage. What is declared an operator ends by name.
 fn holds_back(tracked: &Tracked, found: &Found) -> bool {
     let Some(held) = tracked
         .incident
@@ -251,7 +251,7 @@ fn holds_back(tracked: &Tracked, found: &Found) -> bool {
         .iter()
         .all(|part| tracked.parts.contains(part))
         || (!found.impact.lost.is_empty() && is_within(&found.impact.lost, &tracked.impact.lost));
-    no_larger && found.summary.oldest_raise_ms <= held.newest_raise_ms
+    no_larger && found.summary.half_raised_ms <= held.newest_raise_ms
 }
 
 /// Failures that stay together, with the claim that says so.

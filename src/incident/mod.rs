@@ -2,6 +2,7 @@
 
 use crate::alarm::{AlarmKey, Severity, SourceId};
 use crate::clock::Millis;
+use crate::geography::AreaNo;
 use crate::topology::SubscriberSet;
 use serde::{Deserialize, Serialize};
 
@@ -241,8 +242,8 @@ pub struct Life {
     pub is_growth_believed: bool,
 }
 
-/// A cause that opens no incident as long as the alarms stay that were active when an operator
-/// ended its incident.
+/// A cause that opens no incident as long as what speaks for it is mainly what was active when an
+/// operator ended its incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
     /// Latest raise among those alarms, by the clock of the source.
@@ -263,7 +264,7 @@ pub struct IncidentChange {
     /// since is not in it.
     pub previously_lost: SubscriberSet,
     /// Those of `previously_lost` who never were without service by this incident: an operator has
-    /// said that something else failed.
+    /// said that something else failed, or a new version of the network has them elsewhere.
     pub never_lost: SubscriberSet,
 }
 
@@ -416,6 +417,8 @@ pub enum CommandError {
         incident: IncidentNo,
         state: IncidentState,
     },
+    #[error("{0} went on in {1}: look there")]
+    WentOn(IncidentNo, IncidentNo),
     #[error("{0} cannot go on in itself")]
     SameIncident(IncidentNo),
     #[error("there is no incident {0} to go on in")]
@@ -442,8 +445,10 @@ pub enum CommandError {
     },
     #[error("an operator has named the parts of the cause of {0}: withdraw that first")]
     CauseIsSet(IncidentNo),
-    #[error("{0} stands for a declaration: change or end that instead")]
-    IsDeclared(IncidentNo),
+    #[error("{1} says whom {0} affects: change or end the area instead")]
+    IsArea(IncidentNo, AreaNo),
+    #[error("{1} names the parts of {0}: resolve it, and open another one for those that failed")]
+    IsDeclared(IncidentNo, DeclarationId),
     #[error("the cause of {0} is not set by an operator")]
     CauseNotSet(IncidentNo),
 }

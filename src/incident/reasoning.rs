@@ -48,10 +48,9 @@ fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) ->
         format!(", raised within {} minutes", 2 * WINDOW_MS / 60_000)
     };
     let mut text = format!(
-        "{} at and below {subject}, which has {} subscribers{when}: {} likelier by its failure \
-         than by chance",
+        "{} at and below {subject}, which has {}{when}: {} likelier by its failure than by chance",
         alarms(verdict.alarmed.into()),
-        thousands(behind as usize),
+        subscribers(behind as usize),
         times(verdict.gain)
     );
     if verdict.instead > 0 {
@@ -84,6 +83,12 @@ fn of_group(part: Part, candidates: &Candidates, network: &Network) -> Option<St
         name(part, network),
         times(gain)
     ))
+}
+
+/// "1 subscriber", "2,000 subscribers".
+fn subscribers(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} subscriber{plural}", thousands(count))
 }
 
 /// "1 alarm", "2,000 alarms".

@@ -397,6 +397,10 @@ impl<'a> LocalClock<'a> {
     fn span(&self, from_ms: Millis, to_ms: Millis) -> String {
         let (from, from_day) = self.time_and_day(from_ms);
         let (to, day) = self.time_and_day(to_ms);
+        if (&from, &from_day) == (&to, &day) {
+            let moment = self.words.moment.replace("{time}", &from);
+            return moment.replace("{day}", &day);
+        }
         let from = if from_day == day {
             from
         } else {

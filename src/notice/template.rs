@@ -81,6 +81,8 @@ pub(crate) struct EstimateWords {
 pub(crate) struct TimeWords {
     pub(crate) at: String,
     pub(crate) span: String,
+    /// When both ends of the span are the same.
+    pub(crate) moment: String,
     pub(crate) today: String,
     pub(crate) tomorrow: String,
     pub(crate) yesterday: String,

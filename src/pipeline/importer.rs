@@ -9,7 +9,7 @@ use super::difference::{Difference, SubscriberComparison, compare_networks};
 use crate::clock::Millis;
 use crate::geography::NetworkMap;
 use crate::store::{DatasetKind, DatasetVersions, ImportTicket, Store, StoreError, Tx};
-use crate::subscriber::Subscriber;
+use crate::subscriber::{SERVING, Subscriber, SubscriberParser};
 use crate::topology::{
     Attachment, Element, ElementKind, MAX_ERRORS, Network, NetworkDefinition, NetworkError,
     Position, SubscriberNo,
@@ -232,6 +232,26 @@ pub async fn import_topology(
         .map(|version| changed(version, records, difference, warnings))
 }
 
+/// Adds to what is wrong with subscribers what takes the network to see, if anything is: else
+/// [`import_subscribers`] says it.
+pub async fn check_refused(
+    store: &Store,
+    mut parser: SubscriberParser,
+) -> Result<SubscriberParser, ImportError> {
+    let looked = tokio::task::spawn_blocking(move || (parser.is_right(), parser));
+    let (is_right, mut parser) = looked.await?;
+    let versions = store.dataset_versions().await?;
+    if is_right || versions.topology == 0 {
+        return Ok(parser);
+    }
+    let elements = store.load_element_ids(versions.topology).await?;
+    let checked = tokio::task::spawn_blocking(move || {
+        parser.check_served_by(&elements);
+        parser
+    });
+    Ok(checked.await?)
+}
+
 /// Replaces the subscribers. The caller has checked each record by itself.
 pub async fn import_subscribers(
     store: &Store,
@@ -350,7 +370,7 @@ fn check_subscribers(
             id: subscriber.account.clone(),
             field: "served_by",
             value: id.clone(),
-            expected: "the id of an element of the current network".to_owned(),
+            expected: SERVING.to_owned(),
         }));
         if errors.len() >= MAX_ERRORS {
             break;

@@ -64,9 +64,11 @@ pub fn require<T>(request: &Request<T>, allowed: &[Role]) -> Result<Caller, Box<
     if caller.role == Role::Admin || allowed.contains(&caller.role) {
         return Ok(caller.clone());
     }
-    let names: Vec<_> = allowed.iter().map(|role| role.as_str()).collect();
+    let mut names: Vec<_> = allowed.iter().map(|role| role.as_str()).collect();
+    names.push(Role::Admin.as_str());
+    let one_of = if names.len() > 1 { "one of: " } else { "" };
     Err(Box::new(Status::permission_denied(format!(
-        "role `{}` may not do this; it takes one of: {}, admin",
+        "role `{}` may not do this; it takes {one_of}{}",
         caller.role.as_str(),
         names.join(", ")
     ))))

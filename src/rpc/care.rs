@@ -183,6 +183,7 @@ impl CareApi {
             name: customer.name,
             address: customer.address,
             language: customer.language,
+            time_zone: customer.time_zone,
             segment: customer.segment.as_str().to_owned(),
             vulnerable: customer.vulnerable,
             matched_by: String::new(),

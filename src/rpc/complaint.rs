@@ -7,7 +7,7 @@
 use super::auth::{Role, require};
 use super::incident::{bad_page_token, incident_no, page_size, sought};
 use super::status;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::effect::complaint::{Complaint, ComplaintDraft, Violation};
 use crate::pipeline::pace::CommitPace;
 use crate::proto::v1;
@@ -159,7 +159,7 @@ async fn commit(
         progress.rejected.clear();
         for request in batch.drain(..) {
             number += 1;
-            match checked(request) {
+            match checked(request, api.clock.now_ms()) {
                 Ok(complaint) => complaints.push(complaint),
                 Err(violations) => progress.rejected.push(v1::RejectedComplaint {
                     number,
@@ -182,7 +182,10 @@ async fn commit(
     Ok(())
 }
 
-fn checked(request: v1::StreamComplaintsRequest) -> Result<Complaint, Vec<Violation>> {
+fn checked(
+    request: v1::StreamComplaintsRequest,
+    now_ms: Millis,
+) -> Result<Complaint, Vec<Violation>> {
     let Some(message) = request.complaint else {
         return Err(vec![Violation {
             field: "complaint",
@@ -203,7 +206,7 @@ fn checked(request: v1::StreamComplaintsRequest) -> Result<Complaint, Vec<Violat
         category: message.category,
         text: message.text,
     }
-    .check()
+    .check(now_ms)
 }
 
 fn violation_message(violation: &Violation) -> v1::FieldViolation {

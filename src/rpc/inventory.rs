@@ -81,7 +81,8 @@ impl InventoryService for Inventory {
                 parser.push(number, subscriber_fields(record));
             }
         }
-        let subscribers = off_the_runtime(move || parser.finish()).await?;
+        let parser = importer::check_refused(&self.store, parser).await;
+        let subscribers = parser.map_err(refused_import)?.finish();
         let subscribers = subscribers.map_err(|errors| refused_records(&errors))?;
         let now_ms = self.clock.now_ms();
         importer::import_subscribers(&self.store, subscribers, now_ms, &no_progress)
@@ -220,7 +221,10 @@ const MAX_WARNINGS: usize = 100;
 
 fn refused_records(errors: &RecordErrors) -> Status {
     let violation = |error: &RecordError| {
-        let field = format!("records[{}].{}", error.line.saturating_sub(1), error.field);
+        let field = match error.line.checked_sub(1) {
+            Some(place) => format!("records[{place}].{}", error.field),
+            None => format!("network.{}", error.field),
+        };
         FieldViolation::new(field, error.to_string())
     };
     let total = errors.errors().len() as u64 + errors.further();
@@ -252,7 +256,8 @@ fn refused_import(error: ImportError) -> Status {
 fn invalid(total: u64, violations: Vec<FieldViolation>) -> Status {
     let mut details = ErrorDetails::new();
     details.set_bad_request(violations);
-    let text = format!("the import was refused and nothing changed: {total} errors");
+    let errors = if total == 1 { "error" } else { "errors" };
+    let text = format!("the import was refused and nothing changed: {total} {errors}");
     Status::with_error_details(tonic::Code::InvalidArgument, text, details)
 }
 

@@ -5,6 +5,7 @@ use super::incident::{
     bad_page_token, incident_no, invalid, one_of, page_size, period, sought, store_failed,
 };
 use crate::clock::Clock;
+use crate::incident::CommandError;
 use crate::notice::{Decision, NoticeId, NoticeState, Stage};
 use crate::proto::v1;
 use crate::proto::v1::notice_service_server::NoticeService;
@@ -54,6 +55,11 @@ impl NoticeService for NoticeApi {
             token => Some(NoticeCursor::parse(token).ok_or_else(bad_page_token)?),
         };
         let size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)?;
+        if let Some(no) = filter.incident {
+            let incident = self.store.incident(no).await.map_err(store_failed)?;
+            incident
+                .ok_or_else(|| Status::not_found(CommandError::NoSuchIncident(no).to_string()))?;
+        }
         let (records, next) = self
             .store
             .list_notices(&filter, NoticePage { after, size })

@@ -192,6 +192,7 @@ impl Connected {
         first.map_err(|_| StoreError::Unreachable)??.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(READ_CONNECTIONS + 4)
+            .after_connect(|connection, _| Box::pin(be_quiet(connection)))
             .connect_with(options)
             .await?;
         Ok(Self::Postgres(pool))
@@ -219,6 +220,13 @@ impl Connected {
         };
         Ok(Store { engine })
     }
+}
+
+/// Keeps notes such as "relation already exists, skipping" out of the log.
+async fn be_quiet(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let warnings = "SET client_min_messages = warning";
+    sqlx::query(warnings).execute(connection).await?;
+    Ok(())
 }
 
 async fn sqlite_pools(options: SqliteConnectOptions) -> Result<Engine> {

@@ -49,10 +49,10 @@ const CONTACT_COLUMNS: [(ContactKind, usize); 4] = [
 ];
 
 /// Reads accounts. `file` is the name that errors give.
-pub(super) fn read_csv(reader: impl Read, file: &str) -> Result<Vec<Subscriber>, ReadError> {
+pub(super) fn read_csv(reader: impl Read, file: &str) -> Result<SubscriberParser, ReadError> {
     let mut parser = SubscriberParser::new(RecordErrors::of_file(file));
     read_into(reader, file, &mut parser)?;
-    Ok(parser.finish()?)
+    Ok(parser)
 }
 
 /// Hands on each row.

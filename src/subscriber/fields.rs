@@ -20,6 +20,9 @@ const LONGEST_ADDRESS: usize = 512;
 const LONGEST_NAME: usize = 256;
 const LONGEST_SERIAL: usize = 128;
 
+/// What `served_by` must hold.
+pub const SERVING: &str = "the id of an element of the current network";
+
 /// One account as it was written down: nothing is checked yet, an empty text is one not given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -96,7 +99,7 @@ impl From<&Subscriber> for SubscriberFields {
     }
 }
 
-/// Checks accounts one by one, and at the end that none is there twice.
+/// Checks accounts one by one, then that none is there twice, and what takes the network to see.
 #[derive(Debug)]
 pub struct SubscriberParser {
     errors: RecordErrors,
@@ -104,6 +107,9 @@ pub struct SubscriberParser {
     lines: Vec<u64>,
     /// Time zones found to exist: there are few, and looking one up is slow.
     zones: HashSet<String>,
+    /// Lines whose serving elements were refused.
+    unserved: HashSet<u64>,
+    has_looked_for_twins: bool,
 }
 
 impl SubscriberParser {
@@ -114,6 +120,8 @@ impl SubscriberParser {
             subscribers: Vec::new(),
             lines: Vec::new(),
             zones: HashSet::new(),
+            unserved: HashSet::new(),
+            has_looked_for_twins: false,
         }
     }
 
@@ -140,17 +148,15 @@ impl SubscriberParser {
             errors.add(line, "consent", "", "true or false");
         }
         let position = parse_position(errors, line, fields.position);
+        let before = errors.errors().len();
         check_served_by(errors, line, &fields.served_by);
+        if errors.errors().len() > before {
+            self.unserved.insert(line);
+        }
         let redundancy = parse_redundancy(errors, line, &fields.redundancy);
         if fields.served_by.len() > 1 && fields.redundancy.is_empty() {
             let expected = "any or all: the account is served by several elements";
             errors.add(line, "redundancy", "", expected);
-        }
-        // Once something is wrong nothing will be imported: what follows is only checked.
-        if !errors.is_empty() {
-            self.subscribers = Vec::new();
-            self.lines = Vec::new();
-            return;
         }
         self.lines.push(line);
         self.subscribers.push(Subscriber {
@@ -172,17 +178,48 @@ impl SubscriberParser {
         });
     }
 
+    /// Whether every record is right, and no account is there twice.
+    pub fn is_right(&mut self) -> bool {
+        self.look_for_twins();
+        self.errors.is_empty()
+    }
+
+    /// Checks that these elements are all that serve somebody: so that what is wrong comes in one go
+    /// although it takes the network to see. Needed only when something else is wrong.
+    pub fn check_served_by(&mut self, elements: &[String]) {
+        let known: HashSet<&str> = elements.iter().map(String::as_str).collect();
+        for (subscriber, &line) in self.subscribers.iter().zip(&self.lines) {
+            let strangers = subscriber.served_by.iter();
+            for id in strangers.filter(|id| !known.contains(id.as_str())) {
+                if !self.unserved.contains(&line) {
+                    self.errors.add(line, "served_by", id, SERVING);
+                }
+            }
+        }
+    }
+
     /// The subscribers in the order in which they came, if every record is right.
     pub fn finish(mut self) -> Result<Vec<Subscriber>, RecordErrors> {
+        self.look_for_twins();
+        self.errors.unless_any(self.subscribers)
+    }
+
+    fn look_for_twins(&mut self) {
+        if std::mem::replace(&mut self.has_looked_for_twins, true) {
+            return;
+        }
         let mut first: HashMap<&str, u64> = HashMap::with_capacity(self.subscribers.len());
         for (subscriber, &line) in self.subscribers.iter().zip(&self.lines) {
+            // An account that is missing has been told of.
+            if subscriber.account.is_empty() {
+                continue;
+            }
             if let Some(earlier) = first.insert(&subscriber.account, line) {
                 let expected = format!("unique: line {earlier} has it too");
                 self.errors
                     .add(line, "account", &subscriber.account, expected);
             }
         }
-        self.errors.unless_any(self.subscribers)
     }
 }
 

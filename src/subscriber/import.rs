@@ -1,6 +1,6 @@
 //! Subscribers from a file, in the format that its name tells.
 
-use super::{Subscriber, SubscriberFields, csv, jsonl};
+use super::{Subscriber, SubscriberFields, SubscriberParser, csv, jsonl};
 use crate::topology::record::lines::read_lines;
 use crate::topology::record::locate::{LineFinder, record_key};
 use crate::topology::{NetworkError, ReadError};
@@ -9,6 +9,11 @@ use std::io::BufRead;
 /// Reads accounts: `.jsonl` or `.ndjson`, or `.csv`. `file` is the name that tells the format and
 /// that errors give.
 pub fn read_subscribers(reader: impl BufRead, file: &str) -> Result<Vec<Subscriber>, ReadError> {
+    Ok(parse_subscribers(reader, file)?.finish()?)
+}
+
+/// Reads them, right or wrong: what is wrong may not be all yet.
+pub fn parse_subscribers(reader: impl BufRead, file: &str) -> Result<SubscriberParser, ReadError> {
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
         "jsonl" | "ndjson" => jsonl::read_jsonl(reader, file),

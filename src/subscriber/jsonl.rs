@@ -7,10 +7,10 @@ use crate::topology::{ReadError, RecordErrors};
 use std::io::{BufRead, Write};
 
 /// Reads accounts. `file` is the name that errors give.
-pub(super) fn read_jsonl(reader: impl BufRead, file: &str) -> Result<Vec<Subscriber>, ReadError> {
+pub(super) fn read_jsonl(reader: impl BufRead, file: &str) -> Result<SubscriberParser, ReadError> {
     let mut parser = SubscriberParser::new(RecordErrors::of_file(file));
     read_lines(reader, file, &mut parser)?;
-    Ok(parser.finish()?)
+    Ok(parser)
 }
 
 /// Writes accounts in their order.

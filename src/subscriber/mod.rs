@@ -203,7 +203,7 @@ mod jsonl;
 mod phone;
 
 pub use csv::write_csv;
-pub use fields::{ContactFields, LONGEST_ACCOUNT, SubscriberFields, SubscriberParser};
-pub use import::{locate_errors, read_subscribers};
+pub use fields::{ContactFields, LONGEST_ACCOUNT, SERVING, SubscriberFields, SubscriberParser};
+pub use import::{locate_errors, parse_subscribers, read_subscribers};
 pub use jsonl::write_jsonl;
 pub use phone::Numbering;

@@ -1,6 +1,7 @@
 //! From the raw fields of records, whatever format or connection they came by, to a network.
 
 use super::record::{RecordErrors, RecordSink, check_id, check_text, one_of};
+use super::references::{Lines, Refused};
 use super::{
     Element, ElementKind, GroupKind, Link, NetworkDefinition, Position, Redundancy,
     SharedRiskGroup, Site,
@@ -138,12 +139,15 @@ impl From<Position> for PositionFields {
     }
 }
 
-/// Checks records one by one. How they refer to each other is checked by
-/// [`Network::build`](super::Network::build), whose errors [`super::locate_errors`] finds in a file.
+/// Checks records one by one. How they refer to each other is checked here only when some are wrong
+/// by themselves, so that all comes in one go; else by [`Network::build`](super::Network::build),
+/// whose errors [`super::locate_errors`] finds in a file.
 #[derive(Debug)]
 pub struct TopologyParser {
     errors: RecordErrors,
     definition: NetworkDefinition,
+    lines: Lines,
+    refused: Refused,
 }
 
 impl TopologyParser {
@@ -152,11 +156,29 @@ impl TopologyParser {
         Self {
             errors,
             definition: NetworkDefinition::default(),
+            lines: Lines::default(),
+            refused: Refused::default(),
         }
     }
 
     /// Takes the next record. `line` is its line in the file or its number in the stream, from 1.
     pub fn push(&mut self, line: u64, fields: TopologyFields) {
+        let record_type = fields.record_type.clone();
+        self.parse(line, fields);
+        if self.refused.has_news(&self.errors) {
+            let id = match record_type.as_str() {
+                "site" => self.definition.sites.last().map(|site| &site.id),
+                "element" => self.definition.elements.last().map(|element| &element.id),
+                "link" => self.definition.links.last().map(|link| &link.id),
+                "group" => self.definition.groups.last().map(|group| &group.id),
+                _ => None,
+            };
+            let id = id.map_or("", String::as_str);
+            self.refused.note(&record_type, id, &self.errors);
+        }
+    }
+
+    fn parse(&mut self, line: u64, fields: TopologyFields) {
         let errors = &mut self.errors;
         check_id(errors, line, "id", &fields.id, LONGEST_ID);
         check_text(errors, line, "name", &fields.name, LONGEST_NAME);
@@ -164,6 +186,7 @@ impl TopologyParser {
         match fields.record_type.as_str() {
             "site" => {
                 let position = parse_position(errors, line, fields.position);
+                self.lines.sites.push(line);
                 self.definition.sites.push(Site {
                     id: fields.id,
                     name: fields.name,
@@ -171,12 +194,13 @@ impl TopologyParser {
                 });
             }
             "element" => {
-                if let Some(element) = parse_element(errors, line, fields) {
-                    self.definition.elements.push(element);
-                }
+                self.lines.elements.push(line);
+                let element = parse_element(errors, line, fields);
+                self.definition.elements.push(element);
             }
             "link" => {
                 check_ends(errors, line, &fields);
+                self.lines.links.push(line);
                 self.definition.links.push(Link {
                     id: fields.id,
                     a: fields.a,
@@ -185,16 +209,23 @@ impl TopologyParser {
                 });
             }
             "group" => {
-                if let Some(group) = parse_group(errors, line, fields) {
-                    self.definition.groups.push(group);
-                }
+                self.lines.groups.push(line);
+                let group = parse_group(errors, line, fields);
+                self.definition.groups.push(group);
             }
-            other => errors.add(line, "type", other, one_of(&RECORD_TYPES)),
+            other => {
+                errors.add(line, "type", other, one_of(&RECORD_TYPES));
+                self.refused.pass_over(Some(&fields.id), errors);
+            }
         }
     }
 
     /// The network, if every record is right.
-    pub fn finish(self) -> Result<NetworkDefinition, RecordErrors> {
+    pub fn finish(mut self) -> Result<NetworkDefinition, RecordErrors> {
+        if !self.errors.is_empty() {
+            self.refused
+                .check_references(&self.definition, &self.lines, &mut self.errors);
+        }
         self.errors.unless_any(self.definition)
     }
 }
@@ -206,6 +237,10 @@ impl RecordSink<TopologyFields> for TopologyParser {
 
     fn take(&mut self, line: u64, fields: TopologyFields) {
         self.push(line, fields);
+    }
+
+    fn pass_over(&mut self, id: Option<&str>) {
+        self.refused.pass_over(id, &self.errors);
     }
 }
 
@@ -326,7 +361,8 @@ pub(crate) fn redundancy_name(redundancy: Redundancy) -> &'static str {
     }
 }
 
-fn parse_element(errors: &mut RecordErrors, line: u64, fields: TopologyFields) -> Option<Element> {
+/// Of a kind that is wrong something stands in.
+fn parse_element(errors: &mut RecordErrors, line: u64, fields: TopologyFields) -> Element {
     let redundancy = parse_redundancy(errors, line, &fields.redundancy);
     let battery_minutes = fields.battery_minutes;
     if let Some(minutes) = battery_minutes.filter(|&minutes| minutes > LONGEST_BATTERY_MINUTES) {
@@ -336,12 +372,12 @@ fn parse_element(errors: &mut RecordErrors, line: u64, fields: TopologyFields) -
     if !fields.site.is_empty() {
         check_id(errors, line, "site", &fields.site, LONGEST_ID);
     }
-    let Some(kind) = ElementKind::parse(&fields.kind) else {
+    let kind = ElementKind::parse(&fields.kind).unwrap_or_else(|| {
         let names = ElementKind::ALL.map(ElementKind::as_str);
         errors.add(line, "kind", &fields.kind, one_of(&names));
-        return None;
-    };
-    Some(Element {
+        ElementKind::Other
+    });
+    Element {
         id: fields.id,
         kind,
         name: fields.name,
@@ -350,7 +386,7 @@ fn parse_element(errors: &mut RecordErrors, line: u64, fields: TopologyFields) -
         transit: fields.transit,
         redundancy,
         battery_minutes,
-    })
+    }
 }
 
 fn check_ends(errors: &mut RecordErrors, line: u64, fields: &TopologyFields) {
@@ -361,11 +397,8 @@ fn check_ends(errors: &mut RecordErrors, line: u64, fields: &TopologyFields) {
     }
 }
 
-fn parse_group(
-    errors: &mut RecordErrors,
-    line: u64,
-    fields: TopologyFields,
-) -> Option<SharedRiskGroup> {
+/// Of a kind that is wrong something stands in.
+fn parse_group(errors: &mut RecordErrors, line: u64, fields: TopologyFields) -> SharedRiskGroup {
     for member in &fields.members {
         check_id(errors, line, "members", member, LONGEST_ID);
     }
@@ -377,15 +410,15 @@ fn parse_group(
             "at least one id of an element or a link",
         );
     }
-    let Some(kind) = GroupKind::parse(&fields.kind) else {
+    let kind = GroupKind::parse(&fields.kind).unwrap_or_else(|| {
         let names = GroupKind::ALL.map(GroupKind::as_str);
         errors.add(line, "kind", &fields.kind, one_of(&names));
-        return None;
-    };
-    Some(SharedRiskGroup {
+        GroupKind::Other
+    });
+    SharedRiskGroup {
         id: fields.id,
         kind,
         name: fields.name,
         members: fields.members,
-    })
+    }
 }

@@ -18,6 +18,12 @@ pub fn read_topology(
 ) -> Result<NetworkDefinition, ReadError> {
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
+        "jsonl" | "ndjson" | "csv" if gateways.is_some() => Err(ReadError::Gateways {
+            file: file.to_owned(),
+            problem: "only a map (.graphml) needs to be told its gateways: here each element says \
+                      itself whether it is one, by the field gateway"
+                .to_owned(),
+        }),
         "jsonl" | "ndjson" => jsonl::read_jsonl(reader, file),
         "csv" => csv::read_csv(reader, file),
         "graphml" => {

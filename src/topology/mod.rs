@@ -19,6 +19,7 @@ mod order;
 mod part;
 mod ranks;
 pub(crate) mod record;
+mod references;
 mod resolve;
 mod subscriber_set;
 

@@ -220,6 +220,22 @@ fn what_is_over_is_mentioned_for_a_day() {
          please check that the router has power and its cables are firm, switch it off for thirty \
          seconds and on again; if that does not help, I will have your line tested.",
     );
+    over.restored_ms = Some(over.onset_ms + 20_000);
+    let concerns = [concern(over.clone(), Impact::Past, told())];
+    for (language, start) in [
+        (
+            Language::English,
+            "A fault in our network interrupted your service for a moment at 09:12 today. By our",
+        ),
+        (
+            Language::Italian,
+            "Un guasto nella nostra rete ha interrotto per un momento il suo servizio alle ore \
+             09:12 di oggi. Dai",
+        ),
+    ] {
+        let said = what_to_say(standing(&concerns, NOW_MS), language, "Europe/Rome", NOW_MS);
+        assert!(said.starts_with(start), "{said}");
+    }
     over.restored_ms = Some(NOW_MS - 25 * HOUR_MS);
     assert_eq!(
         standing(&[concern(over, Impact::Past, told())], NOW_MS),

@@ -124,6 +124,36 @@ async fn an_operator_works_by_the_command_line() {
 }
 
 #[tokio::test]
+async fn an_answer_for_care_says_whose_clock_its_times_are_of() {
+    let world = World::start(Backend::Sqlite).await;
+    let fault = incident(1, IncidentState::Confirmed);
+    world.show(&[(fault.clone(), "olt1")]).await;
+    let decision = Decision::Send;
+    world.notice(&fault, "A2", Stage::First, decision).await;
+    let here = prints(&world, &["care", "lookup", "A2"]).await;
+    assert!(
+        here.contains("Europe/Rome") && !here.contains("times in"),
+        "{here}"
+    );
+    let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_forewarn"));
+    elsewhere.args(["care", "lookup", "A2"]).env_clear();
+    elsewhere.env("FOREWARN_SERVER", &world.server);
+    elsewhere
+        .env("FOREWARN_TOKEN", "care")
+        .env("TZ", "America/Lima");
+    let answer = text(&elsewhere.output().await.unwrap().stdout);
+    for label in [
+        "time zone  Europe/Rome",
+        "Say (times in Europe/Rome): ",
+        "Incidents (times in America/Lima)",
+        "(times in America/Lima) (first of INC-1",
+    ] {
+        assert!(answer.contains(label), "{label} in {answer}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_learned_is_shown_apart_from_what_is_estimated() {
     let world = World::start(Backend::Sqlite).await;
     let minutes: Vec<i64> = (1..=60).map(|n| 31 + n * 7 % 60).collect();

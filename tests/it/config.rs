@@ -185,6 +185,68 @@ fn settings_must_fit_each_other() {
 }
 
 #[test]
+fn relations_are_checked_beside_errors_as_far_as_they_depend_on_none() {
+    let file = r#"
+        [rpc]
+        tls_certificate = "/nonexistent"
+        max_message_mib = 0
+        [ingest]
+        queue_events = 1000
+        [email]
+        transport = "smtp"
+        timeout_s = 200
+        tls = "perhaps"
+        ca_file = "Cargo.toml"
+        [notice]
+        default_language = "xx"
+        [correlation]
+        hold_down_s = 300
+        unstable_factor = "thrice"
+        flap_raised_percent = 100
+        flap_ended_percent = 40
+    "#;
+    let mut keys = wrong(Some(file), &[]);
+    keys.sort();
+    assert_eq!(
+        keys,
+        [
+            // decide_within_s depends on the factor, flap_ended_percent on the percentage.
+            "correlation.flap_raised_percent",
+            "correlation.unstable_factor",
+            "email.ca_file",
+            "email.lease_s",
+            "email.tls",
+            "email.url",
+            "ingest.batch_events",
+            "notice.default_language",
+            "rpc.max_message_mib",
+            "rpc.tls_certificate",
+            "rpc.tls_key",
+        ]
+    );
+    // Of a file that cannot be read nothing is known.
+    let broken = [("FOREWARN_EMAIL__TRANSPORT", "smtp")];
+    assert_eq!(wrong(Some("[email]\nurl = \n"), &broken), ["file"]);
+    let rule = "[[detect.rule]]\nname = \"x\"\n[email]\ntransport = \"smtp\"";
+    let keys = wrong(Some(rule), &[]);
+    assert!(keys.contains(&"email.url".to_owned()), "{keys:?}");
+}
+
+#[test]
+fn the_default_language_is_one_that_there_are_messages_in() {
+    for language in ["en", "it", "IT"] {
+        load(None, &[("FOREWARN_NOTICE__DEFAULT_LANGUAGE", language)]).unwrap();
+    }
+    for language in ["de", "en-GB", ""] {
+        let given = [("FOREWARN_NOTICE__DEFAULT_LANGUAGE", language)];
+        let errors = load(None, &given).unwrap_err();
+        let text = errors.to_string();
+        assert!(text.starts_with("notice.default_language = "), "{text}");
+        assert!(text.ends_with("expected en or it"), "{text}");
+    }
+}
+
+#[test]
 fn hold_downs_are_given_by_tables_or_by_the_environment() {
     let file = "[[correlation.hold_down]]\ncause = \"power\"\nseconds = 120\n\
                 [[correlation.hold_down]]\nsubscribers = 5000\nseconds = 15\n";

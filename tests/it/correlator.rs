@@ -7,6 +7,7 @@ mod declared;
 mod growth;
 mod life;
 mod onset;
+mod readme;
 mod streams;
 
 use forewarn::alarm::{

@@ -893,6 +893,38 @@ fn every_message_reads_the_same_in_both_parts_and_in_the_persons_words() {
 }
 
 #[test]
+fn an_outage_of_seconds_has_one_time() {
+    let templates = Templates::built_in("en").unwrap();
+    let sender = Sender {
+        brand: "Rete Esempio".to_owned(),
+        phone: "+39 800 000 000".to_owned(),
+        status_url: "https://status.example.net/".to_owned(),
+    };
+    let now_ms = 1_778_587_200_000;
+    let mut fault = incident(42, IncidentState::Restored);
+    for (language, seconds, expected) in [
+        ("it", 20, "14:00 di oggi, per meno di un minuto"),
+        ("it", 60, "dalle 14:00 alle 14:01 di oggi"),
+        ("en", 20, "2:00\u{a0}pm today, for less than a minute"),
+    ] {
+        fault.onset_ms = now_ms;
+        fault.restored_ms = Some(now_ms + seconds * 1_000);
+        let mut person = addressee(0);
+        person.language = language.to_owned();
+        let input = MessageInput {
+            stage: Stage::Restored,
+            incident: &fault,
+            person: &person,
+            unsubscribe_url: "https://notices.example.net/unsubscribe/x",
+            learned: None,
+            now_ms: now_ms + MINUTE,
+        };
+        let message = compose(&templates, &sender, &input).unwrap();
+        assert!(message.text.contains(expected), "{}", message.text);
+    }
+}
+
+#[test]
 fn a_missing_address_and_a_withdrawn_estimate_leave_no_holes() {
     let templates = Templates::built_in("en").unwrap();
     let sender = Sender {

@@ -332,6 +332,13 @@ async fn stand_in(
         let no = command.incident;
         let outcome = match store.incident(no).await.unwrap() {
             None => Err(CommandError::NoSuchIncident(no)),
+            // The real one forgets what is over for long, or goes on elsewhere.
+            Some(incident)
+                if !incident.state.is_open()
+                    && !live.borrow().incidents.iter().any(|l| l.incident.no == no) =>
+            {
+                Err(CommandError::NoSuchIncident(no))
+            }
             Some(incident) if !incident.state.is_open() => Err(CommandError::WrongState {
                 incident: no,
                 state: incident.state,

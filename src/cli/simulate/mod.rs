@@ -29,7 +29,7 @@ const DEFAULT_START: &str = "2026-01-12T08:00:00Z";
 #[derive(Clone, Debug, clap::Args)]
 pub struct SimulateArgs {
     /// Folder with the network: files "topology" and "subscribers", .jsonl or .csv
-    #[arg(long, value_name = "DIR", required_unless_present = "generate")]
+    #[arg(long, value_name = "DIR")]
     pub network: Option<PathBuf>,
     /// Generate a network of so many subscribers instead
     #[arg(long, value_name = "N", conflicts_with = "network")]
@@ -94,6 +94,11 @@ struct Stage {
 pub async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     if args.scenario.as_deref() == Some("list") {
         return list();
+    }
+    if args.network.is_none() && args.generate.is_none() {
+        bail!(
+            "on what network? Name its folder with --network, or have one made with --generate N"
+        );
     }
     if args.out.is_none() && !args.send {
         bail!("nothing to do: name a folder with --out, or a service with --send");

@@ -127,7 +127,7 @@ fn found(
         evidence: Vec::new(),
         evidence_count: 0,
         onset,
-        oldest_raise_ms: statement.since_ms,
+        half_raised_ms: statement.since_ms,
         newest_raise_ms: statement.since_ms,
         first_received_ms: statement.declared_at_ms,
         half_received_ms: statement.declared_at_ms,

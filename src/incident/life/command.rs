@@ -5,8 +5,8 @@ use super::{Impact, Tracked, ids_of, parts_of_ids};
 use crate::clock::Millis;
 use crate::incident::evidence::{describe, thousands};
 use crate::incident::{
-    CauseKind, CommandError, EVIDENCE_KEPT, HeldBack, IncidentNo, IncidentState, OperatorAction,
-    OperatorCommand, TimelineEntry, TimelineKind,
+    CauseKind, CommandError, DeclarationId, EVIDENCE_KEPT, Estimate, HeldBack, IncidentNo,
+    IncidentState, OperatorAction, OperatorCommand, TimelineEntry, TimelineKind,
 };
 use crate::topology::{Network, Part};
 use std::sync::Arc;
@@ -49,9 +49,9 @@ impl Tracked {
         }
         if let OperatorAction::SetCause { resources, .. } = &command.action
             && !resources.is_empty()
-            && !self.incident.declared.is_empty()
+            && let Some(refused) = self.is_declared()
         {
-            return Err(CommandError::IsDeclared(command.incident));
+            return Err(refused);
         }
         if matches!(command.action, OperatorAction::WithdrawCause { .. })
             && !self.incident.cause.set_by_operator
@@ -67,6 +67,16 @@ impl Tracked {
             by: command.by.clone(),
         });
         Ok(())
+    }
+
+    /// Why nobody can name other parts of what was declared: that says itself what has failed.
+    fn is_declared(&self) -> Option<CommandError> {
+        let no = self.incident.no;
+        let ids = self.incident.declared.iter().map(|declared| declared.id);
+        ids.min().map(|id| match id {
+            DeclarationId::Area(area) => CommandError::IsArea(no, area),
+            id => CommandError::IsDeclared(no, id),
+        })
     }
 
     /// Whether an operator may do with it what only open incidents allow.
@@ -128,8 +138,8 @@ impl Tracked {
             }
             OperatorAction::SetEstimate(estimate) => {
                 self.incident.estimate = *estimate;
-                let reason = if estimate.is_some() { "" } else { "withdrawn" };
-                (TimelineKind::EstimateSet, reason.to_owned())
+                let reason = estimate.map_or_else(|| "withdrawn".to_owned(), range);
+                (TimelineKind::EstimateSet, reason)
             }
             OperatorAction::AddNote { text } => (TimelineKind::Note, text.clone()),
             // Those change two incidents: see `absorb` and `split_off`.
@@ -340,8 +350,8 @@ impl Tracked {
         if self.has_said_parts() {
             return Err(CommandError::CauseIsSet(incident));
         }
-        if !self.incident.declared.is_empty() {
-            return Err(CommandError::IsDeclared(incident));
+        if let Some(refused) = self.is_declared() {
+            return Err(refused);
         }
         let named = |part: &Part| resources.iter().any(|id| id == network.part_id(*part));
         let (off, left): (Vec<Part>, Vec<Part>) = self.parts.iter().partition(|part| named(part));
@@ -390,13 +400,28 @@ impl Tracked {
             .evidence
             .iter()
             .filter(|e| e.cleared_ms.is_none());
-        let newest_raise_ms = active.map(|e| e.raised_ms).max();
+        let named = active.map(|e| e.raised_ms);
+        // Of many alarms the incident names some; the newest may be another one.
+        let all = self
+            .taken
+            .as_ref()
+            .filter(|_| self.incident.evidence_count > 0);
+        let newest_raise_ms = named.chain(all.map(|all| all.newest_raise_ms)).max();
         // Without alarms it may still hold back what is declared.
         let declared = (!self.incident.declared.is_empty()).then_some(Millis::MIN);
         self.incident.life.held_back = newest_raise_ms
             .or(declared)
             .map(|newest_raise_ms| HeldBack { newest_raise_ms });
     }
+}
+
+/// In UTC: the reader's zone is not known here.
+fn range(estimate: Estimate) -> String {
+    let [from, to] = [estimate.from_ms, estimate.to_ms].map(|at_ms| {
+        let at = jiff::Timestamp::from_millisecond(at_ms).unwrap_or_default();
+        at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    });
+    format!("between {from} and {to}")
 }
 
 fn because(reason: &str) -> String {

@@ -119,6 +119,8 @@ impl Tracked {
         incident.reopened += 1;
         incident.onset_ms = now_ms;
         incident.life.run_since_ms = None;
+        // What it held back is what it now stands for.
+        incident.life.held_back = None;
         let reason = "the same cause recurred".to_owned();
         self.note(TimelineKind::Reopened, reason, now_ms);
     }

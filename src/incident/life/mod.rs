@@ -8,6 +8,7 @@ mod command;
 mod declared;
 mod episode;
 mod growth;
+mod moved;
 mod trust;
 
 pub use claim::{Claim, Said};
@@ -95,6 +96,9 @@ pub(in crate::incident) struct Tracked {
     network_changed: bool,
     /// An operator has named other parts since the latest change that was given out.
     is_corrected: bool,
+    /// Whom that change showed as without service, and whom the same parts do not cut off in the
+    /// present version of the network.
+    moved_away: SubscriberSet,
     /// Its onset is that of the next step.
     is_undated: bool,
     /// When it will count as stable, if nothing happens.
@@ -137,6 +141,7 @@ impl Tracked {
             shown_impact,
             network_changed: false,
             is_corrected: false,
+            moved_away: SubscriberSet::default(),
             is_undated: false,
             calm_ms: None,
             growing_until_ms: None,
@@ -202,6 +207,7 @@ impl Tracked {
             shown_impact: Impact::default(),
             network_changed: false,
             is_corrected: false,
+            moved_away: SubscriberSet::default(),
             is_undated: false,
             calm_ms: None,
             growing_until_ms: None,
@@ -407,6 +413,7 @@ impl Tracked {
             lost: Arc::new(translate(&self.shown_impact.lost, old, new)),
             at_risk: Arc::new(translate(&self.shown_impact.at_risk, old, new)),
         };
+        self.moved_away = self.find_moved_away(new);
         self.network_changed = true;
         self.taken = None;
         self.is_touched = true;
@@ -443,12 +450,13 @@ impl Tracked {
         let timeline = std::mem::take(&mut self.timeline);
         self.incident.revision += 1;
         self.incident.timeline_len += u32::try_from(timeline.len()).unwrap_or(u32::MAX);
+        let moved_away = self.take_moved_away();
         self.shown = Arc::new(self.incident.clone());
         let before = std::mem::replace(&mut self.shown_impact, impact);
         let never_lost = if std::mem::take(&mut self.is_corrected) {
             before.lost.difference(&self.shown_impact.lost)
         } else {
-            SubscriberSet::default()
+            moved_away.difference(&self.shown_impact.lost)
         };
         Some(IncidentChange {
             never_lost,

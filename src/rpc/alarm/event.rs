@@ -1,16 +1,11 @@
 //! From the alarm event of the interface to that of the domain; refuses what is not one.
 
 use crate::alarm::{AlarmDetail, AlarmEvent, AlarmEventKind, AlarmKey, ServiceEffect, Severity};
-use crate::clock::Millis;
+use crate::clock::{BELIEVABLE, Millis, is_believable};
 use crate::proto::v1;
 use crate::rpc::status::violation;
 use crate::topology::Position;
 use std::collections::BTreeMap;
-
-/// 2000-01-01T00:00:00Z: a source without a clock says 1970.
-pub(in crate::rpc) const EARLIEST_MS: Millis = 946_684_800_000;
-/// How far ahead of ours the clock of a source may be.
-pub(in crate::rpc) const LARGEST_LEAD_MS: i64 = 24 * 3600 * 1000;
 
 const LARGEST_GEOJSON_BYTES: usize = 4 * 1024 * 1024;
 /// Corners of the polygon that stands for a disc.
@@ -95,12 +90,8 @@ pub(in crate::rpc) fn text(
 
 /// An instant that a working clock may show.
 pub(in crate::rpc) fn time(field: &str, at_ms: Millis, now_ms: Millis, wrong: &mut Violations) {
-    if !(EARLIEST_MS..=now_ms.saturating_add(LARGEST_LEAD_MS)).contains(&at_ms) {
-        wrong.push(violation(
-            field,
-            at_ms.to_string(),
-            "milliseconds since 1970, from the year 2000 to one day from now",
-        ));
+    if !is_believable(at_ms, now_ms) {
+        wrong.push(violation(field, at_ms.to_string(), BELIEVABLE));
     }
 }
 

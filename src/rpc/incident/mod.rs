@@ -68,6 +68,28 @@ impl IncidentApi {
             .ok_or_else(|| Status::not_found(CommandError::NoSuchIncident(no).to_string()))
     }
 
+    /// The correlator forgets incidents that are over; the store knows what became of them.
+    async fn with_the_past(&self, error: CommandError) -> Result<CommandError, Status> {
+        let (CommandError::NoSuchIncident(no) | CommandError::NoSurvivor(no)) = error else {
+            return Ok(error);
+        };
+        let Some(incident) = self.store.incident(no).await.map_err(store_failed)? else {
+            return Ok(error);
+        };
+        let (merged_into, state) = (incident.merged_into, incident.state);
+        Ok(match (&error, merged_into) {
+            (CommandError::NoSurvivor(_), _) => CommandError::SurvivorClosed {
+                incident: no,
+                state,
+            },
+            (_, Some(survivor)) => CommandError::WentOn(no, survivor),
+            (_, None) => CommandError::WrongState {
+                incident: no,
+                state,
+            },
+        })
+    }
+
     /// What like faults say of an incident now.
     fn learned(&self, incident: &Incident) -> Option<v1::LearnedEstimate> {
         let live = self.live.borrow().clone();
@@ -102,8 +124,10 @@ impl IncidentApi {
                 ))
             })?
             .map_err(|_| Status::unavailable("the correlator stopped before it committed"))?;
-        let incident = outcome.map_err(|error| refused(&error))?;
-        Ok(Response::new(to_message(&incident)))
+        match outcome {
+            Ok(incident) => Ok(Response::new(to_message(&incident))),
+            Err(error) => Err(refused(&self.with_the_past(error).await?)),
+        }
     }
 }
 

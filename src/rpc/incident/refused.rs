@@ -11,8 +11,10 @@ pub(super) fn refused(error: &CommandError) -> Status {
     match error {
         CommandError::NoSuchIncident(_) => Status::not_found(error.to_string()),
         CommandError::WrongState { .. }
+        | CommandError::WentOn(..)
         | CommandError::CauseIsSet(_)
-        | CommandError::IsDeclared(_)
+        | CommandError::IsArea(..)
+        | CommandError::IsDeclared(..)
         | CommandError::CauseNotSet(_) => Status::failed_precondition(error.to_string()),
         CommandError::SameIncident(into) => invalid("into", &into.to_string(), "another incident"),
         CommandError::NoSurvivor(into) => invalid(

@@ -33,6 +33,7 @@ pub(crate) fn read_lines<T: DeserializeOwned>(
         if length as u64 > LONGEST_LINE {
             let expected = format!("a line of at most {LONGEST_LINE} bytes");
             sink.errors().add(number, "record", "", expected);
+            sink.pass_over(None);
             break;
         }
         let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
@@ -41,7 +42,10 @@ pub(crate) fn read_lines<T: DeserializeOwned>(
         }
         match serde_json::from_slice(text) {
             Ok(record) => sink.take(number, record),
-            Err(error) => explain::<T>(text, &error, number, sink.errors()),
+            Err(error) => {
+                let id = explain::<T>(text, &error, number, sink.errors());
+                sink.pass_over(id.as_deref());
+            }
         }
     }
     Ok(())
@@ -53,13 +57,14 @@ pub(crate) fn write_line(writer: &mut impl Write, record: &impl Serialize) -> st
     writer.write_all(b"\n")
 }
 
-/// Says which fields of a line are no fields of a `T`: serde alone names the column only.
+/// Says which fields of a line are no fields of a `T`: serde alone names the column only. Answers the
+/// id of the record, where that is there.
 fn explain<T: DeserializeOwned>(
     text: &[u8],
     error: &serde_json::Error,
     number: u64,
     errors: &mut RecordErrors,
-) {
+) -> Option<String> {
     let object = match serde_json::from_slice::<Map<String, Value>>(text) {
         Ok(object) => object,
         Err(error) => {
@@ -72,9 +77,11 @@ fn explain<T: DeserializeOwned>(
             } else {
                 "one JSON object in UTF-8".to_owned()
             };
-            return errors.add(number, "record", "", &expected);
+            errors.add(number, "record", "", &expected);
+            return None;
         }
     };
+    let id = object.get("id").and_then(Value::as_str).map(str::to_owned);
     let mut explained = false;
     for (field, value) in object {
         let shown = match &value {
@@ -93,6 +100,7 @@ fn explain<T: DeserializeOwned>(
         let field = text.split('`').nth(1).unwrap_or("record");
         errors.add(number, field, "", "to be given once");
     }
+    id
 }
 
 /// The part of serde's text that says what should have been there; the part before it repeats the

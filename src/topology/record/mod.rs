@@ -32,7 +32,7 @@ const PERSONAL_FIELDS: [&str; 8] = [
 pub struct RecordError {
     /// Name of the file; `None` for records that came over the network.
     pub file: Option<String>,
-    /// Line of the file, or number of the record in the stream, from 1.
+    /// Line of the file, or number of the record in the stream, from 1; 0 for all of it.
     pub line: u64,
     /// Name of the field; "record" when it is about the whole record.
     pub field: String,
@@ -54,9 +54,11 @@ impl RecordError {
 
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.file {
-            Some(file) => write!(f, "{file}:{}: ", self.line)?,
-            None => write!(f, "record {}: ", self.line)?,
+        match (&self.file, self.line) {
+            (Some(file), 0) => write!(f, "{file}: ")?,
+            (Some(file), line) => write!(f, "{file}:{line}: ")?,
+            (None, 0) => {}
+            (None, line) => write!(f, "record {line}: ")?,
         }
         write!(f, "{}: {}", self.field, self.description())
     }
@@ -92,6 +94,16 @@ impl RecordErrors {
     /// The first errors, in the order in which they were found.
     pub fn errors(&self) -> &[RecordError] {
         &self.errors
+    }
+
+    /// Where the errors stand that were found after so many.
+    pub(crate) fn since(&self, count: usize) -> &[RecordError] {
+        self.errors.get(count..).unwrap_or_default()
+    }
+
+    /// Whether so many were found that further ones are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors.len() >= REPORTED_ERRORS
     }
 
     /// How many more there are.
@@ -140,7 +152,8 @@ impl fmt::Display for RecordErrors {
             write!(f, "{error}")?;
         }
         if self.further > 0 {
-            write!(f, "\nand {} more errors", self.further)?;
+            let errors = if self.further == 1 { "error" } else { "errors" };
+            write!(f, "\nand {} more {errors}", self.further)?;
         }
         Ok(())
     }
@@ -154,6 +167,8 @@ pub(crate) trait RecordSink<T> {
     fn errors(&mut self) -> &mut RecordErrors;
     /// Takes the next record.
     fn take(&mut self, line: u64, record: T);
+    /// Is told that a record could not be read, after its errors, with its id where that can be read.
+    fn pass_over(&mut self, _id: Option<&str>) {}
 }
 
 /// Why a file could not be taken in.

@@ -115,6 +115,7 @@ pub(crate) fn read_table<T>(
             if places.is_none() {
                 return Ok(());
             }
+            sink.pass_over(None);
             continue;
         };
         match &places {
@@ -134,6 +135,7 @@ pub(crate) fn read_table<T>(
                     &format!("{} columns", cells.len()),
                     expected,
                 );
+                sink.pass_over(None);
             }
             Some(places) => {
                 let row = Row {

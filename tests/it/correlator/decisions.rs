@@ -79,6 +79,31 @@ fn an_operator_confirms_names_and_resolves() {
     assert!(desk.correlator.command(&command, desk.now_ms).is_err());
 }
 
+#[test]
+fn the_timeline_tells_the_range_of_an_estimate() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+    desk.until(2 * MINUTE);
+    let estimate = forewarn::incident::Estimate {
+        from_ms: 90 * MINUTE,
+        to_ms: 25 * 60 * MINUTE,
+    };
+    for (estimate, reason) in [
+        (
+            Some(estimate),
+            "between 1970-01-01 01:30 UTC and 1970-01-02 01:00 UTC",
+        ),
+        (None, "withdrawn"),
+    ] {
+        desk.act(1, OperatorAction::SetEstimate(estimate));
+        let line = desk.changes.last().unwrap().timeline.last().unwrap();
+        assert_eq!(
+            (line.what, line.reason.as_str()),
+            (Told::EstimateSet, reason)
+        );
+    }
+}
+
 fn merge(into: i64) -> OperatorAction {
     OperatorAction::Merge {
         into: IncidentNo(into),

@@ -1,5 +1,6 @@
 //! What people declare beside the alarms: areas, faults opened by hand, planned work.
 
+mod ended;
 mod streams;
 mod work;
 

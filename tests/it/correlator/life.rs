@@ -273,6 +273,12 @@ fn a_new_network_moves_who_is_affected() {
         ["acc-olt2-p1-h1"]
     );
     assert_eq!(now.difference(&before).count(), 1);
+    let never = names(&change.never_lost);
+    assert_eq!(
+        never.iter().collect::<Vec<_>>(),
+        ["acc-olt2-p1-h1"],
+        "who is behind another port never was without service"
+    );
     let mut gone = metro();
     gone.0.elements.retain(|e| !e.id.starts_with("olt2"));
     gone.0.links.retain(|l| !l.id.contains("olt2"));
@@ -282,6 +288,34 @@ fn a_new_network_moves_who_is_affected() {
     desk.until(10 * MINUTE);
     assert_eq!(desk.open(), []);
     assert_eq!(desk.correlator.unmapped_count(), 2);
+    let last = desk.changes.last().unwrap();
+    assert!(last.never_lost.is_empty(), "the cause is gone");
+}
+
+#[test]
+fn where_the_cause_is_gone_from_the_network_nobody_is_said_never_to_have_been_without_service() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+    desk.until(2 * MINUTE);
+    let (mut definition, homes) = metro();
+    let renamed = |id: &mut String| {
+        if id == "olt2-p1" {
+            *id = "olt2-port1".to_owned();
+        }
+    };
+    definition
+        .elements
+        .iter_mut()
+        .for_each(|e| renamed(&mut e.id));
+    for link in &mut definition.links {
+        renamed(&mut link.a);
+        renamed(&mut link.b);
+    }
+    let network = Arc::new(Network::build(&definition, &homes).unwrap());
+    desk.correlator.replace_network(network, desk.now_ms);
+    desk.until(10 * MINUTE);
+    assert_eq!(desk.open(), []);
+    assert!(desk.changes.iter().all(|c| c.never_lost.is_empty()));
 }
 
 /// Hold-down in seconds of an incident with that cause and so many subscribers.

@@ -21,9 +21,13 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Request, Status};
 
+/// The setting of the server.
+const WINDOW_S: u32 = 25 * 3_600;
+
 struct Served {
     t: TestStore,
     channel: Channel,
+    server: String,
     tasks: TaskTracker,
     stop: DropGuard,
 }
@@ -50,7 +54,7 @@ async fn serve(backend: Backend, role: Role) -> Served {
             name: "spring".to_owned(),
             holdout_percent: 50.0,
         },
-        window_s: 86_400,
+        window_s: WINDOW_S,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -62,7 +66,8 @@ async fn serve(backend: Backend, role: Role) -> Served {
             shutdown.clone().cancelled_owned(),
         );
     tasks.spawn(server);
-    let channel = Channel::from_shared(format!("http://{address}"))
+    let server = format!("http://{address}");
+    let channel = Channel::from_shared(server.clone())
         .unwrap()
         .connect()
         .await
@@ -70,6 +75,7 @@ async fn serve(backend: Backend, role: Role) -> Served {
     Served {
         t,
         channel,
+        server,
         tasks,
         stop: shutdown.drop_guard(),
     }
@@ -217,7 +223,7 @@ async fn complaints_are_listed_by_page_and_counted_in_the_report(
     };
     assert_eq!((effect.told, effect.held_out), (arm(2, 1), arm(1, 1)));
     assert!(!report.claim_allowed);
-    assert_eq!(report.window_s, 86_400);
+    assert_eq!(report.window_s, WINDOW_S);
 
     let unknown = v1::ReportRequest {
         incident_ids: vec!["INC-1".to_owned(), "INC-8".to_owned()],
@@ -226,6 +232,23 @@ async fn complaints_are_listed_by_page_and_counted_in_the_report(
     let refused = client.report(unknown).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     assert!(refused.message().contains("INC-8"), "{}", refused.message());
+}
+
+#[tokio::test]
+async fn the_command_counts_for_as_long_as_the_server_is_set_to() {
+    let served = serve(Backend::Sqlite, Role::Care).await;
+    for (window, expected) in [(&[][..], WINDOW_S), (&["--window", "2h"], 7_200)] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_forewarn"));
+        let output = command
+            .args(["report", "effect", "--json", "--token", "care"])
+            .args(["--server", &served.server])
+            .args(window)
+            .env_clear()
+            .output();
+        let output = output.await.unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["window_s"], expected, "{output:?}");
+    }
 }
 
 #[tokio::test]

@@ -193,7 +193,7 @@ pub(super) fn by_account(id: &str, account: &str, at_ms: i64) -> Complaint {
         account,
         ..draft(id, at_ms)
     }
-    .check()
+    .check(i64::MAX)
     .unwrap()
 }
 
@@ -203,7 +203,7 @@ pub(super) fn by_contact(id: &str, contact: &str, at_ms: i64) -> Complaint {
         contact,
         ..draft(id, at_ms)
     }
-    .check()
+    .check(i64::MAX)
     .unwrap()
 }
 
@@ -213,7 +213,7 @@ pub(super) fn by_position(id: &str, position: Position, at_ms: i64) -> Complaint
         position,
         ..draft(id, at_ms)
     }
-    .check()
+    .check(i64::MAX)
     .unwrap()
 }
 

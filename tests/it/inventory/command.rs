@@ -71,7 +71,7 @@ async fn forewarn(dir: &std::path::Path, args: &[&str]) -> (Option<i32>, String,
 #[tokio::test]
 async fn complaints_are_reported_as_json_like_the_other_imports() {
     let dir = tempfile::tempdir().unwrap();
-    let complaints = "id,at_ms,channel,account\nT-1,1795405569000,call,A-1\n\
+    let complaints = "id,at_ms,channel,account\nT-1,1760000000000,call,A-1\n\
                       T-2,1795405570000,chat,A-1\n";
     std::fs::write(dir.path().join("c.csv"), complaints).unwrap();
     for (added, duplicates) in [(2, 0), (0, 2)] {
@@ -82,6 +82,68 @@ async fn complaints_are_reported_as_json_like_the_other_imports() {
         let expected = serde_json::json!({"added": added, "duplicates": duplicates, "matched": 0});
         assert_eq!(report, expected);
     }
+}
+
+#[tokio::test]
+async fn errors_of_complaints_are_said_like_those_of_the_other_imports() {
+    let dir = tempfile::tempdir().unwrap();
+    let complaints = "id,at_ms,channel,account\nT-1,1,call,A-1\nT-2,9999999999999,call,A-1\n";
+    std::fs::write(dir.path().join("c.csv"), complaints).unwrap();
+    let (code, _, errors) = forewarn(dir.path(), &["import", "complaints", "c.csv"]).await;
+    let expected = "milliseconds since 1970, from the year 2000 to one day from now";
+    let errors: Vec<&str> = errors.lines().collect();
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        errors,
+        [
+            format!("c.csv:2: at_ms: \"1\" is not {expected}"),
+            format!("c.csv:3: at_ms: \"9999999999999\" is not {expected}"),
+            "2 errors; nothing was imported".to_owned(),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn only_of_a_map_the_gateways_are_told_by_the_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = r#"{"type":"element","id":"r1","kind":"router","gateway":true}"#;
+    std::fs::write(dir.path().join("n.jsonl"), network).unwrap();
+    for option in ["--gateway-rule=external", "--gateway=r1"] {
+        let args = ["import", "topology", "n.jsonl", option];
+        let (code, _, errors) = forewarn(dir.path(), &args).await;
+        assert_eq!(code, Some(1));
+        assert!(
+            errors.contains("n.jsonl: only a map (.graphml)"),
+            "{errors}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn subscribers_wrong_in_themselves_and_served_by_nothing_are_told_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = "{\"type\":\"element\",\"id\":\"r1\",\"kind\":\"router\",\"gateway\":true}\n";
+    std::fs::write(dir.path().join("n.jsonl"), network).unwrap();
+    let people = "account,language,time_zone,segment,consent,served_by\n\
+                  A1,it,Europe/Rome,vip,true,r1\n\
+                  A2,it,Europe/Rome,residential,true,r9\n\
+                  A1,it,Europe/Rome,residential,true,r1\n\
+                  A3,it,Europe/Rome,residential,true,\n";
+    std::fs::write(dir.path().join("p.csv"), people).unwrap();
+    let (code, _, errors) = forewarn(dir.path(), &["import", "topology", "n.jsonl"]).await;
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, _, errors) = forewarn(dir.path(), &["import", "subscribers", "p.csv"]).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        errors.lines().collect::<Vec<_>>(),
+        [
+            "p.csv:2: segment: \"vip\" is not one of residential, business",
+            "p.csv:5: served_by: expected 1 to 16 ids of elements",
+            "p.csv:4: account: \"A1\" is not unique: line 2 has it too",
+            "p.csv:3: served_by: \"r9\" is not the id of an element of the current network",
+            "4 errors; nothing was imported",
+        ]
+    );
 }
 
 #[tokio::test]

@@ -165,6 +165,8 @@ async fn only_an_admin_imports_and_ingest_may_not_even_look() {
             .await
             .unwrap_err();
         assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+        let expected = format!("role `{}` may not do this; it takes admin", role.as_str());
+        assert_eq!(refused.message(), expected);
         let looked = client.get_inventory(v1::GetInventoryRequest {}).await;
         assert_eq!(looked.is_ok(), role != Role::Ingest);
     }

@@ -53,6 +53,47 @@ async fn commands_are_answered_after_their_commit() {
 }
 
 #[tokio::test]
+async fn what_is_over_is_known_although_nothing_can_be_done_with_it() {
+    let world = World::start(Backend::Sqlite).await;
+    let mut merged = incident(6, IncidentState::Restored);
+    merged.merged_into = Some(IncidentNo(3));
+    for over in [merged, incident(7, IncidentState::Restored)] {
+        save(&world.t.store, &over, &[]).await;
+    }
+    let mut api = world.incidents("operator").await;
+    for (id, expected) in [
+        ("INC-6", "INC-6 went on in INC-3: look there"),
+        ("INC-7", "INC-7 is restored, which does not allow this"),
+    ] {
+        let confirm = v1::ConfirmIncidentRequest {
+            id: id.to_owned(),
+            note: String::new(),
+        };
+        let status = api.confirm_incident(confirm).await.unwrap_err();
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        assert_eq!(status.message(), expected);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn notices_of_an_unknown_incident_are_none_of_anybody() {
+    let world = World::start(Backend::Sqlite).await;
+    let known = incident(1, IncidentState::Confirmed);
+    world.show(&[(known, "olt1")]).await;
+    let mut notices = client::notices(&connect(&world.args("operator")).await.unwrap());
+    for (id, code) in [("INC-1", None), ("INC-99", Some(Code::NotFound))] {
+        let request = v1::ListNoticesRequest {
+            incident_id: id.to_owned(),
+            ..v1::ListNoticesRequest::default()
+        };
+        let listed = requested(notices.list_notices(request).await);
+        assert_eq!(listed.err(), code, "{id}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_meant_is_refused_by_field() {
     let world = World::start(Backend::Sqlite).await;
     world

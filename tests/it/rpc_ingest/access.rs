@@ -82,6 +82,13 @@ async fn a_role_allows_what_it_is_for(
     let lists = client.list_sources(v1::ListSourcesRequest {}).await;
     let lists = lists.err().map_or(Code::Ok, |s| s.code());
     assert_eq!((streams, lists), (streaming, listing));
+    if role == Role::Ingest {
+        let refused = client.list_sources(v1::ListSourcesRequest {}).await;
+        assert_eq!(
+            refused.unwrap_err().message(),
+            "role `ingest` may not do this; it takes one of: operator, care, admin"
+        );
+    }
 }
 
 #[rstest]

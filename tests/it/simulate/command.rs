@@ -46,7 +46,7 @@ fn check_network(folder: &Path) {
     let network = read_topology(&read("topology.jsonl")[..], "t.jsonl", None).unwrap();
     let people = read_subscribers(&read("subscribers.jsonl")[..], "s.jsonl").unwrap();
     assert_eq!(people.len(), 3_000);
-    let complaints = read_csv(&read("complaints.csv")[..]).unwrap();
+    let complaints = read_csv(&read("complaints.csv")[..], "complaints.csv", i64::MAX).unwrap();
     assert!(!complaints.is_empty());
     let truth: Value = serde_json::from_slice(&read("truth.json")).unwrap();
     let ids: std::collections::BTreeSet<&str> =
@@ -185,10 +185,12 @@ async fn it_says_what_is_wrong() {
             .contains("impairments.late = 7: expected a share from 0 to 1")
     );
     assert!(
-        prints(&["simulate", "--generate", "1", "--scenario", "list"])
+        prints(&["simulate", "--scenario", "list"])
             .await
             .contains("busy-day")
     );
+    let nowhere = fails(&["simulate", "--scenario", "busy-day", "--out", "x"]).await;
+    assert!(nowhere.contains("--network, or have one made"), "{nowhere}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
