@@ -23,7 +23,7 @@ pub const KEPT_FOR_MS: Millis = 731 * 24 * 3_600_000;
 const LEARNED_FROM: usize = 1_000;
 /// So many like faults must have lasted longer than the one at hand, and be over.
 pub const LEAST_ENDED: usize = 20;
-/// So many ranges must have been tried in the past.
+/// So many ranges must have been tried in the past, and half of them have held.
 pub const LEAST_TRIED: u32 = 20;
 
 /// An episode of an incident that is over.
@@ -183,7 +183,8 @@ impl Experience {
         }
         let (from_ms, to_ms) = survival.range(elapsed_ms)?;
         let coverage = backtest(&runs, elapsed_ms, LEAST_ENDED);
-        (coverage.tried >= LEAST_TRIED).then_some(Learned {
+        let has_held = 2 * u64::from(coverage.held) >= u64::from(coverage.tried);
+        (coverage.tried >= LEAST_TRIED && has_held).then_some(Learned {
             range: Estimate {
                 from_ms: onset_ms.saturating_add(from_ms),
                 to_ms: onset_ms.saturating_add(to_ms),

@@ -39,6 +39,10 @@ impl Tracked {
             && self.parts != summary.parts
             && !is_within(&impact.lost, &self.impact.lost);
         if !is_larger {
+            if self.incident.life.growing_since_ms.is_some() {
+                let reason = "what spoke for more is gone".to_owned();
+                self.note(TimelineKind::Suspected, reason, at.now_ms);
+            }
             self.forget_growth();
             return Growth::Believed;
         }

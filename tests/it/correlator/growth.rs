@@ -53,6 +53,16 @@ fn what_clears_before_leaves_nothing_behind() {
     desk.until(30 * MINUTE);
     assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
     assert!(!spread(&desk));
+    assert_eq!(
+        desk.history(1),
+        [
+            Told::Detected,
+            Told::Confirmed,
+            Told::Suspected,
+            Told::Suspected
+        ],
+        "that it may have grown, and that it has not"
+    );
 }
 
 #[test]
