@@ -30,6 +30,8 @@ const GOAL_MIB: f64 = 1_536.0;
 const RIGHT: f64 = 0.999;
 /// Long enough for the incident to be seen before it is confirmed by hand.
 const HOLD_DOWN_S: &str = "3600";
+/// The least that the settings allow beside that.
+const DECIDE_WITHIN_S: &str = "10800";
 
 pub(super) async fn run(subscribers: u32) -> Vec<Figure> {
     let generated = generate(&GenerateSettings::embedded(subscribers, 79).unwrap()).unwrap();
@@ -133,6 +135,7 @@ impl Service {
             .env("FOREWARN_WEB__LISTEN", "127.0.0.1:0")
             .env("FOREWARN_EMAIL__DIRECTORY", dir.join("mails"))
             .env("FOREWARN_CORRELATION__HOLD_DOWN_S", HOLD_DOWN_S)
+            .env("FOREWARN_CORRELATION__DECIDE_WITHIN_S", DECIDE_WITHIN_S)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
