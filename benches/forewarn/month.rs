@@ -33,7 +33,9 @@ use forewarn::channel::{Channel, SendOutcome};
 use forewarn::delivery::unsubscribe::UnsubscribeLinks;
 use forewarn::effect::holdout::Experiment;
 use forewarn::generate::{GenerateSettings, Generated, generate};
-use forewarn::incident::{Correlator, CorrelatorSettings};
+use forewarn::incident::{
+    Correlator, CorrelatorSettings, IncidentChange, IncidentNo, TimelineKind,
+};
 use forewarn::notice::compose::Sender;
 use forewarn::notice::plan::NoticePolicy;
 use forewarn::notice::template::Templates;
@@ -132,7 +134,8 @@ async fn month(subscribers: u32, days: i64, seed: u64) -> Vec<Figure> {
     let ledger = Ledger::of(&world, &simulation, &misplaced, settings.hold_down_ms);
     let counted = ledger.count(&store).await;
     if std::env::var_os("BENCH_MISTAKES").is_some() {
-        counted.print_mistakes(&store).await;
+        counted.print_mistakes(&store, desk.evidence.as_ref()).await;
+        counted.print_untold();
     }
     store.close().await;
     let tuning = if seed == TUNE_SEED {
@@ -213,6 +216,8 @@ struct Desk {
     planner: Planner,
     dispatcher: Dispatcher,
     incidents: usize,
+    /// What spoke for incidents when they were believed, or grew; kept only to explain mistakes.
+    evidence: Option<BTreeMap<IncidentNo, Vec<String>>>,
     settlings: usize,
     thinking: Duration,
 }
@@ -247,6 +252,7 @@ impl Desk {
             store,
             loaded,
             incidents: 0,
+            evidence: std::env::var_os("BENCH_MISTAKES").map(|_| BTreeMap::new()),
             settlings: 0,
             thinking: Duration::ZERO,
         }
@@ -299,12 +305,12 @@ impl Desk {
         }
     }
 
-    async fn commit(
-        &mut self,
-        changes: &[forewarn::incident::IncidentChange],
-        due: &[forewarn::incident::IncidentNo],
-        now_ms: i64,
-    ) {
+    async fn commit(&mut self, changes: &[IncidentChange], due: &[IncidentNo], now_ms: i64) {
+        if let Some(evidence) = &mut self.evidence {
+            for change in changes {
+                note_evidence(evidence, change, now_ms);
+            }
+        }
         let network = Arc::clone(self.correlator.network());
         let ground = Ground {
             network: &network,
@@ -337,4 +343,37 @@ impl Desk {
         tx.commit().await.unwrap();
         self.incidents = usize::try_from(self.correlator.last_incident_no()).unwrap();
     }
+}
+
+fn note_evidence(
+    evidence: &mut BTreeMap<IncidentNo, Vec<String>>,
+    change: &IncidentChange,
+    now_ms: i64,
+) {
+    const KEPT: usize = 8;
+    let mut news = change.timeline.iter();
+    let is_news = |what| matches!(what, TimelineKind::Confirmed | TimelineKind::Grew);
+    if !news.any(|entry| is_news(entry.what)) {
+        return;
+    }
+    let mut all: Vec<_> = change.incident.evidence.iter().collect();
+    all.sort_by_key(|alarm| std::cmp::Reverse(alarm.raised_ms));
+    let alarms: Vec<String> = all
+        .iter()
+        .take(KEPT)
+        .map(|alarm| {
+            let seconds = (now_ms - alarm.raised_ms) / 1_000;
+            format!(
+                "{} {} {seconds} s ago",
+                alarm.key.resource, alarm.key.alarm_type
+            )
+        })
+        .collect();
+    let line = format!(
+        "{now_ms}: {} of {} alarms: {}",
+        alarms.len(),
+        change.incident.evidence_count,
+        alarms.join(", ")
+    );
+    evidence.entry(change.incident.no).or_default().push(line);
 }

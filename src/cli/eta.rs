@@ -8,6 +8,9 @@ use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _, Zoned};
 
+/// Two times of the clock are never further apart than this: the second is mistyped then.
+const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(18);
+
 /// Arguments of `forewarn incident eta`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -41,8 +44,17 @@ pub struct EtaArgs {
 pub fn range(args: &EtaArgs, now_ms: Millis, zone: &TimeZone) -> anyhow::Result<(Millis, Millis)> {
     if let (Some(from), Some(to)) = (&args.from, &args.to) {
         let now = Timestamp::from_millisecond(now_ms)?.to_zoned(zone.clone());
+        let is_clock = |text: &str| !text.contains('-');
+        let both = format!("--from {from} --to {to}");
+        let is_spanned = is_clock(from) && is_clock(to);
         let from = instant(from, &now)?;
         let to = instant(to, &from)?;
+        if is_spanned && from.duration_until(&to) > LONGEST_SPAN {
+            return Err(anyhow!(
+                "{both}: the latest time is before the earliest; if the next day is meant, \
+                 write the days too, as in 2026-03-10T14:00"
+            ));
+        }
         return Ok((
             from.timestamp().as_millisecond(),
             to.timestamp().as_millisecond(),
@@ -136,6 +148,7 @@ mod tests {
         for (from, to, within) in [
             ("noon", "15:00", ""),
             ("14:00", "25:00", ""),
+            ("14:00", "13:00", ""),
             ("", "", "soon"),
             ("", "", "-5m..10m"),
             ("", "", "0s"),

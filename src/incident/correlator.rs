@@ -231,7 +231,7 @@ impl Correlator {
             let onset = self
                 .losses
                 .onset(failed, premises, book, network, settings)?;
-            let mut summary = summarise(failure, book, network, settings, onset)?;
+            let mut summary = summarise(failure, lost, book, network, settings, onset)?;
             summary.overrun = self.declared.overrun(&failure.parts, onset.at_ms, network);
             if summary.overrun.is_some() {
                 summary.kind = CauseKind::PlannedWork;

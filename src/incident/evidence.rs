@@ -1,11 +1,12 @@
 //! What the alarms behind a failure say: since when, how surely, and what kind of failure it is.
 
+use super::company::{has_company, is_about_home};
 use super::declared::Stated;
 use super::likelihood::is_home;
 use super::localise::Failure;
 use super::onset::Onset;
 use super::{CauseKind, CorrelatorSettings, DeclarationRef, EVIDENCE_KEPT, Evidence};
-use crate::alarm::{AlarmBook, AlarmState, is_power, is_signal_loss};
+use crate::alarm::{AlarmBook, AlarmState, RETENTION_MS, is_power, is_signal_loss};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, GroupKind, Network, Part};
 
@@ -30,6 +31,10 @@ pub(super) struct Summary {
     pub(super) is_stale: bool,
     /// Until when one of the alarms counts as coming and going, if nothing more is reported.
     pub(super) unstable_until_ms: Option<Millis>,
+    /// Subscribers who are without service by failures that do not rest on a lone alarm, and by
+    /// those that do.
+    pub(super) backed: usize,
+    pub(super) unbacked: usize,
     pub(super) kind: CauseKind,
     /// See [`super::Cause::reasoning`].
     pub(super) reasoning: String,
@@ -40,6 +45,18 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// Whether more than lone alarms speak for it, or for most of it.
+    pub(super) fn has_company(&self) -> bool {
+        self.backed > self.unbacked
+    }
+
+    /// Whether its alarms are so much older than an instant that the clears of others like them may
+    /// have been forgotten by then: what was a failure begins nothing new.
+    pub(super) fn is_left_over(&self, since_ms: Millis) -> bool {
+        // What planned work has left behind has waited for the end of its window.
+        self.overrun.is_none() && since_ms > self.half_received_ms + RETENTION_MS
+    }
+
     /// Numbers and revisions of the declarations behind it.
     pub(super) fn references(&self) -> Vec<DeclarationRef> {
         let stated = self.stated.iter().chain(&self.overrun);
@@ -55,9 +72,10 @@ struct Votes {
     all: usize,
 }
 
-/// Sums up the evidence; `None` without any.
+/// Sums up the evidence of a failure that takes so many subscribers; `None` without any.
 pub(super) fn summarise(
     failure: &Failure,
+    lost: usize,
     book: &AlarmBook,
     network: &Network,
     settings: &CorrelatorSettings,
@@ -85,12 +103,22 @@ pub(super) fn summarise(
     }
     let own = failure.own.iter().filter_map(|no| book.get(*no));
     let mut speaking = alarms.clone();
-    speaking.retain(|alarm| !is_about_home(alarm, network));
+    speaking.retain(|alarm| {
+        let part = network.part(&alarm.key().resource);
+        part.is_some_and(|part| !is_about_home(part, network))
+    });
     if speaking.is_empty() {
         speaking.clone_from(&alarms);
     }
     let mut received: Vec<Millis> = speaking.iter().map(|a| a.active_received_ms()).collect();
     let mut raised: Vec<Millis> = speaking.iter().map(|a| a.raised_ms()).collect();
+    // Also nobody counts, where all have a way around.
+    let counted = lost.max(1);
+    let (backed, unbacked) = if has_company(failure, &alarms, lost, network) {
+        (counted, 0)
+    } else {
+        (0, counted)
+    };
     Some(Summary {
         parts: failure.parts.clone(),
         evidence,
@@ -101,20 +129,14 @@ pub(super) fn summarise(
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
         half_received_ms: median(&mut received)?,
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
+        backed,
+        unbacked,
         kind: kind_of(&failure.parts, votes, network),
         reasoning: failure.reasoning.clone(),
         unstable_until_ms: unstable_until_ms(alarms.into_iter().chain(own), settings),
         stated: Vec::new(),
         overrun: None,
     })
-}
-
-fn is_about_home(alarm: &AlarmState, network: &Network) -> bool {
-    match network.part(&alarm.key().resource) {
-        Some(Part::Element(element)) => is_home(network, element),
-        Some(Part::Link(link)) => is_home(network, network.link_ends(link).1),
-        _ => false,
-    }
 }
 
 /// The later one in the middle of an even number.
@@ -196,6 +218,9 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.newest_raise_ms = sum.newest_raise_ms.max(other.newest_raise_ms);
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
         sum.is_stale |= other.is_stale;
+        sum.backed += other.backed;
+        sum.unbacked += other.unbacked;
+        sum.half_received_ms = sum.half_received_ms.max(other.half_received_ms);
         sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());
         sum.overrun = sum.overrun.or_else(|| other.overrun.clone());

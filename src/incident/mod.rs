@@ -236,10 +236,18 @@ pub struct Life {
     pub claims: Vec<Claim>,
     /// Ids of the parts that were found, sorted, where they are others than those of the cause.
     pub found: Vec<String>,
+    /// Latest raise among the alarms that it was last found by, by the clock of the source.
+    pub newest_raise_ms: Option<Millis>,
     /// Since when it seems to have taken in more people than it is believed to.
     pub growing_since_ms: Option<Millis>,
+    /// Since when that has rested on what would be believed after a hold-down.
+    pub growth_backed_since_ms: Option<Millis>,
     /// An operator believes that.
     pub is_growth_believed: bool,
+    /// More than a lone alarm spoke for it when it was last found.
+    pub has_company: bool,
+    /// What it was last found by was old when it was detected.
+    pub is_left_over: bool,
 }
 
 /// A cause that opens no incident as long as what speaks for it is mainly what was active when an
@@ -455,6 +463,7 @@ pub enum CommandError {
 
 mod apart;
 mod candidates;
+mod company;
 mod correlator;
 mod declared;
 mod evidence;

@@ -474,6 +474,7 @@ impl CorrelatorWorker {
             "took over a new version of the network"
         );
         self.versions = loaded.versions;
+        self.planner.look_at_all(now_ms);
         self.map = Arc::new(loaded.map);
         self.core.replace_network(Arc::new(loaded.network), now_ms);
         self.declare(self.declarations.ids());

@@ -4,8 +4,8 @@
 use crate::clock::Millis;
 use crate::effect::holdout::{Assignment, Candidate, Experiment, assign};
 use crate::incident::{CauseKind, Incident, IncidentChange, IncidentNo};
-use crate::notice::plan::{NoticePolicy, PlanInput, concerns_people, plan};
-use crate::notice::{Arm, Recipient};
+use crate::notice::plan::{NoticePolicy, Plan, PlanInput, concerns_people, plan};
+use crate::notice::{Arm, NoticeState, Recipient};
 use crate::store::{ClusterAssignment, DatasetVersions, Store, StoreError, Tx};
 use crate::topology::{Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,11 @@ use std::sync::Arc;
 /// How often an open incident is looked at again although nothing happens: quiet hours end, and the
 /// time between two updates passes.
 const REPLAN_INTERVAL_MS: Millis = 5 * 60_000;
+
+/// The same for one that has not given anything to plan for long: each time that nothing came of it
+/// the next look waits twice as long, up to this. What is planned already waits for its time in the
+/// outbox, so all that is found this late is a person's new address or consent.
+const LONGEST_INTERVAL_MS: Millis = 40 * 60_000;
 
 /// Plans notices; remembers what it has planned, so that it only looks again when it must.
 #[derive(Debug)]
@@ -26,8 +31,17 @@ pub struct Planner {
     planned: BTreeMap<IncidentNo, Incident>,
     /// Incidents that another one has taken over, by that one.
     merged: BTreeMap<IncidentNo, BTreeSet<IncidentNo>>,
-    /// When to look again although the incident does not change.
-    again_at: BTreeMap<IncidentNo, Millis>,
+    /// Open incidents whose notices may change although they do not.
+    looks: BTreeMap<IncidentNo, Look>,
+}
+
+/// When to look at an incident again although it does not change.
+#[derive(Debug)]
+struct Look {
+    again_at_ms: Millis,
+    interval_ms: Millis,
+    /// Other incidents that have told some of its people, so that this one need not.
+    covered_by: BTreeSet<IncidentNo>,
 }
 
 /// The network that the subscriber sets of a plan speak of.
@@ -60,7 +74,7 @@ impl Planner {
             key,
             planned: BTreeMap::new(),
             merged: BTreeMap::new(),
-            again_at: BTreeMap::new(),
+            looks: BTreeMap::new(),
         }
     }
 
@@ -68,7 +82,7 @@ impl Planner {
     pub fn restart(&mut self, mergers: &[(IncidentNo, IncidentNo)]) {
         self.planned.clear();
         self.merged.clear();
-        self.again_at.clear();
+        self.looks.clear();
         for (no, survivor) in mergers {
             self.merged.entry(*survivor).or_default().insert(*no);
         }
@@ -163,7 +177,8 @@ impl Planner {
             }
             if !change.incident.state.is_open() {
                 // People whom it covered may now be told by another incident.
-                self.again_at.values_mut().for_each(|at| *at = now_ms);
+                let no = change.incident.no;
+                self.look_again(|look| look.covered_by.contains(&no), now_ms);
             }
         }
         Ok(())
@@ -214,24 +229,52 @@ impl Planner {
             "planned notices"
         );
         self.planned.insert(incident.no, incident.clone());
+        let before = self.looks.remove(&incident.no);
         if incident.state.is_open() {
-            self.again_at
-                .insert(incident.no, now_ms + REPLAN_INTERVAL_MS);
-        } else {
-            self.again_at.remove(&incident.no);
+            let is_waiting = prior.iter().any(|n| n.state == NoticeState::Pending);
+            let is_idle = !is_waiting && plan == Plan::default();
+            let interval_ms = match before {
+                Some(before) if is_idle => 2 * before.interval_ms,
+                _ => REPLAN_INTERVAL_MS,
+            };
+            let interval_ms = interval_ms.min(LONGEST_INTERVAL_MS);
+            let told = recipients.iter().filter_map(|r| r.covered_by);
+            let covers = prior.iter().filter_map(|n| n.cover);
+            let look = Look {
+                again_at_ms: now_ms + interval_ms,
+                interval_ms,
+                covered_by: told
+                    .map(|coverage| coverage.incident)
+                    .chain(covers.map(|cover| cover.incident))
+                    .collect(),
+            };
+            self.looks.insert(incident.no, look);
         }
         Ok(())
     }
 
+    /// Takes note that what is known of people has changed.
+    pub fn look_at_all(&mut self, now_ms: Millis) {
+        self.look_again(|_| true, now_ms);
+    }
+
+    fn look_again(&mut self, of: impl Fn(&Look) -> bool, now_ms: Millis) {
+        for look in self.looks.values_mut().filter(|look| of(look)) {
+            look.again_at_ms = now_ms;
+            look.interval_ms = REPLAN_INTERVAL_MS;
+        }
+    }
+
     /// Incidents to plan again because time has passed or another incident has ended.
     pub fn due(&self, now_ms: Millis) -> Vec<IncidentNo> {
-        let due = self.again_at.iter().filter(|(_, at)| **at <= now_ms);
+        let due = self.looks.iter();
+        let due = due.filter(|(_, look)| look.again_at_ms <= now_ms);
         due.map(|(incident, _)| *incident).collect()
     }
 
     /// When [`Self::due`] will next name something.
     pub fn next_deadline_ms(&self) -> Option<Millis> {
-        self.again_at.values().min().copied()
+        self.looks.values().map(|look| look.again_at_ms).min()
     }
 
     fn note_merger(&mut self, incident: &Incident) {

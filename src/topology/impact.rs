@@ -58,6 +58,18 @@ impl CutOff {
         self.elements.contains(element.0)
     }
 
+    /// Whether a part has no way to a gateway, or is a link at an element that has none.
+    pub fn takes(&self, part: Part, network: &Network) -> bool {
+        match part {
+            Part::Element(element) => self.is_cut_off(element),
+            Part::Link(link) => {
+                let (a, b) = network.link_ends(link);
+                self.is_cut_off(a) || self.is_cut_off(b)
+            }
+            Part::Group(_) => false,
+        }
+    }
+
     /// The elements, in ascending order.
     pub fn elements(&self) -> impl Iterator<Item = ElementNo> + '_ {
         self.elements.iter().map(ElementNo)

@@ -2,6 +2,7 @@
 
 mod causes;
 mod commands;
+mod company;
 mod decisions;
 mod declared;
 mod growth;

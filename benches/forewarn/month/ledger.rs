@@ -51,10 +51,14 @@ pub(super) struct Counted {
     mistaken: BTreeMap<IncidentNo, usize>,
     /// Told that service is back while it was not.
     false_restored: usize,
+    /// By incident, people of whom that is so.
+    early: BTreeMap<IncidentNo, usize>,
     /// Outages longer than the hold-down, and those of which the person was not told; of several
     /// homes by kind, and of one home.
     several: BTreeMap<FaultKind, [usize; 2]>,
     lone: [usize; 2],
+    /// People who were not told of an outage of several homes, by its begin, end and kind.
+    untold: BTreeMap<(i64, i64, &'static str), usize>,
     /// Milliseconds from the loss to the notice.
     lead_ms: Vec<i64>,
 }
@@ -155,13 +159,17 @@ impl<'a> Ledger<'a> {
     fn judge_notices(&self, rank: u32, told: &[Told], counted: &mut Counted) {
         let outages = self.outages.get(&rank).map_or(&[][..], Vec::as_slice);
         let mut first_ms: BTreeMap<IncidentNo, i64> = BTreeMap::new();
+        let mut last_first_ms = None;
         let mut is_false: BTreeMap<IncidentNo, bool> = BTreeMap::new();
         for notice in told {
             *counted.sent.entry(notice.stage).or_default() += 1;
             if notice.stage == Stage::First {
                 first_ms.insert(notice.incident, notice.at_ms);
+                last_first_ms = Some(notice.at_ms);
             }
-            let since_ms = first_ms.get(&notice.incident).unwrap_or(&notice.at_ms) - LATELY_MS;
+            // What one incident has told first another may close, when it was split off.
+            let first_ms = first_ms.get(&notice.incident).copied().or(last_first_ms);
+            let since_ms = first_ms.unwrap_or(notice.at_ms) - LATELY_MS;
             let had = outages
                 .iter()
                 .any(|o| o.from_ms <= notice.at_ms && o.to_ms >= since_ms);
@@ -176,6 +184,7 @@ impl<'a> Ledger<'a> {
             let is_out = |o: &Outage| o.from_ms + SAME_MS < notice.at_ms && notice.at_ms < o.to_ms;
             if notice.stage == Stage::Restored && outages.iter().any(is_out) {
                 counted.false_restored += 1;
+                *counted.early.entry(notice.incident).or_default() += 1;
             }
         }
     }
@@ -210,6 +219,10 @@ impl<'a> Ledger<'a> {
         count[0] += 1;
         if !knew && first.is_none() {
             count[1] += 1;
+            if !outage.is_lone {
+                let of = (outage.from_ms, outage.to_ms, outage.kind.as_str());
+                *counted.untold.entry(of).or_default() += 1;
+            }
         }
         if let Some(first) = first.filter(|_| !knew) {
             counted.lead_ms.push(first.at_ms - outage.from_ms);
@@ -219,26 +232,40 @@ impl<'a> Ledger<'a> {
 
 impl Counted {
     /// The incidents that told most people wrongly.
-    pub(super) async fn print_mistakes(&self, store: &Store) {
-        let mut mistaken: Vec<_> = self.mistaken.iter().collect();
-        mistaken.sort_by_key(|(_, people)| std::cmp::Reverse(**people));
-        for (rank, (no, people)) in mistaken.into_iter().take(40).enumerate() {
+    pub(super) async fn print_mistakes(
+        &self,
+        store: &Store,
+        evidence: Option<&BTreeMap<IncidentNo, Vec<String>>>,
+    ) {
+        let mistaken = self.mistaken.iter().map(|of| ("told wrongly", of));
+        let early = self
+            .early
+            .iter()
+            .map(|of| ("told too early of the end", of));
+        let mut mistaken: Vec<_> = mistaken.chain(early).collect();
+        mistaken.sort_by_key(|(_, (_, people))| std::cmp::Reverse(**people));
+        for (rank, (what, (no, people))) in mistaken.into_iter().take(60).enumerate() {
             let Ok(Some(incident)) = store.incident(*no).await else {
                 continue;
             };
             let alarms: Vec<String> = incident
                 .evidence
                 .iter()
+                .take(6)
                 .map(|e| format!("{} {}", e.key.resource, e.key.alarm_type))
                 .collect();
             println!(
-                "{no}: {people} told wrongly, {} at most affected, {}; {}",
+                "{no}: {people} {what}, {} at most affected, {}; {}",
                 incident.affected_peak,
                 incident.cause.text,
                 alarms.join(", ")
             );
+            let believed = evidence.and_then(|all| all.get(no)).into_iter().flatten();
+            for line in believed.take(3) {
+                println!("    evidence at {line}");
+            }
             let timeline = store.timeline(*no).await.unwrap_or_default();
-            for entry in timeline.iter().take(if rank < 12 { 40 } else { 0 }) {
+            for entry in timeline.iter().take(if rank < 24 { 24 } else { 0 }) {
                 println!(
                     "    {} {}: {}",
                     entry.at_ms,
@@ -246,6 +273,16 @@ impl Counted {
                     entry.reason
                 );
             }
+        }
+    }
+
+    /// The outages of which most people were not told.
+    pub(super) fn print_untold(&self) {
+        let mut untold: Vec<_> = self.untold.iter().collect();
+        untold.sort_by_key(|(_, people)| std::cmp::Reverse(**people));
+        for ((from_ms, to_ms, kind), people) in untold.into_iter().take(30) {
+            let seconds = (to_ms - from_ms) / 1_000;
+            println!("{kind} at {from_ms} for {seconds} s: {people} not told");
         }
     }
 

@@ -1,7 +1,6 @@
 //! Which incident holds which failures: mergers, splits, openings, and a step for each.
 
 use super::Correlator;
-use crate::alarm::RETENTION_MS;
 use crate::clock::Millis;
 use crate::incident::declared::combined_impact;
 use crate::incident::evidence::combine;
@@ -127,12 +126,9 @@ impl Correlator {
         }
     }
 
-    /// Whether all alarms of a failure are so old that the clears of others like them may have been
-    /// forgotten: what was a failure then opens no incident now.
+    /// Whether what was a failure opens no incident now.
     pub(super) fn is_left_over(&self, found: &Found) -> bool {
-        // What planned work has left behind has waited for the end of its window.
-        found.summary.overrun.is_none()
-            && self.book.watermark_ms() > found.summary.half_received_ms + RETENTION_MS
+        found.summary.is_left_over(self.book.watermark_ms())
     }
 
     fn open_one(&mut self, at: usize, parent: Option<&Incident>, now_ms: Millis) -> IncidentNo {

@@ -121,7 +121,14 @@ fn found(
         at_ms: statement.since_ms.min(earliest.unwrap_or(Millis::MAX)),
         before_ms: None,
     };
-    let summary = summarise(failure, book, network, settings, onset);
+    let summary = summarise(
+        failure,
+        standing.impact.lost.len(),
+        book,
+        network,
+        settings,
+        onset,
+    );
     let mut summary = summary.unwrap_or_else(|| Summary {
         parts: failure.parts.clone(),
         evidence: Vec::new(),
@@ -133,6 +140,8 @@ fn found(
         half_received_ms: statement.declared_at_ms,
         is_stale: false,
         unstable_until_ms: None,
+        backed: standing.impact.lost.len(),
+        unbacked: 0,
         kind: statement.kind,
         reasoning: failure.reasoning.clone(),
         stated: Vec::new(),

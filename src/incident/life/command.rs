@@ -402,11 +402,9 @@ impl Tracked {
             .filter(|e| e.cleared_ms.is_none());
         let named = active.map(|e| e.raised_ms);
         // Of many alarms the incident names some; the newest may be another one.
-        let all = self
-            .taken
-            .as_ref()
-            .filter(|_| self.incident.evidence_count > 0);
-        let newest_raise_ms = named.chain(all.map(|all| all.newest_raise_ms)).max();
+        let all = self.incident.life.newest_raise_ms;
+        let all = all.filter(|_| self.incident.evidence_count > 0);
+        let newest_raise_ms = named.chain(all).max();
         // Without alarms it may still hold back what is declared.
         let declared = (!self.incident.declared.is_empty()).then_some(Millis::MIN);
         self.incident.life.held_back = newest_raise_ms

@@ -3,16 +3,19 @@
 use super::{Circumstances, Tracked};
 use crate::alarm::RETENTION_MS;
 use crate::clock::Millis;
-use crate::incident::evidence::entry;
+use crate::incident::evidence::{Summary, entry};
 use crate::incident::onset::{Onset, reaches_back};
 use crate::incident::{CorrelatorSettings, Incident, IncidentState, TimelineKind};
-use crate::topology::Network;
+use crate::topology::{Network, Part};
 
 impl Tracked {
     /// Dates the episode: its onset moves to the begin of the present run of loss when that is
     /// earlier, and never to a later instant. Late reports can show that service was back in
-    /// between: what goes on is then the next episode, with an onset of its own.
-    pub(super) fn date(&mut self, onset: Onset, at: Circumstances<'_>) {
+    /// between: what goes on is then the next episode, with an onset of its own. Where the failure is
+    /// another one, its run tells nothing of the one before.
+    pub(super) fn date(&mut self, summary: &Summary, at: Circumstances<'_>) {
+        let onset = summary.onset;
+        let is_same = || are_one_branch(&self.found, &summary.parts, at.network);
         let start_ms = onset.at_ms.min(at.now_ms);
         if std::mem::take(&mut self.is_undated) {
             self.incident.onset_ms = start_ms;
@@ -22,7 +25,9 @@ impl Tracked {
             self.incident.onset_ms = start_ms;
         } else if known_ms.is_some_and(|known_ms| start_ms <= known_ms) {
             return;
-        } else if let Some(before_ms) = self.service_before(onset, at) {
+        } else if let Some(before_ms) = self.service_before(onset, at)
+            && is_same()
+        {
             let seconds = (start_ms - before_ms) / 1_000;
             let reason = format!("late reports show that service had been back for {seconds} s");
             self.incident.onset_ms = start_ms;
@@ -165,4 +170,17 @@ impl Tracked {
         self.incident.merged_into = Some(survivor.incident.no);
         self.is_touched = true;
     }
+}
+
+/// Whether each of these parts is cut off by some of those, or cuts one of them off, and the other
+/// way round.
+fn are_one_branch(these: &[Part], those: &[Part], network: &Network) -> bool {
+    let cut_off =
+        |by: &[Part], part: Part| by.contains(&part) || network.cut_off(by).takes(part, network);
+    let all_in = |some: &[Part], others: &[Part]| {
+        some.iter().all(|&part| {
+            cut_off(others, part) || others.iter().any(|&other| cut_off(&[part], other))
+        })
+    };
+    all_in(these, those) && all_in(those, these)
 }

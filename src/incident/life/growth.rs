@@ -4,13 +4,12 @@
 //! Until then it stands for what it stood for: whoever is told of it is somebody of whom it is
 //! believed. What clears meanwhile leaves nothing behind.
 
-use super::trust::has_company;
 use super::{Circumstances, Impact, Tracked};
 use crate::incident::evidence::{Summary, describe};
 use crate::incident::localise::is_within;
 use crate::incident::reasoning::alarms;
 use crate::incident::{EVIDENCE_KEPT, Evidence, IncidentState, TimelineKind};
-use crate::topology::{Network, Part};
+use crate::topology::Network;
 
 /// What becomes of a failure that takes in more people than an incident is believed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +48,23 @@ impl Tracked {
         let affected = impact.lost.len();
         let life = &mut self.incident.life;
         let is_new = life.growing_since_ms.is_none();
-        let since_ms = *life.growing_since_ms.get_or_insert(at.now_ms);
+        life.growing_since_ms.get_or_insert(at.now_ms);
         let hold_down_ms = at.settings.hold_down_of(summary.kind, affected as u64);
+        let backed_ms = life.growth_backed_since_ms;
         let wait_ms = if life.is_growth_believed {
             Some(0)
-        } else if !has_company(&summary.evidence) {
+        } else if summary.is_left_over(backed_ms.unwrap_or(at.now_ms)) {
+            None
+        } else if !summary.has_company() {
             let lone_ms = at.settings.lone_alarm_ms;
             lone_ms.map(|lone_ms| lone_ms.max(hold_down_ms))
         } else {
             Some(hold_down_ms)
         };
-        let until_ms = wait_ms.map(|wait_ms| since_ms + wait_ms);
+        // The time of what nobody would have believed does not count.
+        life.growth_backed_since_ms = wait_ms.map(|_| backed_ms.unwrap_or(at.now_ms));
+        let until_ms = life.growth_backed_since_ms.zip(wait_ms);
+        let until_ms = until_ms.map(|(since_ms, wait_ms)| since_ms + wait_ms);
         if until_ms.is_some_and(|until_ms| at.now_ms >= until_ms) {
             self.forget_growth();
             return Growth::Believed;
@@ -83,6 +88,7 @@ impl Tracked {
     pub(super) fn forget_growth(&mut self) {
         self.growing_until_ms = None;
         self.incident.life.growing_since_ms = None;
+        self.incident.life.growth_backed_since_ms = None;
         self.incident.life.is_growth_believed = false;
     }
 
@@ -93,6 +99,7 @@ impl Tracked {
         let incident = &mut self.incident;
         incident.evidence.clone_from(&summary.evidence);
         incident.evidence_count = summary.evidence_count;
+        incident.life.newest_raise_ms = Some(summary.newest_raise_ms);
         incident.life.quiet_since_ms = None;
         incident.life.last_clear_ms = None;
         self.judge_trust(summary, at);
@@ -115,18 +122,10 @@ impl Tracked {
     /// Whether no alarm is left of what it stands for.
     fn is_uprooted(&self, summary: &Summary, network: &Network) -> bool {
         let cut = network.cut_off(&self.parts);
-        let is_cut = |part: Part| match part {
-            Part::Element(element) => cut.is_cut_off(element),
-            Part::Link(link) => {
-                let (a, b) = network.link_ends(link);
-                cut.is_cut_off(a) || cut.is_cut_off(b)
-            }
-            Part::Group(_) => false,
-        };
         let mut resources = summary.evidence.iter().map(|e| &e.key.resource);
         !resources.any(|id| {
             let part = network.part(id);
-            part.is_some_and(|part| self.parts.contains(&part) || is_cut(part))
+            part.is_some_and(|part| self.parts.contains(&part) || cut.takes(part, network))
         })
     }
 

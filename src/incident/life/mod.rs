@@ -280,6 +280,9 @@ impl Tracked {
         incident.cause.reasoning.clone_from(&summary.reasoning);
         incident.evidence.clone_from(&summary.evidence);
         incident.evidence_count = summary.evidence_count;
+        incident.life.newest_raise_ms = Some(summary.newest_raise_ms);
+        incident.life.has_company = summary.has_company();
+        incident.life.is_left_over = summary.is_left_over(incident.detected_ms);
         incident.life.quiet_since_ms = None;
         incident.life.last_clear_ms = None;
         self.count_impact();
@@ -315,14 +318,7 @@ impl Tracked {
             && self.parts.iter().any(is_gone)
             && {
                 let cut_off = at.network.cut_off(&self.parts);
-                left.all(|&part| match part {
-                    Part::Element(element) => cut_off.is_cut_off(element),
-                    Part::Link(link) => {
-                        let (a, b) = at.network.link_ends(link);
-                        cut_off.is_cut_off(a) || cut_off.is_cut_off(b)
-                    }
-                    Part::Group(_) => false,
-                })
+                left.all(|&part| cut_off.takes(part, at.network))
             };
         if !is_clearing {
             self.incident.life.clearing_since_ms = None;
@@ -348,13 +344,14 @@ impl Tracked {
         judged: Option<&Judged>,
         at: Circumstances<'_>,
     ) {
-        self.date(summary.onset, at);
         if self.is_clearing(summary, at) {
+            self.date(summary, at);
             self.forget_growth();
             self.taken = None;
             self.is_touched = true;
             self.incident.evidence.clone_from(&summary.evidence);
             self.incident.evidence_count = summary.evidence_count;
+            self.incident.life.newest_raise_ms = Some(summary.newest_raise_ms);
             self.incident.life.quiet_since_ms = None;
             self.incident.life.last_clear_ms = None;
             self.judge_trust(summary, at);
@@ -369,6 +366,7 @@ impl Tracked {
                 Growth::Uprooted => return self.wait_uprooted(summary, at),
             }
         }
+        self.date(summary, at);
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
         self.take(summary, impact, judged, at);
         self.stand_for(summary);

@@ -1,32 +1,12 @@
 //! How far the evidence of an incident is believed: hold-down, deadline, flapping, silent sources.
 
 use super::{Circumstances, Tracked};
-use crate::alarm::is_service_seen;
 use crate::clock::Millis;
 use crate::incident::evidence::{Summary, unstable_until_ms};
-use crate::incident::{CorrelatorSettings, DeclarationId, Evidence, IncidentState, TimelineKind};
+use crate::incident::{CorrelatorSettings, DeclarationId, IncidentState, TimelineKind};
 
 /// Longer than any incident.
 const NEVER_MS: i64 = 100 * 366 * 86_400_000;
-
-/// Alarms further apart than this do not back one another, milliseconds.
-const COMPANY_MS: i64 = 15 * 60_000;
-
-/// Whether two resources, or two sources, say at about the time of the latest alarm that something is
-/// wrong, or one that the service itself is gone. What has been dark for longer says nothing about it.
-pub(super) fn has_company(evidence: &[Evidence]) -> bool {
-    let active = || evidence.iter().filter(|e| e.cleared_ms.is_none());
-    let Some(latest) = active().max_by_key(|e| e.raised_ms) else {
-        return false;
-    };
-    active()
-        .filter(|e| e.raised_ms >= latest.raised_ms - COMPANY_MS)
-        .any(|e| {
-            e.key.resource != latest.key.resource
-                || e.source != latest.source
-                || is_service_seen(&e.key.alarm_type)
-        })
-}
 
 impl Tracked {
     /// Believes a suspicion that has stood for its hold-down, or that still stands at its deadline.
@@ -79,13 +59,19 @@ impl Tracked {
         hold_down_ms.max(self.alone_ms(settings))
     }
 
-    /// How long it must stand while nothing but a lone alarm speaks for it; 0 when something does.
+    /// How long it must stand while nothing but a lone alarm speaks for it, or what was there long
+    /// before it was suspected; 0 when something else does.
     fn alone_ms(&self, settings: &CorrelatorSettings) -> i64 {
-        let is_declared = !self.incident.declared.is_empty();
-        if is_declared || has_company(&self.incident.evidence) {
+        let life = &self.incident.life;
+        let alone_ms = settings.lone_alarm_ms.unwrap_or(NEVER_MS);
+        if !self.incident.declared.is_empty() {
+            0
+        } else if life.is_left_over {
+            NEVER_MS
+        } else if life.has_company {
             0
         } else {
-            settings.lone_alarm_ms.unwrap_or(NEVER_MS)
+            alone_ms
         }
     }
 

@@ -78,7 +78,7 @@ impl IncidentApi {
         };
         let (merged_into, state) = (incident.merged_into, incident.state);
         Ok(match (&error, merged_into) {
-            (CommandError::NoSurvivor(_), _) => CommandError::SurvivorClosed {
+            (CommandError::NoSurvivor(_), None) => CommandError::SurvivorClosed {
                 incident: no,
                 state,
             },

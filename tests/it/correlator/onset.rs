@@ -201,3 +201,22 @@ proptest! {
         check_onsets(&crooked.changes);
     }
 }
+
+/// The run of loss of what an incident seemed to grow to, and was not believed of, is none of its own.
+#[test]
+fn what_it_is_not_believed_to_have_grown_to_does_not_date_it() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "los", &["olt2/olt2-p2"]);
+    desk.raise(60 * SECOND, "los", &["olt2/olt2-p1"]);
+    desk.clear(156 * SECOND, "los", &["olt2/olt2-p2"]);
+    desk.until(236 * SECOND);
+    let open = desk.open();
+    let (no, ..) = open.first().unwrap();
+    let before = dated(&desk, *no);
+    desk.raise(236 * SECOND, "los", &["s2/olt2"]);
+    desk.clear(237 * SECOND, "los", &["s2/olt2"]);
+    desk.until(300 * SECOND);
+    assert_eq!(dated(&desk, *no), before);
+    check_onsets(&desk.changes);
+    check_that_nothing_came_late(&desk.changes);
+}

@@ -1,0 +1,195 @@
+//! Whether more than one voice says that a part of the plant has failed.
+//!
+//! Of alarms that a single resource raises by itself most are about nothing. What such an alarm
+//! would explain must be heard of, too, and not only a sliver of it: below a whole OLT there is
+//! always somebody who is dark for a reason of his own.
+
+use super::likelihood::is_home;
+use super::localise::Failure;
+use crate::alarm::{AlarmState, SourceId, is_power, is_service_seen};
+use crate::clock::Millis;
+use crate::topology::{ElementKind, ElementNo, GroupKind, Network, Part, SubscriberSet};
+use std::collections::BTreeMap;
+
+/// Alarms further apart than this do not back one another, milliseconds.
+const COMPANY_MS: i64 = 15 * 60_000;
+
+/// One in so many of those who would be without service must be heard of besides a lone alarm of
+/// the plant: less than what is heard of a true failure when most reports are lost.
+const HEARD_ONE_IN: usize = 10;
+
+/// The same where the alarm has been there for long, so that something new must speak for all of it.
+const HEARD_ANEW_ONE_IN: usize = 2;
+
+/// But so many at least, where there are so many.
+const LEAST_HEARD: usize = 3;
+
+/// Who speaks.
+type Voice<'a> = (&'a str, SourceId);
+
+/// Whether several voices speak for a failure that takes so many subscribers, at about the time of
+/// the latest: two of the failed parts themselves, or one and a fair share of those behind it, or
+/// the service itself. Of those behind it the part of which most are heard of does not count, since
+/// that one can have failed by itself. Where nothing but parts below speak, it is for the
+/// localisation to say what they make likely; two of them will do.
+pub(super) fn has_company(
+    failure: &Failure,
+    alarms: &[&AlarmState],
+    lost: usize,
+    network: &Network,
+) -> bool {
+    let Some(latest_ms) = alarms.iter().map(|alarm| alarm.raised_ms()).max() else {
+        return false;
+    };
+    let mut whole: Option<Voice<'_>> = None;
+    let mut any: Option<Voice<'_>> = None;
+    let mut are_several = false;
+    let mut is_whole_known = false;
+    let mut heard = Heard::default();
+    for alarm in alarms {
+        let Some(part) = network.part(&alarm.key().resource) else {
+            continue;
+        };
+        let is_whole = speaks_of_whole(part, failure, lost, network);
+        is_whole_known |= is_whole;
+        if !is_recent(alarm, latest_ms) {
+            continue;
+        }
+        let voice = (alarm.key().resource.as_str(), alarm.source());
+        if is_whole {
+            if is_service_seen(&alarm.key().alarm_type) {
+                return true;
+            }
+            if whole.is_some_and(|other| other != voice) {
+                return true;
+            }
+            whole = Some(voice);
+        } else {
+            heard.add(part, is_power(&alarm.key().alarm_type), network);
+        }
+        are_several |= any.is_some_and(|other| other != voice);
+        any = Some(voice);
+    }
+    if !is_whole_known {
+        return are_several;
+    }
+    let is_power = failure.parts.iter().any(|&part| is_feed(part, network));
+    let one_in = match whole {
+        Some(_) => HEARD_ONE_IN,
+        None => HEARD_ANEW_ONE_IN,
+    };
+    heard.people(is_power, lost, network) >= (lost / one_in).max(LEAST_HEARD.min(lost))
+}
+
+/// Who is heard of to be without service, besides what is said of the failure as a whole.
+#[derive(Default)]
+struct Heard {
+    plant: Vec<(u32, u32)>,
+    /// By what joins homes: a PON port, or what they hang on.
+    homes: BTreeMap<Option<ElementNo>, Vec<(u32, u32)>>,
+    without_power: Vec<(u32, u32)>,
+    /// The largest part that speaks.
+    largest: SubscriberSet,
+}
+
+impl Heard {
+    fn add(&mut self, part: Part, is_power: bool, network: &Network) {
+        let runs = network.lost_alone_runs(part);
+        if is_power {
+            self.without_power.extend(runs.as_slice());
+        } else if is_about_home(part, network) {
+            let at = self.homes.entry(joint_of(part, network)).or_default();
+            at.extend(runs.as_slice());
+        } else {
+            self.plant.extend(runs.as_slice());
+            let set = SubscriberSet::from_runs(runs.as_slice().to_vec());
+            if set.len() > self.largest.len() {
+                self.largest = set;
+            }
+        }
+    }
+
+    /// How many they are. Homes that lose power say nothing of the line, and of those that fall
+    /// silent among them many could only not say so.
+    fn people(mut self, is_power: bool, lost: usize, network: &Network) -> usize {
+        let set = SubscriberSet::from_runs;
+        let without_power = set(self.without_power);
+        let mut homes = SubscriberSet::new();
+        for (joint, at) in self.homes {
+            let at = set(at);
+            let is_part = joint
+                .is_some_and(|joint| 2 * network.lost_alone(Part::Element(joint)).len() < lost);
+            if is_part && at.len() > self.largest.len() {
+                self.largest = at.clone();
+            }
+            homes = homes.union(&at);
+        }
+        if is_power {
+            return set(self.plant).union(&homes).union(&without_power).len();
+        }
+        let mut silent = homes.difference(&without_power);
+        if silent.len() <= 2 * without_power.len() {
+            silent = SubscriberSet::new();
+        }
+        let heard = set(self.plant).union(&silent);
+        heard.difference(&self.largest).len()
+    }
+}
+
+/// The PON port above a home, else what it hangs on.
+fn joint_of(part: Part, network: &Network) -> Option<ElementNo> {
+    let home = match part {
+        Part::Element(element) => element,
+        Part::Link(link) => network.link_ends(link).1,
+        Part::Group(_) => return None,
+    };
+    let above = |&element: &ElementNo| network.immediate_dominator(element);
+    let mut line = std::iter::successors(above(&home), above);
+    line.find(|&element| network.kind(element) == ElementKind::PonPort)
+        .or_else(|| network.immediate_dominator(home))
+}
+
+fn is_recent(alarm: &AlarmState, latest_ms: Millis) -> bool {
+    alarm.raised_ms() >= latest_ms - COMPANY_MS
+}
+
+/// Whether an alarm of this part is about the failure as a whole: of one of its parts, of a link at
+/// one, or of what takes most of the people with it.
+fn speaks_of_whole(part: Part, failure: &Failure, lost: usize, network: &Network) -> bool {
+    let is_failed = |part: Part| failure.parts.contains(&part);
+    if is_about_home(part, network) {
+        return false;
+    }
+    let is_at_failed = match part {
+        Part::Link(link) => {
+            let (a, b) = network.link_ends(link);
+            is_failed(Part::Element(a)) || is_failed(Part::Element(b))
+        }
+        _ => false,
+    };
+    let is_member = || {
+        let mut failed = failure.parts.iter();
+        failed.any(|&failed| match failed {
+            Part::Group(group) => network.group_members(group).contains(&part),
+            _ => false,
+        })
+    };
+    is_at_failed || is_failed(part) || is_member() || 2 * network.lost_alone(part).len() >= lost
+}
+
+/// Whether a part serves one home only.
+pub(super) fn is_about_home(part: Part, network: &Network) -> bool {
+    match part {
+        Part::Element(element) => is_home(network, element),
+        Part::Link(link) => is_home(network, network.link_ends(link).1),
+        Part::Group(_) => false,
+    }
+}
+
+fn is_feed(part: Part, network: &Network) -> bool {
+    match part {
+        Part::Element(element) => network.kind(element) == ElementKind::PowerFeed,
+        Part::Group(group) => network.group_kind(group) == GroupKind::PowerFeed,
+        Part::Link(_) => false,
+    }
+}

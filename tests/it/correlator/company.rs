@@ -1,0 +1,102 @@
+//! What a part of the plant says by itself is believed when enough of what it would explain is heard
+//! of, too.
+
+use super::*;
+
+const PORTS: usize = 4;
+const HOMES: usize = 32;
+
+/// An OLT with four ports, and 32 homes on each.
+fn wide() -> Arc<Network> {
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    element(&mut network, "olt", ElementKind::Olt);
+    link(&mut network, "core", "olt");
+    let mut homes = Vec::new();
+    for port in 1..=PORTS {
+        let port = format!("p{port}");
+        element(&mut network, &port, ElementKind::PonPort);
+        link(&mut network, "olt", &port);
+        for home in 1..=HOMES {
+            let ont = format!("{port}-h{home}");
+            element(&mut network, &ont, ElementKind::Ont);
+            link(&mut network, &port, &ont);
+            homes.push(Attachment {
+                account: format!("acc-{ont}"),
+                served_by: vec![ont],
+                redundancy: Redundancy::Any,
+            });
+        }
+    }
+    Arc::new(Network::build(&network, &homes).unwrap())
+}
+
+/// The first so many homes of each port.
+fn some_homes(of_each: usize) -> Vec<String> {
+    let homes = |port| (1..=of_each).map(move |home| format!("p{port}-h{home}"));
+    (1..=PORTS).flat_map(homes).collect()
+}
+
+/// Whether anybody is believed to be without service an hour after the OLT did not answer and these
+/// things were said.
+fn is_believed(said: &[(&str, &[String])]) -> bool {
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: None,
+        ..settings()
+    };
+    let mut desk = Desk::with(settings, wide());
+    desk.raise(SECOND, "unreachable", &["olt"]);
+    for (alarm_type, resources) in said {
+        let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
+        desk.raise(2 * SECOND, alarm_type, &resources);
+    }
+    desk.until(60 * MINUTE);
+    let all = (PORTS * HOMES) as u64;
+    let mut open = desk.open().into_iter();
+    open.any(|(.., state, affected)| state == Confirmed && affected == all)
+}
+
+#[test]
+fn a_sliver_of_what_a_lone_alarm_would_explain_does_not_confirm_it() {
+    assert!(!is_believed(&[]));
+    assert!(!is_believed(&[("onu-los", &some_homes(1)[..1])]));
+    assert!(!is_believed(&[("onu-los", &some_homes(2))]));
+    assert!(is_believed(&[("onu-los", &some_homes(4))]));
+}
+
+#[test]
+fn one_part_below_that_failed_by_itself_does_not_confirm_it() {
+    let of_one: Vec<String> = (1..=HOMES).map(|home| format!("p1-h{home}")).collect();
+    assert!(!is_believed(&[("onu-los", &of_one)]));
+    assert!(!is_believed(&[("silent", &["p1".to_owned()])]));
+    assert!(is_believed(&[(
+        "silent",
+        &["p1".to_owned(), "p2".to_owned()]
+    )]));
+}
+
+#[test]
+fn homes_without_power_say_nothing_of_the_plant() {
+    assert!(!is_believed(&[("dying-gasp", &some_homes(4))]));
+}
+
+#[test]
+fn another_voice_about_the_same_confirms_it() {
+    assert!(is_believed(&[("link-down", &["core/olt".to_owned()])]));
+    let ports: Vec<String> = (1..=PORTS).map(|port| format!("p{port}")).collect();
+    assert!(is_believed(&[("silent", &ports)]));
+}
+
+#[test]
+fn what_is_heard_much_later_is_about_something_else() {
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: None,
+        ..settings()
+    };
+    let mut desk = Desk::with(settings, wide());
+    desk.raise(SECOND, "unreachable", &["olt"]);
+    desk.raise(50 * MINUTE, "onu-los", &refs(&some_homes(8)));
+    desk.until(120 * MINUTE);
+    assert!(desk.open().iter().all(|open| open.2 != Confirmed));
+}
