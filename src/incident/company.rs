@@ -155,7 +155,12 @@ fn is_recent(alarm: &AlarmState, latest_ms: Millis) -> bool {
 
 /// Whether an alarm of this part is about the failure as a whole: of one of its parts, of a link at
 /// one, or of what takes most of the people with it.
-fn speaks_of_whole(part: Part, failure: &Failure, lost: usize, network: &Network) -> bool {
+pub(super) fn speaks_of_whole(
+    part: Part,
+    failure: &Failure,
+    lost: usize,
+    network: &Network,
+) -> bool {
     let is_failed = |part: Part| failure.parts.contains(&part);
     if is_about_home(part, network) {
         return false;

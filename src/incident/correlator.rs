@@ -7,21 +7,25 @@
 
 mod command;
 mod declared;
+mod doubt;
 mod grouping;
 
 use super::candidates::Candidates;
 use super::declared::Declared;
 use super::evidence::summarise;
 use super::life::{Impact, Tracked};
-use super::localise::{Failure, localise};
+use super::localise::Failure;
 use super::matching::{Found, Matching};
 use super::onset::{FailedParts, LossRecord};
 use super::{CauseKind, CorrelatorSettings, Incident, IncidentChange, IncidentNo};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry};
 use crate::clock::Millis;
 use crate::topology::{Network, Part, SubscriberSet};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// How often what is believed is taken into account in one settle.
+const MOST_SETTLINGS: usize = 3;
 
 /// Alarms and incidents of one network.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub struct Correlator {
     must_settle: bool,
     found: Vec<Found>,
     tracked: BTreeMap<IncidentNo, Tracked>,
+    /// Parts that incidents were believed of at the begin of the latest settle.
+    trusted: BTreeSet<Part>,
     /// When the first of the failures that belong to no incident will have gathered.
     gathered_ms: Option<Millis>,
     last_incident_no: i64,
@@ -86,6 +92,7 @@ impl Correlator {
             must_settle: true,
             found: Vec::new(),
             tracked,
+            trusted: BTreeSet::new(),
             gathered_ms: None,
             last_incident_no,
             book,
@@ -147,17 +154,29 @@ impl Correlator {
     pub fn settle(&mut self, now_ms: Millis) -> Vec<IncidentChange> {
         self.heed_declarations(now_ms);
         self.take_over_alarms();
+        let trusted = self.believed_parts();
+        self.must_localise |= trusted != self.trusted;
+        self.trusted = trusted;
         let due = self.next_deadline_ms().is_some_and(|at| at <= now_ms);
         if !self.must_localise && !self.must_settle && !due {
             return Vec::new();
         }
-        if std::mem::take(&mut self.must_localise) {
-            self.localise();
-        }
         self.must_settle = false;
-        if !self.advance(now_ms) {
-            // What an incident held that has ended belongs to another one.
-            self.advance(now_ms);
+        for _ in 0..MOST_SETTLINGS {
+            if std::mem::take(&mut self.must_localise) {
+                self.localise();
+            }
+            if !self.advance(now_ms) {
+                // What an incident held that has ended belongs to another one.
+                self.advance(now_ms);
+            }
+            // What is believed now may explain more than it did, or less.
+            let trusted = self.believed_parts();
+            if trusted == self.trusted {
+                break;
+            }
+            self.trusted = trusted;
+            self.must_localise = true;
         }
         let changes = self
             .tracked
@@ -168,7 +187,7 @@ impl Correlator {
         self.tracked
             .retain(|_, tracked| tracked.incident.is_followed(&self.settings, now_ms));
         // Where one that was split off is forgotten, its parts are like any others again.
-        self.must_localise = self.parts_apart() != apart;
+        self.must_localise |= self.parts_apart() != apart;
         changes
     }
 
@@ -195,9 +214,7 @@ impl Correlator {
     }
 
     fn localise(&mut self) {
-        self.candidates.weigh(&self.book, &self.network);
-        let apart = self.parts_apart();
-        let failures = localise(&self.candidates, &self.network, &self.book, &apart);
+        let failures = self.find_failures();
         self.candidates.start_anew();
         let (stated, others): (Vec<Found>, Vec<Found>) = std::mem::take(&mut self.found)
             .into_iter()

@@ -28,6 +28,8 @@ pub(super) struct Summary {
     /// When half of them had arrived; where the plant itself speaks, half of its alarms: of the homes
     /// behind it some have been dark for long.
     pub(super) half_received_ms: Millis,
+    /// When half of all had arrived.
+    pub(super) half_of_all_received_ms: Millis,
     pub(super) is_stale: bool,
     /// Until when one of the alarms counts as coming and going, if nothing more is reported.
     pub(super) unstable_until_ms: Option<Millis>,
@@ -35,6 +37,8 @@ pub(super) struct Summary {
     /// those that do.
     pub(super) backed: usize,
     pub(super) unbacked: usize,
+    /// It is a lone alarm, and only an operator believes it.
+    pub(super) is_lone: bool,
     pub(super) kind: CauseKind,
     /// See [`super::Cause::reasoning`].
     pub(super) reasoning: String,
@@ -54,7 +58,8 @@ impl Summary {
     /// have been forgotten by then: what was a failure begins nothing new.
     pub(super) fn is_left_over(&self, since_ms: Millis) -> bool {
         // What planned work has left behind has waited for the end of its window.
-        self.overrun.is_none() && since_ms > self.half_received_ms + RETENTION_MS
+        let half_ms = self.half_received_ms.max(self.half_of_all_received_ms);
+        self.overrun.is_none() && since_ms > half_ms + RETENTION_MS
     }
 
     /// Numbers and revisions of the declarations behind it.
@@ -111,6 +116,7 @@ pub(super) fn summarise(
         speaking.clone_from(&alarms);
     }
     let mut received: Vec<Millis> = speaking.iter().map(|a| a.active_received_ms()).collect();
+    let mut all_received: Vec<Millis> = alarms.iter().map(|a| a.active_received_ms()).collect();
     let mut raised: Vec<Millis> = speaking.iter().map(|a| a.raised_ms()).collect();
     // Also nobody counts, where all have a way around.
     let counted = lost.max(1);
@@ -128,9 +134,11 @@ pub(super) fn summarise(
         newest_raise_ms: alarms.iter().map(|alarm| alarm.raised_ms()).max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
         half_received_ms: median(&mut received)?,
+        half_of_all_received_ms: median(&mut all_received)?,
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
         backed,
         unbacked,
+        is_lone: backed == 0 && settings.lone_alarm_ms.is_none(),
         kind: kind_of(&failure.parts, votes, network),
         reasoning: failure.reasoning.clone(),
         unstable_until_ms: unstable_until_ms(alarms.into_iter().chain(own), settings),
@@ -218,9 +226,13 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.newest_raise_ms = sum.newest_raise_ms.max(other.newest_raise_ms);
         sum.first_received_ms = sum.first_received_ms.min(other.first_received_ms);
         sum.is_stale |= other.is_stale;
+        sum.is_lone &= other.is_lone;
         sum.backed += other.backed;
         sum.unbacked += other.unbacked;
         sum.half_received_ms = sum.half_received_ms.max(other.half_received_ms);
+        sum.half_of_all_received_ms = sum
+            .half_of_all_received_ms
+            .max(other.half_of_all_received_ms);
         sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());
         sum.overrun = sum.overrun.or_else(|| other.overrun.clone());

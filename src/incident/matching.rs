@@ -167,7 +167,15 @@ impl<'a> Matching<'a> {
     /// Whether the cause of the incident is gone, at least in part, and the failure has people or
     /// alarms of it.
     fn took_over(&self, tracked: &Tracked, found: &Found) -> bool {
-        if !self.is_gone(tracked) {
+        // What is believed does not go on in what nobody believes.
+        let is_believed = |t: &Tracked| t.incident.state == IncidentState::Confirmed;
+        let is_doubted = found.summary.is_lone
+            && is_believed(tracked)
+            && !self
+                .tracked
+                .values()
+                .any(|t| is_believed(t) && shares_part(t, found));
+        if is_doubted || !self.is_gone(tracked) {
             return false;
         }
         let (theirs, mine) = (&tracked.impact.lost, &found.impact.lost);

@@ -431,6 +431,8 @@ pub enum CommandError {
     SameIncident(IncidentNo),
     #[error("there is no incident {0} to go on in")]
     NoSurvivor(IncidentNo),
+    #[error("{0} went on in {1}: nothing can go on in it")]
+    SurvivorWentOn(IncidentNo, IncidentNo),
     #[error("{incident} is {}: nothing can go on in it", state.as_str())]
     SurvivorClosed {
         incident: IncidentNo,

@@ -138,10 +138,12 @@ fn found(
         newest_raise_ms: statement.since_ms,
         first_received_ms: statement.declared_at_ms,
         half_received_ms: statement.declared_at_ms,
+        half_of_all_received_ms: statement.declared_at_ms,
         is_stale: false,
         unstable_until_ms: None,
         backed: standing.impact.lost.len(),
         unbacked: 0,
+        is_lone: false,
         kind: statement.kind,
         reasoning: failure.reasoning.clone(),
         stated: Vec::new(),
@@ -152,6 +154,7 @@ fn found(
     }
     // A declared cause does not come and go with its alarms.
     summary.unstable_until_ms = None;
+    summary.is_lone = false;
     summary.stated.push(Stated::of(standing));
     Found::new(
         failure,

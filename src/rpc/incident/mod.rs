@@ -82,6 +82,7 @@ impl IncidentApi {
                 incident: no,
                 state,
             },
+            (CommandError::NoSurvivor(_), Some(other)) => CommandError::SurvivorWentOn(no, other),
             (_, Some(survivor)) => CommandError::WentOn(no, survivor),
             (_, None) => CommandError::WrongState {
                 incident: no,

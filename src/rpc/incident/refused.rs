@@ -22,6 +22,10 @@ pub(super) fn refused(error: &CommandError) -> Status {
             &into.to_string(),
             "an incident that exists and is open",
         ),
+        CommandError::SurvivorWentOn(into, other) => {
+            let expected = format!("an open incident; this one went on in {other}");
+            invalid("into", &into.to_string(), &expected)
+        }
         CommandError::SurvivorClosed { incident, state } => {
             let expected = format!("an open incident; this one is {}", state.as_str());
             invalid("into", &incident.to_string(), &expected)

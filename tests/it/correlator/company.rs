@@ -100,3 +100,29 @@ fn what_is_heard_much_later_is_about_something_else() {
     desk.until(120 * MINUTE);
     assert!(desk.open().iter().all(|open| open.2 != Confirmed));
 }
+
+#[test]
+fn what_nobody_believes_hides_nothing_that_fails_below() {
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: None,
+        ..settings()
+    };
+    let mut desk = Desk::with(settings, wide());
+    desk.raise(SECOND, "unreachable", &["olt"]);
+    let of_one: Vec<String> = (1..=HOMES).map(|home| format!("p1-h{home}")).collect();
+    desk.raise(50 * MINUTE, "onu-los", &refs(&of_one));
+    desk.until(60 * MINUTE);
+    let all = (PORTS * HOMES) as u64;
+    assert_eq!(
+        desk.open(),
+        [
+            one(1, "olt", Suspected, all),
+            one(2, "p1", Confirmed, HOMES as u64)
+        ]
+    );
+    // When the rest goes too, it was the OLT.
+    let others: Vec<String> = some_homes(HOMES).split_off(HOMES);
+    desk.raise(61 * MINUTE, "onu-los", &refs(&others));
+    desk.until(70 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt", Confirmed, all)]);
+}

@@ -70,14 +70,19 @@ fn a_lone_alarm_long_after_is_believed_of_an_operator_only() {
     let mut desk = with_a_port();
     desk.raise(60 * MINUTE, "unreachable", &["olt2"]);
     desk.until(10 * 60 * MINUTE);
-    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    let apart = [
+        one(1, "olt2-p1", Confirmed, 4),
+        one(2, "olt2", Suspected, 8),
+    ];
+    assert_eq!(desk.open(), apart);
+    assert!(!spread(&desk));
     desk.act(
-        1,
+        2,
         OperatorAction::Confirm {
             note: "seen on site".to_owned(),
         },
     );
-    desk.until(10 * 60 * MINUTE + SECOND);
+    desk.until(10 * 60 * MINUTE + 2 * MINUTE);
     assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
 }
 
