@@ -167,7 +167,7 @@ impl Correlator {
                 self.localise();
             }
             if !self.advance(now_ms) {
-                // What an incident held that has ended belongs to another one.
+                // What an incident held that has ended, or held back, belongs to another one.
                 self.advance(now_ms);
             }
             // What is believed now may explain more than it did, or less.
@@ -279,7 +279,7 @@ impl Correlator {
     }
 
     /// Gives each failure to its incident, opens and ends incidents, and lets time work on them.
-    /// Whether all failures still belong to open ones.
+    /// Whether all failures still belong to open ones, and none is held back any less than before.
     fn advance(&mut self, now_ms: Millis) -> bool {
         let matching = self.matching(now_ms);
         let held = matching.held_back();
@@ -297,9 +297,11 @@ impl Correlator {
                 tracked.let_go();
             }
         }
+        let holding = self.holding();
         self.merge(&assigned, now_ms);
         self.split(&mut assigned, now_ms);
         self.open(&mut assigned, &held, now_ms);
+        let still_holding = self.holding() >= holding;
         self.step(&assigned, now_ms);
         self.gathered_ms = assigned
             .iter()
@@ -310,10 +312,19 @@ impl Correlator {
             .map(|(_, found)| found.summary.first_received_ms + self.settings.gather_ms)
             .min();
         let mut holders = assigned.iter().flatten();
-        holders.all(|no| {
+        let are_open = holders.all(|no| {
             let holder = self.tracked.get(no);
             holder.is_some_and(|tracked| tracked.incident.state.is_open())
-        })
+        });
+        are_open && still_holding
+    }
+
+    /// How many incidents that operators ended hold something back; one that reopens does no longer.
+    fn holding(&self) -> usize {
+        let tracked = self.tracked.values();
+        tracked
+            .filter(|tracked| tracked.incident.life.held_back.is_some())
+            .count()
     }
 
     /// When [`Self::settle`] must run although nothing arrives; it may lie in the past.

@@ -118,8 +118,17 @@ impl LossRecord {
         std::mem::take(&mut self.is_changed)
     }
 
-    /// The part itself, and everything that alone cuts it off.
+    /// The part itself, and everything that alone cuts it off, or something of a group.
     fn above(&self, part: Part, network: &Network) -> Vec<Part> {
+        if let Part::Group(group) = part {
+            let members = network.group_members(group).iter();
+            let above: BTreeSet<Part> = members
+                .flat_map(|&member| self.above(place(network, member), network))
+                .collect();
+            return std::iter::once(part)
+                .chain(above.into_iter().filter(|&other| other != part))
+                .collect();
+        }
         let mut parts = vec![part];
         let mut next = match part {
             Part::Element(element) => network.immediate_dominator(element),

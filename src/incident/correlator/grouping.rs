@@ -100,6 +100,8 @@ impl Correlator {
             .values()
             .map(|tracked| &tracked.incident)
             .filter(|incident| can_reopen(incident, self.settings.reopen_within_ms, now_ms))
+            // One that an operator ended goes on to hold back what was declared.
+            .filter(|incident| incident.life.held_back.is_none() || incident.declared.is_empty())
             .map(|incident| incident.no)
             .collect();
         let claims = self.matching(now_ms).claims();
@@ -117,7 +119,7 @@ impl Correlator {
             assigned[at] = match no.and_then(|no| self.tracked.get_mut(&no)) {
                 Some(tracked) => {
                     if !tracked.incident.state.is_open() {
-                        tracked.reopen(&self.settings, now_ms);
+                        tracked.reopen(&self.settings, &self.network, now_ms);
                     }
                     no
                 }

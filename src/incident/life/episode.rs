@@ -1,6 +1,6 @@
 //! The episodes of an incident: when one began, how it ends, and how another begins.
 
-use super::{Circumstances, Tracked};
+use super::{Circumstances, Impact, Tracked};
 use crate::alarm::RETENTION_MS;
 use crate::clock::Millis;
 use crate::incident::evidence::{Summary, entry};
@@ -11,11 +11,11 @@ use crate::topology::{Network, Part};
 impl Tracked {
     /// Dates the episode: its onset moves to the begin of the present run of loss when that is
     /// earlier, and never to a later instant. Late reports can show that service was back in
-    /// between: what goes on is then the next episode, with an onset of its own. Where the failure is
-    /// another one, its run tells nothing of the one before.
-    pub(super) fn date(&mut self, summary: &Summary, at: Circumstances<'_>) {
+    /// between: what goes on is then the next episode, with an onset of its own. They show nothing of
+    /// the kind when it has just grown to something else: that has a run of its own.
+    pub(super) fn date(&mut self, summary: &Summary, has_grown: bool, at: Circumstances<'_>) {
         let onset = summary.onset;
-        let is_same = || are_one_branch(&self.found, &summary.parts, at.network);
+        let is_same = || !has_grown || are_one_branch(&self.found, &summary.parts, at.network);
         let start_ms = onset.at_ms.min(at.now_ms);
         if std::mem::take(&mut self.is_undated) {
             self.incident.onset_ms = start_ms;
@@ -112,7 +112,14 @@ impl Tracked {
     }
 
     /// The fault recurred: the same incident, from suspicion on.
-    pub(in crate::incident) fn reopen(&mut self, settings: &CorrelatorSettings, now_ms: Millis) {
+    pub(in crate::incident) fn reopen(
+        &mut self,
+        settings: &CorrelatorSettings,
+        network: &Network,
+        now_ms: Millis,
+    ) {
+        // Of one that is over nobody keeps who was at risk.
+        self.impact = Impact::of(&self.parts, network);
         let since_ms = self.suspected_since_ms(settings, now_ms);
         let incident = &mut self.incident;
         incident.state = IncidentState::Suspected;
