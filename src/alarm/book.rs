@@ -198,6 +198,14 @@ impl AlarmState {
         self.intervals().last().and_then(|i| i.end_ms)
     }
 
+    /// Whether its latest raise or clear arrived at another instant than it tells of: late, or before
+    /// something of earlier that came late.
+    pub fn is_told_late(&self) -> bool {
+        let ended = self.ended_received_ms.zip(self.cleared_ms());
+        self.active_received_ms != self.raised_ms()
+            || ended.is_some_and(|(received_ms, at_ms)| received_ms != at_ms)
+    }
+
     /// When the report that made it active arrived, by our clock.
     pub fn active_received_ms(&self) -> Millis {
         self.active_received_ms

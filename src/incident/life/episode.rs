@@ -1,21 +1,19 @@
 //! The episodes of an incident: when one began, how it ends, and how another begins.
 
 use super::{Circumstances, Impact, Tracked};
-use crate::alarm::RETENTION_MS;
+use crate::alarm::{AlarmState, RETENTION_MS};
 use crate::clock::Millis;
-use crate::incident::evidence::{Summary, entry};
+use crate::incident::evidence::entry;
 use crate::incident::onset::{Onset, reaches_back};
 use crate::incident::{CorrelatorSettings, Incident, IncidentState, TimelineKind};
-use crate::topology::{Network, Part};
+use crate::topology::Network;
 
 impl Tracked {
     /// Dates the episode: its onset moves to the begin of the present run of loss when that is
     /// earlier, and never to a later instant. Late reports can show that service was back in
-    /// between: what goes on is then the next episode, with an onset of its own. They show nothing of
-    /// the kind when it has just grown to something else: that has a run of its own.
-    pub(super) fn date(&mut self, summary: &Summary, has_grown: bool, at: Circumstances<'_>) {
-        let onset = summary.onset;
-        let is_same = || !has_grown || are_one_branch(&self.found, &summary.parts, at.network);
+    /// between: what goes on is then the next episode, with an onset of its own. Where none
+    /// came late it moves with its cause only.
+    pub(super) fn date(&mut self, onset: Onset, at: Circumstances<'_>) {
         let start_ms = onset.at_ms.min(at.now_ms);
         if std::mem::take(&mut self.is_undated) {
             self.incident.onset_ms = start_ms;
@@ -25,9 +23,7 @@ impl Tracked {
             self.incident.onset_ms = start_ms;
         } else if known_ms.is_some_and(|known_ms| start_ms <= known_ms) {
             return;
-        } else if let Some(before_ms) = self.service_before(onset, at)
-            && is_same()
-        {
+        } else if let Some(before_ms) = self.service_before(onset, at) {
             let seconds = (start_ms - before_ms) / 1_000;
             let reason = format!("late reports show that service had been back for {seconds} s");
             self.incident.onset_ms = start_ms;
@@ -53,10 +49,14 @@ impl Tracked {
         }
         let evidence = incident.evidence.iter();
         let evidence = evidence.filter_map(|e| at.book.find(e.source, &e.key));
-        let stood_for = evidence
+        let stood_for: Vec<&AlarmState> = evidence
             .chain(at.losses.near(&self.parts, at.network))
-            .filter_map(|no| at.book.get(no));
-        let run_ms = reaches_back(stood_for, onset.at_ms, at.settings);
+            .filter_map(|no| at.book.get(no))
+            .collect();
+        if !stood_for.iter().any(|alarm| alarm.is_told_late()) {
+            return None;
+        }
+        let run_ms = reaches_back(stood_for.into_iter(), onset.at_ms, at.settings);
         let is_known = incident.life.run_since_ms.is_some_and(|at| run_ms <= at);
         (run_ms > before_ms + quiet_ms && !is_known).then_some(before_ms)
     }
@@ -177,17 +177,4 @@ impl Tracked {
         self.incident.merged_into = Some(survivor.incident.no);
         self.is_touched = true;
     }
-}
-
-/// Whether each of these parts is cut off by some of those, or cuts one of them off, and the other
-/// way round.
-fn are_one_branch(these: &[Part], those: &[Part], network: &Network) -> bool {
-    let cut_off =
-        |by: &[Part], part: Part| by.contains(&part) || network.cut_off(by).takes(part, network);
-    let all_in = |some: &[Part], others: &[Part]| {
-        some.iter().all(|&part| {
-            cut_off(others, part) || others.iter().any(|&other| cut_off(&[part], other))
-        })
-    };
-    all_in(these, those) && all_in(those, these)
 }

@@ -345,7 +345,7 @@ impl Tracked {
         at: Circumstances<'_>,
     ) {
         if self.is_clearing(summary, at) {
-            self.date(summary, false, at);
+            self.date(summary.onset, at);
             self.forget_growth();
             self.taken = None;
             self.is_touched = true;
@@ -357,7 +357,6 @@ impl Tracked {
             self.judge_trust(summary, at);
             return;
         }
-        let has_grown = self.incident.life.growing_since_ms.is_some();
         if judged.is_some() {
             self.forget_growth();
         } else {
@@ -367,7 +366,7 @@ impl Tracked {
                 Growth::Uprooted => return self.wait_uprooted(summary, at),
             }
         }
-        self.date(summary, has_grown, at);
+        self.date(summary.onset, at);
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
         self.take(summary, impact, judged, at);
         self.stand_for(summary);
