@@ -150,7 +150,10 @@ pub fn concerns_people(before: Option<&Incident>, after: &Incident, lost_changed
     if after.state == IncidentState::Suspected {
         return false;
     }
-    let Some(before) = before else { return true };
+    let Some(before) = before else {
+        // Nobody was told of what nobody believed.
+        return after.confirmed_ms.is_some() || after.reopened > 0;
+    };
     if before.merged_into.is_some() {
         return false;
     }
