@@ -235,12 +235,7 @@ async fn sqlite_pools(options: SqliteConnectOptions) -> Result<Engine> {
         .after_connect(|connection, _| {
             Box::pin(async move {
                 let answer_at_once = "PRAGMA busy_timeout = 0";
-                sqlx::query(answer_at_once)
-                    .execute(&mut *connection)
-                    .await?;
-                sqlx::query("PRAGMA cache_size = -524288")
-                    .execute(connection)
-                    .await?;
+                sqlx::query(answer_at_once).execute(connection).await?;
                 Ok(())
             })
         })
