@@ -45,7 +45,9 @@ pub struct Correlator {
     must_settle: bool,
     found: Vec<Found>,
     tracked: BTreeMap<IncidentNo, Tracked>,
-    /// Parts that incidents were believed of at the begin of the latest settle.
+    /// Parts that incidents were believed of at the end of the latest settle.
+    believed: BTreeSet<Part>,
+    /// Parts that they were believed of at its begin, or in it.
     trusted: BTreeSet<Part>,
     /// When the first of the failures that belong to no incident will have gathered.
     gathered_ms: Option<Millis>,
@@ -92,6 +94,7 @@ impl Correlator {
             must_settle: true,
             found: Vec::new(),
             tracked,
+            believed: BTreeSet::new(),
             trusted: BTreeSet::new(),
             gathered_ms: None,
             last_incident_no,
@@ -154,14 +157,13 @@ impl Correlator {
     pub fn settle(&mut self, now_ms: Millis) -> Vec<IncidentChange> {
         self.heed_declarations(now_ms);
         self.take_over_alarms();
-        let trusted = self.believed_parts();
-        self.must_localise |= trusted != self.trusted;
-        self.trusted = trusted;
+        self.must_localise |= self.believed_parts() != self.believed;
         let due = self.next_deadline_ms().is_some_and(|at| at <= now_ms);
         if !self.must_localise && !self.must_settle && !due {
             return Vec::new();
         }
         self.must_settle = false;
+        self.trusted = self.believed_parts();
         for _ in 0..MOST_SETTLINGS {
             if std::mem::take(&mut self.must_localise) {
                 self.localise();
@@ -170,14 +172,15 @@ impl Correlator {
                 // What an incident held that has ended, or held back, belongs to another one.
                 self.advance(now_ms);
             }
-            // What is believed now may explain more than it did, or less.
-            let trusted = self.believed_parts();
-            if trusted == self.trusted {
+            // What is believed now may explain more than it did.
+            self.believed = self.believed_parts();
+            if self.believed.is_subset(&self.trusted) {
                 break;
             }
-            self.trusted = trusted;
+            self.trusted.extend(&self.believed);
             self.must_localise = true;
         }
+        self.must_localise = false;
         let changes = self
             .tracked
             .values_mut()

@@ -41,7 +41,24 @@ impl Correlator {
             self.candidates
                 .update(*no, alarm, &self.network, &self.settings);
         }
-        failures.extend(doubted);
+        for lone in doubted {
+            // What fails also without its own alarm has it, too.
+            let shares = |failure: &&mut Failure| {
+                let mut parts = lone.parts.iter();
+                parts.any(|part| failure.parts.contains(part))
+            };
+            match failures.iter_mut().find(shares) {
+                Some(failure) => {
+                    failure.alarms.extend(&lone.alarms);
+                    failure.alarms.sort_unstable();
+                    failure.own.extend(&lone.own);
+                    failure.own.sort_unstable();
+                    failure.own.dedup();
+                    failure.is_fresh |= lone.is_fresh;
+                }
+                None => failures.push(lone),
+            }
+        }
         failures.sort_by_cached_key(|failure| {
             let first = failure.parts.first();
             first.map(|&part| self.network.part_id(part).to_owned())
