@@ -116,11 +116,10 @@ impl Region {
         if !holds_parts || !is_within(&smaller.lost, &self.lost) {
             return None;
         }
-        let is_new =
-            |element: ElementNo| self.cut.is_cut_off(element) && !smaller.cut.is_cut_off(element);
-        let heads = self.cut.elements().filter(|&element| {
+        let new = self.cut.difference(&smaller.cut);
+        let heads = new.elements().filter(|&element| {
             let above = network.immediate_dominator(element);
-            is_new(element) && !above.is_some_and(is_new)
+            !above.is_some_and(|above| new.is_cut_off(above))
         });
         let likelihood = candidates.likelihood();
         let dark_at = |element| {
@@ -130,7 +129,7 @@ impl Region {
         let seen: Nats = heads.map(dark_at).sum();
         let alone = candidates.failed().iter();
         let alone: Nats = alone
-            .filter(|(element, _)| is_new(**element))
+            .filter(|(element, _)| new.is_cut_off(**element))
             .map(|(_, verdict)| verdict.gain)
             .sum();
         Some(seen - alone)

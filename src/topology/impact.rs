@@ -58,6 +58,14 @@ impl CutOff {
         self.elements.contains(element.0)
     }
 
+    /// What this cuts off and the other does not.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        Self {
+            elements: self.elements.difference(&other.elements),
+        }
+    }
+
     /// Whether a part has no way to a gateway, or is a link at an element that has none.
     pub fn takes(&self, part: Part, network: &Network) -> bool {
         match part {
