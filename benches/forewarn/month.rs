@@ -50,6 +50,7 @@ use forewarn::simulate::{
 };
 use forewarn::store::Store;
 use forewarn::subscriber::{ChannelKind, ContactKind, ContactPoint};
+use forewarn::topology::SubscriberSet;
 use ledger::Ledger;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -135,7 +136,7 @@ async fn month(subscribers: u32, days: i64, seed: u64) -> Vec<Figure> {
     let counted = ledger.count(&store).await;
     if std::env::var_os("BENCH_MISTAKES").is_some() {
         counted.print_mistakes(&store, desk.evidence.as_ref()).await;
-        counted.print_untold();
+        counted.print_untold(&world, desk.correlator.network(), &desk.trail);
     }
     store.close().await;
     let tuning = if seed == TUNE_SEED {
@@ -208,6 +209,14 @@ fn simulate(world: &World, subscribers: u32, days: i64, seed: u64) -> Simulation
     Simulation::new(world, &scenario)
 }
 
+/// A change of an incident.
+struct Step {
+    at_ms: i64,
+    incident: IncidentNo,
+    lost: Arc<SubscriberSet>,
+    text: String,
+}
+
 /// Correlator, planner and dispatcher over one store, in simulated time.
 struct Desk {
     store: Store,
@@ -218,6 +227,8 @@ struct Desk {
     incidents: usize,
     /// What spoke for incidents when they were believed, or grew; kept only to explain mistakes.
     evidence: Option<BTreeMap<IncidentNo, Vec<String>>>,
+    /// What became of incidents, and whom they had then; kept for the same.
+    trail: Vec<Step>,
     settlings: usize,
     thinking: Duration,
 }
@@ -253,6 +264,7 @@ impl Desk {
             loaded,
             incidents: 0,
             evidence: std::env::var_os("BENCH_MISTAKES").map(|_| BTreeMap::new()),
+            trail: Vec::new(),
             settlings: 0,
             thinking: Duration::ZERO,
         }
@@ -309,6 +321,16 @@ impl Desk {
         if let Some(evidence) = &mut self.evidence {
             for change in changes {
                 note_evidence(evidence, change, now_ms);
+                let live = self.correlator.live();
+                let lost = live
+                    .filter(|live| live.incident.no == change.incident.no)
+                    .map(|live| Arc::clone(live.lost));
+                self.trail.push(Step {
+                    at_ms: now_ms,
+                    incident: change.incident.no,
+                    lost: lost.last().unwrap_or_default(),
+                    text: format!("{:?}", change.timeline),
+                });
             }
         }
         let network = Arc::clone(self.correlator.network());

@@ -8,6 +8,7 @@
 //!    Then it is confirmed, and everybody's notice is planned.
 //! 2. The correlator alone, on networks of one and of ten million subscribers with the same number of
 //!    events: the cost of an event. On the larger one the failure is a tenth of the network.
+//!    `BENCH_STORM=correlator` leaves the service out.
 
 mod alone;
 mod service;
@@ -27,8 +28,13 @@ pub(crate) fn run() -> Vec<Figure> {
         text.parse()
             .unwrap_or_else(|_| panic!("BENCH_SUBSCRIBERS: `{text}` is not a number"))
     });
+    let mut figures = Vec::new();
+    if std::env::var("BENCH_STORM").is_ok_and(|only| only == "correlator") {
+        figures.extend(alone::run(subscribers));
+        return figures;
+    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut figures = runtime.block_on(service::run(subscribers));
+    figures.extend(runtime.block_on(service::run(subscribers)));
     figures.extend(alone::run(subscribers));
     figures
 }

@@ -8,8 +8,8 @@ use super::likelihood::is_home;
 use super::localise::Failure;
 use crate::alarm::{AlarmState, SourceId, is_power, is_service_seen};
 use crate::clock::Millis;
-use crate::topology::{ElementKind, ElementNo, GroupKind, Network, Part, SubscriberSet};
-use std::collections::BTreeMap;
+use crate::topology::{ElementKind, ElementNo, GroupKind, LinkNo, Network, Part, SubscriberSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Alarms further apart than this do not back one another, milliseconds.
 const COMPANY_MS: i64 = 15 * 60_000;
@@ -30,8 +30,10 @@ type Voice<'a> = (&'a str, SourceId);
 /// Whether several voices speak for a failure that takes so many subscribers, at about the time of
 /// the latest: two of the failed parts themselves, or one and a fair share of those behind it, or
 /// the service itself. Of those behind it the part of which most are heard of does not count, since
-/// that one can have failed by itself. Where nothing but parts below speak, it is for the
-/// localisation to say what they make likely; two of them will do.
+/// that one can have failed by itself. Links at a failed device, each of which takes few people or
+/// none, speak for it when it speaks, too, or when they are most of those that it has. Where nothing
+/// but parts below speak, it is for the localisation to say what they make likely; two of them will
+/// do.
 pub(super) fn has_company(
     failure: &Failure,
     alarms: &[&AlarmState],
@@ -42,6 +44,8 @@ pub(super) fn has_company(
         return false;
     };
     let mut whole: Option<Voice<'_>> = None;
+    let mut is_own_heard = false;
+    let mut links: BTreeSet<LinkNo> = BTreeSet::new();
     let mut any: Option<Voice<'_>> = None;
     let mut are_several = false;
     let mut is_whole_known = false;
@@ -60,10 +64,15 @@ pub(super) fn has_company(
             if is_service_seen(&alarm.key().alarm_type) {
                 return true;
             }
-            if whole.is_some_and(|other| other != voice) {
-                return true;
+            let link = link_at_failed(part, failure, network);
+            links.extend(link);
+            if link.is_none() || 2 * network.lost_alone(part).len() >= lost.max(1) {
+                is_own_heard |= failure.parts.contains(&part);
+                if whole.is_some_and(|other| other != voice) {
+                    return true;
+                }
+                whole = Some(voice);
             }
-            whole = Some(voice);
         } else {
             heard.add(part, is_power(&alarm.key().alarm_type), network);
         }
@@ -73,10 +82,15 @@ pub(super) fn has_company(
     if !is_whole_known {
         return are_several;
     }
+    let are_links_enough = is_own_heard || are_most_links(&links, failure, network);
+    if are_links_enough && !links.is_empty() {
+        return true;
+    }
     let is_power = failure.parts.iter().any(|&part| is_feed(part, network));
-    let one_in = match whole {
-        Some(_) => HEARD_ONE_IN,
-        None => HEARD_ANEW_ONE_IN,
+    let one_in = if whole.is_some() || !links.is_empty() {
+        HEARD_ONE_IN
+    } else {
+        HEARD_ANEW_ONE_IN
     };
     heard.people(is_power, lost, network) >= (lost / one_in).max(LEAST_HEARD.min(lost))
 }
@@ -180,6 +194,35 @@ pub(super) fn speaks_of_whole(
         })
     };
     is_at_failed || is_failed(part) || is_member() || 2 * network.lost_alone(part).len() >= lost
+}
+
+/// A link at a failed device that did not fail itself.
+fn link_at_failed(part: Part, failure: &Failure, network: &Network) -> Option<LinkNo> {
+    let Part::Link(link) = part else { return None };
+    let (a, b) = network.link_ends(link);
+    let mut ends = [a, b].into_iter().map(Part::Element);
+    let is_at = ends.any(|end| failure.parts.contains(&end));
+    (is_at && !failure.parts.contains(&part)).then_some(link)
+}
+
+/// Whether these are more than half of the links of one of the failed devices, two at least.
+fn are_most_links(links: &BTreeSet<LinkNo>, failure: &Failure, network: &Network) -> bool {
+    let mut failed = failure.parts.iter();
+    failed.any(|part| {
+        let Part::Element(element) = *part else {
+            return false;
+        };
+        let is_at = |link: &&LinkNo| {
+            let (a, b) = network.link_ends(**link);
+            a == element || b == element
+        };
+        let down = links.iter().filter(is_at).count();
+        let neighbours: BTreeSet<ElementNo> = network
+            .parents(element)
+            .chain(network.children(element))
+            .collect();
+        down >= 2 && 2 * down > neighbours.len()
+    })
 }
 
 /// Whether a part serves one home only.

@@ -3,11 +3,13 @@
 //! One failure is a run of ranks, read from two numbers. A set of failures is searched for in the
 //! kernel, see [`super::kernel`].
 
+use super::at_risk::Reliance;
 use super::kernel::{Entry, Kernel, Scratch, with_scratch};
 use super::order::order;
 use super::ranks::{Counts, Ranks, common_dominator};
 use super::resolve::Resolved;
 use super::{ElementNo, LinkNo, Network, Part, SubscriberSet};
+use std::sync::OnceLock;
 
 /// The runs that one part takes with it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct Impact {
     counted: Flags,
     /// The runs of each of these, elements first.
     counted_runs: RunLists,
+    /// What heads depend on while nothing fails, once it has been asked for.
+    pub(super) reliance: OnceLock<Reliance>,
 }
 
 impl Impact {
@@ -216,6 +220,7 @@ impl Impact {
             + self.ranks.resident_bytes()
             + flags.iter().sum::<usize>()
             + self.counted_runs.resident_bytes()
+            + self.reliance.get().map_or(0, Reliance::resident_bytes)
     }
 }
 

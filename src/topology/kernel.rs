@@ -121,6 +121,8 @@ pub(super) struct Scratch {
     dead: Vec<u32>,
     doubted: Vec<u32>,
     revived: Vec<u32>,
+    /// An arc died, or a head failed.
+    beyond_trees: bool,
     /// Elements without service, as runs.
     pub(super) cut: Vec<(u32, u32)>,
     /// For subscribers with several serving elements.
@@ -152,7 +154,14 @@ impl Scratch {
             self.dead.resize(kernel.arcs.len(), 0);
         }
         self.doubted.clear();
+        self.beyond_trees = false;
         self.cut.clear();
+    }
+
+    /// Whether the failures touch more than trees that nothing leads out of: ways into heads, or
+    /// heads.
+    pub(super) fn is_beyond_trees(&self) -> bool {
+        self.beyond_trees
     }
 
     /// Whether a head has service, as far as is known.
@@ -180,6 +189,7 @@ impl Scratch {
     }
 
     fn kill(&mut self, no: u32, arc: &Arc) {
+        self.beyond_trees = true;
         self.dead[no as usize] = self.generation;
         if arc.support {
             self.put_in_doubt(arc.to);
@@ -306,6 +316,7 @@ impl Kernel {
             Entry::Dead => {}
             Entry::Tree { .. } => self.fail_tree(element, scratch),
             Entry::Head(head) => {
+                scratch.beyond_trees = true;
                 scratch.put_in_doubt(head);
                 scratch.doubt[head as usize] = 2 * scratch.generation + 1;
             }

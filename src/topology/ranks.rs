@@ -142,6 +142,15 @@ impl Ranks {
         &self.serving[of.serving_start as usize..of.serving_end as usize]
     }
 
+    /// Those with several serving elements among sorted runs of ranks.
+    pub(super) fn multihomed_in(&self, runs: &[(u32, u32)]) -> impl Iterator<Item = &Multihomed> {
+        runs.iter().flat_map(|&(start, end)| {
+            let from = self.multihomed.partition_point(|of| of.rank < start);
+            let of = self.multihomed[from..].iter();
+            of.take_while(move |of| of.rank < end)
+        })
+    }
+
     /// References to subscribers with several serving elements, from a run of elements.
     pub(super) fn references_from(&self, start: u32, end: u32) -> &[(u32, u32)] {
         let from = self.references.partition_point(|&(e, _)| e < start);

@@ -1,11 +1,12 @@
 //! What each person went through, and what they were told of it.
 
+use super::Step;
 use crate::figure::Figure;
 use forewarn::incident::IncidentNo;
 use forewarn::notice::{NoticeState, Stage};
 use forewarn::simulate::{FaultKind, Simulation, World};
 use forewarn::store::{NoticeFilter, NoticePage, Store};
-use forewarn::topology::ElementNo;
+use forewarn::topology::{ElementNo, Network};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How long before a first notice service may have been lost and come back.
@@ -58,7 +59,7 @@ pub(super) struct Counted {
     several: BTreeMap<FaultKind, [usize; 2]>,
     lone: [usize; 2],
     /// People who were not told of an outage of several homes, by its begin, end and kind.
-    untold: BTreeMap<(i64, i64, &'static str), usize>,
+    untold: BTreeMap<(i64, i64, &'static str), Vec<u32>>,
     /// Milliseconds from the loss to the notice.
     lead_ms: Vec<i64>,
 }
@@ -117,7 +118,7 @@ impl<'a> Ledger<'a> {
         for (rank, outages) in &self.outages {
             let told = told.get(rank).map_or(&[][..], Vec::as_slice);
             for outage in outages {
-                self.judge_outage(outage, told, &mut counted);
+                self.judge_outage(*rank, outage, told, &mut counted);
             }
         }
         counted.lead_ms.sort_unstable();
@@ -202,7 +203,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn judge_outage(&self, outage: &Outage, told: &[Told], counted: &mut Counted) {
+    fn judge_outage(&self, rank: u32, outage: &Outage, told: &[Told], counted: &mut Counted) {
         if outage.to_ms.saturating_sub(outage.from_ms) <= self.hold_down_ms {
             return;
         }
@@ -221,7 +222,7 @@ impl<'a> Ledger<'a> {
             count[1] += 1;
             if !outage.is_lone {
                 let of = (outage.from_ms, outage.to_ms, outage.kind.as_str());
-                *counted.untold.entry(of).or_default() += 1;
+                counted.untold.entry(of).or_default().push(rank);
             }
         }
         if let Some(first) = first.filter(|_| !knew) {
@@ -276,13 +277,37 @@ impl Counted {
         }
     }
 
-    /// The outages of which most people were not told.
-    pub(super) fn print_untold(&self) {
+    /// The outages of which most people were not told, and which incidents had one of them then.
+    pub(super) fn print_untold(&self, world: &World, network: &Network, trail: &[Step]) {
+        const AROUND_MS: i64 = 15 * 60_000;
         let mut untold: Vec<_> = self.untold.iter().collect();
-        untold.sort_by_key(|(_, people)| std::cmp::Reverse(**people));
+        untold.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
         for ((from_ms, to_ms, kind), people) in untold.into_iter().take(30) {
             let seconds = (to_ms - from_ms) / 1_000;
-            println!("{kind} at {from_ms} for {seconds} s: {people} not told");
+            println!(
+                "{kind} at {from_ms} for {seconds} s: {} not told",
+                people.len()
+            );
+            let Some(&rank) = people.first() else {
+                continue;
+            };
+            let account = world
+                .network()
+                .account(world.network().subscriber_at_rank(rank));
+            let rank = network.rank_of(network.subscriber(account).unwrap());
+            println!("    {account}");
+            for step in trail {
+                let is_then = (from_ms - AROUND_MS..to_ms + AROUND_MS).contains(&step.at_ms);
+                if is_then && step.lost.contains(rank) {
+                    println!(
+                        "    {} {} {}: {}",
+                        step.at_ms,
+                        step.incident,
+                        step.lost.len(),
+                        step.text
+                    );
+                }
+            }
         }
     }
 

@@ -32,6 +32,39 @@ fn wide() -> Arc<Network> {
     Arc::new(Network::build(&network, &homes).unwrap())
 }
 
+/// A switch with an OLT of its own, and another that it shares; 32 homes on each.
+fn shared() -> Arc<Network> {
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    for switch in ["s1", "s2"] {
+        element(&mut network, switch, ElementKind::Switch);
+        link(&mut network, "core", switch);
+    }
+    link(&mut network, "s1", "s2");
+    let mut homes = Vec::new();
+    for (olt, switches) in [("own", &["s1"][..]), ("both", &["s1", "s2"])] {
+        element(&mut network, olt, ElementKind::Olt);
+        for switch in switches {
+            link(&mut network, switch, olt);
+        }
+        for home in 1..=HOMES {
+            let ont = format!("{olt}-h{home}");
+            element(&mut network, &ont, ElementKind::Ont);
+            link(&mut network, olt, &ont);
+            homes.push(Attachment {
+                account: format!("acc-{ont}"),
+                served_by: vec![ont],
+                redundancy: Redundancy::Any,
+            });
+        }
+    }
+    for element in &mut network.elements {
+        element.redundancy = Some(Redundancy::Any);
+    }
+    Arc::new(Network::build(&network, &homes).unwrap())
+}
+
 /// The first so many homes of each port.
 fn some_homes(of_each: usize) -> Vec<String> {
     let homes = |port| (1..=of_each).map(move |home| format!("p{port}-h{home}"));
@@ -86,6 +119,29 @@ fn another_voice_about_the_same_confirms_it() {
     assert!(is_believed(&[("link-down", &["core/olt".to_owned()])]));
     let ports: Vec<String> = (1..=PORTS).map(|port| format!("p{port}")).collect();
     assert!(is_believed(&[("silent", &ports)]));
+}
+
+#[test]
+fn two_links_at_a_device_do_not_make_it_fail() {
+    let confirmed = |said: &[(&str, &[&str])]| {
+        let settings = CorrelatorSettings {
+            lone_alarm_ms: None,
+            ..settings()
+        };
+        let mut desk = Desk::with(settings, shared());
+        for (alarm_type, resources) in said {
+            desk.raise(SECOND, alarm_type, resources);
+        }
+        desk.until(60 * MINUTE);
+        let mut open = desk.open().into_iter();
+        open.any(|(.., state, affected)| state == Confirmed && affected == HOMES as u64)
+    };
+    let two = ("link-down", &["s1/own", "s1/both"][..]);
+    let homes: Vec<String> = (1..=4).map(|home| format!("own-h{home}")).collect();
+    assert!(!confirmed(&[two]));
+    assert!(confirmed(&[two, ("offline", &refs(&homes))]));
+    assert!(confirmed(&[two, ("unreachable", &["s1"])]));
+    assert!(confirmed(&[two, ("link-down", &["core/s1"])]));
 }
 
 #[test]
