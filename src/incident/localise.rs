@@ -14,6 +14,7 @@ use super::likelihood::{Observation, is_home, is_polled};
 use super::outward::push_out;
 use super::power_area::{mostly_without_power, power_areas};
 use super::reasoning::reasoning;
+use super::wall::Wall;
 use crate::alarm::{AlarmBook, AlarmNo};
 use crate::topology::{CutOff, ElementNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -330,8 +331,9 @@ impl Search<'_> {
             runs.as_slice().to_vec()
         });
         let mut explained = SubscriberSet::from_runs(alone.collect());
+        let wall = Wall::of(&outermost, self.network);
         while let Some(rank) = all.difference(&explained).iter().next() {
-            let needed = self.needed_for(rank, &[], &outermost);
+            let needed = self.needed_for(rank, &[], &wall.around(rank, self.network));
             if !is_plausible(&needed, self.all, self.network, self.book) {
                 explained = explained.union(&self.network.lost(&needed));
                 continue;

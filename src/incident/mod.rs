@@ -481,6 +481,7 @@ mod power_area;
 mod reasoning;
 mod settings;
 mod shared_risk;
+mod wall;
 
 pub use correlator::{Correlator, LiveImpact};
 pub use declared::{Declaration, DeclarationEnd, DeclarationId, DeclarationRef, Statement};

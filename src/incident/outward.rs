@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 
 /// A ring of more devices is searched no further.
 const MOST_STEPS: usize = 16;
+/// Regions that more parts cut off have no ends to be looked for: what takes so much is far larger
+/// than a ring, and says so itself.
+const MOST_PARTS: usize = 16;
 
 /// The parts, or others further out that explain what is seen better.
 pub(super) fn push_out(
@@ -19,6 +22,9 @@ pub(super) fn push_out(
     network: &Network,
     book: &AlarmBook,
 ) -> Vec<Part> {
+    if parts.len() > MOST_PARTS {
+        return parts;
+    }
     let windows = parts.iter();
     let windows = windows.filter_map(|&part| window_of(part, candidates, book));
     let Some(window) = windows.min() else {

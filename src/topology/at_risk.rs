@@ -51,7 +51,7 @@ impl Network {
         for (no, head) in (0..).zip(&kernel.heads) {
             if scratch.is_up(no) && after.count(no) > before.count(no) {
                 own_tree(kernel, no, head.element, |start, end| {
-                    elements.push((start, end))
+                    elements.push((start, end));
                 });
             }
         }
