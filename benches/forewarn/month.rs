@@ -17,8 +17,9 @@
 //! Forewarn opens no incident for a lone premise unless told to (`single_premise_incidents`), so
 //! outages of one home are counted apart.
 //!
-//! The BNG says of a PON port that all its sessions are gone, which is what a provider's telemetry and
-//! the rules for it are for.
+//! The BNG counts the sessions of each PON port every minute, and a rule of detection says when none is
+//! left, which is what a provider's telemetry and the rules for it are for. Of the counts as many are
+//! lost as of alarms; the next one says the same.
 //!
 //! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_DAYS` (default 30) make it smaller;
 //! `BENCH_MISTAKES=1` prints the incidents that told most people wrongly. Whatever is tuned by looking
@@ -26,6 +27,7 @@
 //! the report does.
 
 mod ledger;
+mod telemetry;
 
 use crate::figure::Figure;
 use forewarn::channel::recorder::Recorder;
@@ -57,6 +59,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use telemetry::with_detections;
 
 /// Faults a month and a million subscribers. Assumed, not measured: about one in a hundred lines
 /// has a fault of its own in a year's quarter, cables and cards fail every few days, power somewhere
@@ -136,7 +139,10 @@ async fn month(subscribers: u32, days: i64, seed: u64) -> Vec<Figure> {
     let counted = ledger.count(&store).await;
     if std::env::var_os("BENCH_MISTAKES").is_some() {
         counted.print_mistakes(&store, desk.evidence.as_ref()).await;
-        counted.print_untold(&world, desk.correlator.network(), &desk.trail);
+        let network = desk.correlator.network();
+        counted
+            .print_untold(&store, &world, network, &desk.trail)
+            .await;
     }
     store.close().await;
     let tuning = if seed == TUNE_SEED {
@@ -193,10 +199,7 @@ fn simulate(world: &World, subscribers: u32, days: i64, seed: u64) -> Simulation
     let settings = DrawSettings::default();
     let scenario = Scenario {
         faults: draw_over_time(world, &wanted, CALM_MS, &settings, &mut rng),
-        reporting: Reporting {
-            session_alarm: true,
-            ..Reporting::default()
-        },
+        reporting: Reporting::default(),
         impairments: Impairments {
             dark_homes: subscribers / 2_000,
             ..Impairments::default()
@@ -206,7 +209,15 @@ fn simulate(world: &World, subscribers: u32, days: i64, seed: u64) -> Simulation
         duration_ms: days * DAY_MS,
     };
     println!("{} of {} faults drawn", scenario.faults.len(), wanted.len());
-    Simulation::new(world, &scenario)
+    let mut simulation = Simulation::new(world, &scenario);
+    simulation.entries = with_detections(
+        simulation.entries,
+        &simulation.samples,
+        scenario.reporting.sessions_every_ms,
+        scenario.impairments.missed,
+        seed,
+    );
+    simulation
 }
 
 /// A change of an incident.

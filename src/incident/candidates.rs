@@ -8,7 +8,7 @@ use super::likelihood::{
     Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, is_home, observe,
 };
 use super::shared_risk::group_gain;
-use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
+use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault, is_power};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupNo, Network, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -74,6 +74,8 @@ pub(super) struct Candidates {
     /// By what homes hang on: how many of them said themselves that they have no power.
     gasped: NumberMap<ElementNo, u32>,
     unmapped: BTreeSet<AlarmNo>,
+    /// Alarms of devices that live without mains, and the devices.
+    on_battery: BTreeMap<AlarmNo, ElementNo>,
 }
 
 /// Where an alarm speaks of the service of an element.
@@ -151,6 +153,7 @@ impl Candidates {
             self.unmapped.remove(&no);
         }
         let is_loss = alarm.is_some_and(|a| a.effect() == ServiceEffect::Loss);
+        let battery_changed = self.note_battery(no, alarm, part, network);
         let new = Seen {
             part: part.filter(|_| is_loss),
             is_evidence: part.is_some() && is_loss && alarm.is_some_and(AlarmState::is_evidence),
@@ -178,7 +181,51 @@ impl Candidates {
                 }
             }
         }
-        old.part.is_some() || new.part.is_some()
+        battery_changed || old.part.is_some() || new.part.is_some()
+    }
+
+    /// Takes over what an alarm says of a device that has no mains but works; whether that is news.
+    fn note_battery(
+        &mut self,
+        no: AlarmNo,
+        alarm: Option<&AlarmState>,
+        part: Option<Part>,
+        network: &Network,
+    ) -> bool {
+        let says_so = |alarm: &AlarmState| {
+            alarm.is_active()
+                && alarm.effect() != ServiceEffect::Loss
+                && is_power(&alarm.key().alarm_type)
+        };
+        let device = match part {
+            Some(Part::Element(element)) if !is_home(network, element) => Some(element),
+            _ => None,
+        };
+        let device = device.filter(|_| alarm.is_some_and(says_so));
+        let old = match device {
+            Some(device) => self.on_battery.insert(no, device),
+            None if self.on_battery.is_empty() => None,
+            None => self.on_battery.remove(&no),
+        };
+        old != device
+    }
+
+    /// The first of the devices that failed, or were cut off by a failed link, and had said that they
+    /// live on a battery.
+    pub(super) fn ran_on_battery(&self, parts: &[Part], network: &Network) -> Option<ElementNo> {
+        if self.on_battery.is_empty() {
+            return None;
+        }
+        let devices = parts.iter().filter_map(|&part| match part {
+            Part::Element(element) => Some(element),
+            Part::Link(link) => {
+                let below = network.link_ends(link).1;
+                sole_parent(network, below).map(|_| below)
+            }
+            Part::Group(_) => None,
+        });
+        let mut devices = devices;
+        devices.find(|device| self.on_battery.values().any(|other| other == device))
     }
 
     fn move_seat(&mut self, no: AlarmNo, part: Option<Part>, up: bool, network: &Network) {

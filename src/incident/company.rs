@@ -29,7 +29,7 @@ type Voice<'a> = (&'a str, SourceId);
 
 /// Whether several voices speak for a failure that takes so many subscribers, at about the time of
 /// the latest: two of the failed parts themselves, or one and a fair share of those behind it, or
-/// the service itself. Of those behind it the part of which most are heard of does not count, since
+/// the service itself, or one and word from before that the device lives on its battery. Of those behind it the part of which most are heard of does not count, since
 /// that one can have failed by itself. Links at a failed device, each of which takes few people or
 /// none, speak for it when it speaks, too, or when they are most of those that it has. Where nothing
 /// but parts below speak, it is for the localisation to say what they make likely; two of them will
@@ -82,12 +82,16 @@ pub(super) fn has_company(
     if !is_whole_known {
         return are_several;
     }
+    let is_whole_heard = whole.is_some() || !links.is_empty();
+    if is_whole_heard && failure.ran_on_battery {
+        return true;
+    }
     let are_links_enough = is_own_heard || are_most_links(&links, failure, network);
     if are_links_enough && !links.is_empty() {
         return true;
     }
     let is_power = failure.parts.iter().any(|&part| is_feed(part, network));
-    let one_in = if whole.is_some() || !links.is_empty() {
+    let one_in = if is_whole_heard {
         HEARD_ONE_IN
     } else {
         HEARD_ANEW_ONE_IN

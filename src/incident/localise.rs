@@ -30,6 +30,8 @@ pub(super) struct Failure {
     pub(super) own: Vec<AlarmNo>,
     /// Some of these alarms changed since the localisation before.
     pub(super) is_fresh: bool,
+    /// One of the parts had said that it lived on a battery.
+    pub(super) ran_on_battery: bool,
     /// Why these parts, and what else it might have been; in words.
     pub(super) reasoning: String,
 }
@@ -401,6 +403,7 @@ impl Search<'_> {
             .iter()
             .map(|parts| Failure {
                 parts: parts.clone(),
+                ran_on_battery: self.all.ran_on_battery(parts, self.network).is_some(),
                 reasoning: reasoning(parts, self.all, self.network),
                 ..Failure::default()
             })

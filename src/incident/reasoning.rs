@@ -34,6 +34,12 @@ pub(super) fn reasoning(parts: &[Part], candidates: &Candidates, network: &Netwo
         Part::Link(_) => None,
     });
     sentences.extend(reasons.take(EXPLAINED));
+    if let Some(device) = candidates.ran_on_battery(parts, network) {
+        let device = name(Part::Element(device), network);
+        sentences.push(format!(
+            "Before, {device} had said that it lives on its battery."
+        ));
+    }
     sentences.join(" ")
 }
 

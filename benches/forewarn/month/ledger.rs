@@ -278,7 +278,13 @@ impl Counted {
     }
 
     /// The outages of which most people were not told, and which incidents had one of them then.
-    pub(super) fn print_untold(&self, world: &World, network: &Network, trail: &[Step]) {
+    pub(super) async fn print_untold(
+        &self,
+        store: &Store,
+        world: &World,
+        network: &Network,
+        trail: &[Step],
+    ) {
         const AROUND_MS: i64 = 15 * 60_000;
         let mut untold: Vec<_> = self.untold.iter().collect();
         untold.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
@@ -295,7 +301,26 @@ impl Counted {
                 .network()
                 .account(world.network().subscriber_at_rank(rank));
             let rank = network.rank_of(network.subscriber(account).unwrap());
-            println!("    {account}");
+            let filter = NoticeFilter {
+                account: Some(account.to_owned()),
+                ..NoticeFilter::default()
+            };
+            let page = NoticePage {
+                after: None,
+                size: 20,
+            };
+            let (notices, _) = store.list_notices(&filter, page).await.unwrap();
+            for notice in notices {
+                println!(
+                    "    {account} {} {}: {:?} {:?} {:?}, sent at {:?}",
+                    notice.planned_at_ms,
+                    notice.incident,
+                    notice.stage,
+                    notice.decision,
+                    notice.state,
+                    notice.sent_at_ms
+                );
+            }
             for step in trail {
                 let is_then = (from_ms - AROUND_MS..to_ms + AROUND_MS).contains(&step.at_ms);
                 if is_then && step.lost.contains(rank) {

@@ -96,6 +96,7 @@ impl Correlator {
                 alarms: own,
                 own: failure.own.clone(),
                 is_fresh: failure.is_fresh,
+                ran_on_battery: failure.ran_on_battery,
                 reasoning:
                     "Too little of what it would take is heard of: it explains nothing else \
                             until more is, or an operator confirms it."

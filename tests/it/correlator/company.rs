@@ -2,6 +2,7 @@
 //! of, too.
 
 use super::*;
+use forewarn::alarm::ServiceEffect;
 
 const PORTS: usize = 4;
 const HOMES: usize = 32;
@@ -142,6 +143,50 @@ fn two_links_at_a_device_do_not_make_it_fail() {
     assert!(confirmed(&[two, ("offline", &refs(&homes))]));
     assert!(confirmed(&[two, ("unreachable", &["s1"])]));
     assert!(confirmed(&[two, ("link-down", &["core/s1"])]));
+}
+
+/// Whether a device that falls silent two hours after it lost its mains is believed to have failed.
+fn is_believed_on_battery(device: &str, until_ms: Option<i64>) -> bool {
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: None,
+        ..settings()
+    };
+    let mut desk = Desk::with(settings, wide());
+    let says = |kind| {
+        LogRecord::Event(AlarmEvent {
+            kind,
+            key: AlarmKey {
+                resource: device.to_owned(),
+                alarm_type: "power-failure".to_owned(),
+                qualifier: String::new(),
+            },
+            severity: Severity::Minor,
+            event_at_ms: SECOND,
+            detail: AlarmDetail {
+                service_effect: Some(ServiceEffect::None),
+                ..AlarmDetail::default()
+            },
+        })
+    };
+    desk.record(SECOND, says(AlarmEventKind::Raise));
+    if let Some(until_ms) = until_ms {
+        desk.record(until_ms, says(AlarmEventKind::Clear));
+    }
+    assert!(desk.open().is_empty());
+    desk.raise(120 * MINUTE, "link-down", &["core/olt"]);
+    desk.until(122 * MINUTE);
+    let reasons = desk.correlator.incidents().map(|i| &i.cause.reasoning);
+    let is_said = reasons.into_iter().any(|text| text.contains("its battery"));
+    let is_believed = desk.open().iter().any(|open| open.2 == Confirmed);
+    assert_eq!(is_said, is_believed);
+    is_believed
+}
+
+#[test]
+fn word_of_a_battery_from_before_confirms_it() {
+    assert!(is_believed_on_battery("olt", None));
+    assert!(!is_believed_on_battery("olt", Some(60 * MINUTE)));
+    assert!(!is_believed_on_battery("p1", None));
 }
 
 #[test]
