@@ -17,9 +17,9 @@
 //! Forewarn opens no incident for a lone premise unless told to (`single_premise_incidents`), so
 //! outages of one home are counted apart.
 //!
-//! The BNG counts the sessions of each PON port every minute, and a rule of detection says when none is
-//! left, which is what a provider's telemetry and the rules for it are for. Of the counts as many are
-//! lost as of alarms; the next one says the same.
+//! The BNG counts the sessions of each PON port every minute, and a rule of detection says when 97 in a
+//! hundred are gone, which is what a provider's telemetry and the rules for it are for. Of the counts as
+//! many are lost as of alarms.
 //!
 //! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_DAYS` (default 30) make it smaller;
 //! `BENCH_MISTAKES=1` prints the incidents that told most people wrongly. Whatever is tuned by looking
