@@ -53,7 +53,7 @@ use forewarn::simulate::{
 use forewarn::store::Store;
 use forewarn::subscriber::{ChannelKind, ContactKind, ContactPoint};
 use forewarn::topology::SubscriberSet;
-use ledger::Ledger;
+use ledger::{Ledger, Story};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,10 +139,14 @@ async fn month(subscribers: u32, days: i64, seed: u64) -> Vec<Figure> {
     let counted = ledger.count(&store).await;
     if std::env::var_os("BENCH_MISTAKES").is_some() {
         counted.print_mistakes(&store, desk.evidence.as_ref()).await;
-        let network = desk.correlator.network();
-        counted
-            .print_untold(&store, &world, network, &desk.trail)
-            .await;
+        let story = Story {
+            ledger: &ledger,
+            store: &store,
+            network: desk.correlator.network(),
+            trail: &desk.trail,
+        };
+        counted.print_untold(&story).await;
+        counted.print_early(&story).await;
     }
     store.close().await;
     let tuning = if seed == TUNE_SEED {

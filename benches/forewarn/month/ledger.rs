@@ -52,8 +52,8 @@ pub(super) struct Counted {
     mistaken: BTreeMap<IncidentNo, usize>,
     /// Told that service is back while it was not.
     false_restored: usize,
-    /// By incident, people of whom that is so.
-    early: BTreeMap<IncidentNo, usize>,
+    /// By incident, people of whom that is so, and when.
+    early: BTreeMap<IncidentNo, Vec<(u32, i64)>>,
     /// Outages longer than the hold-down, and those of which the person was not told; of several
     /// homes by kind, and of one home.
     several: BTreeMap<FaultKind, [usize; 2]>,
@@ -185,7 +185,8 @@ impl<'a> Ledger<'a> {
             let is_out = |o: &Outage| o.from_ms + SAME_MS < notice.at_ms && notice.at_ms < o.to_ms;
             if notice.stage == Stage::Restored && outages.iter().any(is_out) {
                 counted.false_restored += 1;
-                *counted.early.entry(notice.incident).or_default() += 1;
+                let early = counted.early.entry(notice.incident).or_default();
+                early.push((rank, notice.at_ms));
             }
         }
     }
@@ -238,14 +239,13 @@ impl Counted {
         store: &Store,
         evidence: Option<&BTreeMap<IncidentNo, Vec<String>>>,
     ) {
-        let mistaken = self.mistaken.iter().map(|of| ("told wrongly", of));
-        let early = self
-            .early
-            .iter()
-            .map(|of| ("told too early of the end", of));
+        let mistaken = self.mistaken.iter();
+        let mistaken = mistaken.map(|(no, people)| ("told wrongly", no, *people));
+        let early = self.early.iter();
+        let early = early.map(|(no, people)| ("told too early of the end", no, people.len()));
         let mut mistaken: Vec<_> = mistaken.chain(early).collect();
-        mistaken.sort_by_key(|(_, (_, people))| std::cmp::Reverse(**people));
-        for (rank, (what, (no, people))) in mistaken.into_iter().take(60).enumerate() {
+        mistaken.sort_by_key(|(.., people)| std::cmp::Reverse(*people));
+        for (rank, (what, no, people)) in mistaken.into_iter().take(60).enumerate() {
             let Ok(Some(incident)) = store.incident(*no).await else {
                 continue;
             };
@@ -278,14 +278,7 @@ impl Counted {
     }
 
     /// The outages of which most people were not told, and which incidents had one of them then.
-    pub(super) async fn print_untold(
-        &self,
-        store: &Store,
-        world: &World,
-        network: &Network,
-        trail: &[Step],
-    ) {
-        const AROUND_MS: i64 = 15 * 60_000;
+    pub(super) async fn print_untold(&self, story: &Story<'_>) {
         let mut untold: Vec<_> = self.untold.iter().collect();
         untold.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
         for ((from_ms, to_ms, kind), people) in untold.into_iter().take(30) {
@@ -294,44 +287,20 @@ impl Counted {
                 "{kind} at {from_ms} for {seconds} s: {} not told",
                 people.len()
             );
-            let Some(&rank) = people.first() else {
-                continue;
-            };
-            let account = world
-                .network()
-                .account(world.network().subscriber_at_rank(rank));
-            let rank = network.rank_of(network.subscriber(account).unwrap());
-            let filter = NoticeFilter {
-                account: Some(account.to_owned()),
-                ..NoticeFilter::default()
-            };
-            let page = NoticePage {
-                after: None,
-                size: 20,
-            };
-            let (notices, _) = store.list_notices(&filter, page).await.unwrap();
-            for notice in notices {
-                println!(
-                    "    {account} {} {}: {:?} {:?} {:?}, sent at {:?}",
-                    notice.planned_at_ms,
-                    notice.incident,
-                    notice.stage,
-                    notice.decision,
-                    notice.state,
-                    notice.sent_at_ms
-                );
+            if let Some(&rank) = people.first() {
+                story.print(rank, [*from_ms, *to_ms]).await;
             }
-            for step in trail {
-                let is_then = (from_ms - AROUND_MS..to_ms + AROUND_MS).contains(&step.at_ms);
-                if is_then && step.lost.contains(rank) {
-                    println!(
-                        "    {} {} {}: {}",
-                        step.at_ms,
-                        step.incident,
-                        step.lost.len(),
-                        step.text
-                    );
-                }
+        }
+    }
+
+    /// The incidents that told most people too early that service was back, and two of these people.
+    pub(super) async fn print_early(&self, story: &Story<'_>) {
+        let mut early: Vec<_> = self.early.iter().collect();
+        early.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
+        for (no, people) in early.into_iter().take(12) {
+            println!("{no}: {} told too early of the end", people.len());
+            for &(rank, at_ms) in people.iter().take(2) {
+                story.print(rank, [at_ms; 2]).await;
             }
         }
     }
@@ -419,5 +388,62 @@ impl Counted {
             ));
         }
         figures
+    }
+}
+
+/// What became of single people; kept only to explain mistakes.
+pub(super) struct Story<'a> {
+    pub(super) ledger: &'a Ledger<'a>,
+    pub(super) store: &'a Store,
+    pub(super) network: &'a Network,
+    pub(super) trail: &'a [Step],
+}
+
+impl Story<'_> {
+    /// Notices, outages, and the incidents that had the person around a time.
+    async fn print(&self, rank: u32, [from_ms, to_ms]: [i64; 2]) {
+        const AROUND_MS: i64 = 15 * 60_000;
+        let world = self.ledger.world.network();
+        let account = world.account(world.subscriber_at_rank(rank));
+        for outage in self.ledger.outages.get(&rank).into_iter().flatten() {
+            let kind = outage.kind.as_str();
+            println!(
+                "    {account} lost service {} to {}: {kind}",
+                outage.from_ms, outage.to_ms
+            );
+        }
+        let filter = NoticeFilter {
+            account: Some(account.to_owned()),
+            ..NoticeFilter::default()
+        };
+        let page = NoticePage {
+            after: None,
+            size: 20,
+        };
+        let (notices, _) = self.store.list_notices(&filter, page).await.unwrap();
+        for notice in notices {
+            println!(
+                "    {} {}: {:?} {:?} {:?}, sent at {:?}",
+                notice.planned_at_ms,
+                notice.incident,
+                notice.stage,
+                notice.decision,
+                notice.state,
+                notice.sent_at_ms
+            );
+        }
+        let rank = self
+            .network
+            .rank_of(self.network.subscriber(account).unwrap());
+        for step in self.trail {
+            let is_then = (from_ms - AROUND_MS..to_ms + AROUND_MS).contains(&step.at_ms);
+            if is_then && step.lost.contains(rank) {
+                let people = step.lost.len();
+                println!(
+                    "    {} {}, {people} people: {}",
+                    step.at_ms, step.incident, step.text
+                );
+            }
+        }
     }
 }
