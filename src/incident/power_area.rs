@@ -9,13 +9,16 @@ use super::candidates::Candidates;
 use super::likelihood::{LEAF_SHARES, Observation, WINDOW_MS, is_home};
 use crate::geography::distance_metres;
 use crate::topology::{ElementNo, Network, Part, Position};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Places nearer to one another than this may hang on one feed; about the reach of a low-voltage
 /// substation and its neighbours.
 const NEAR_METRES: f64 = 1_500.0;
 /// Fewer homes without power are lone ones.
 const FEWEST_HOMES: usize = 3;
+/// Where most homes around have power again, so many of one place must still be dark to count: many a
+/// dying gasp is never taken back.
+const FEWEST_AMONG_BACK: usize = 4;
 /// Side of the squares in which neighbours are looked for, in degrees: more than [`NEAR_METRES`] up
 /// to 80 degrees from the equator.
 const SQUARE_DEGREES: f64 = 0.1;
@@ -45,18 +48,26 @@ pub(super) fn power_areas(
             windows.push(at_ms.div_euclid(WINDOW_MS));
         }
     }
-    let places: Vec<Place> = homes_of
-        .into_iter()
-        .map(|(element, windows)| look(element, &windows, candidates, network, &is_explained))
-        .collect();
+    let mut places: Vec<Place> = Vec::new();
+    for (element, mut windows) in homes_of {
+        // Power may fail around one place again while some are still without it.
+        let mut taken: BTreeSet<ElementNo> = BTreeSet::new();
+        while !windows.is_empty() {
+            let is_explained = |home| is_explained(home) || taken.contains(&home);
+            let place = look(element, &windows, candidates, network, &is_explained);
+            windows.retain(|window| !is_then(*window, place.window));
+            taken.extend(&place.dark);
+            places.push(place);
+        }
+    }
     let mut areas: Vec<Vec<Part>> = Vec::new();
-    for joined in join(&places) {
+    for mut joined in join(&places) {
+        leave_those_that_are_back(&mut joined);
         let of = |count: fn(&Place) -> usize| joined.iter().map(|p| count(p)).sum::<usize>();
         let (dark, without_power) = (of(|p| p.dark.len()), of(|p| p.without_power));
         let window = joined.iter().map(|p| p.window).min().unwrap_or(0);
         let is_power = without_power >= FEWEST_HOMES
             && 2 * without_power >= dark
-            && dark > of(|p| p.alive)
             && beats_chance(without_power, window, candidates);
         if is_power {
             let homes = joined.iter().flat_map(|place| &place.dark);
@@ -66,6 +77,23 @@ pub(super) fn power_areas(
         }
     }
     areas
+}
+
+/// Power comes back street by street: a place where a third of those that were dark are back has
+/// power, whatever gasps are left there.
+fn leave_those_that_are_back(joined: &mut Vec<&Place>) {
+    let dark: usize = joined.iter().map(|place| place.dark.len()).sum();
+    let alive: usize = joined.iter().map(|place| place.alive).sum();
+    let fewest = if alive >= dark { FEWEST_AMONG_BACK } else { 0 };
+    joined.retain(|place| {
+        let dark = place.dark.len();
+        dark > 2 * place.alive && dark >= fewest
+    });
+}
+
+/// Whether homes of this window went dark with those of that one.
+fn is_then(window: i64, of: i64) -> bool {
+    (-1..=2).contains(&(window - of))
 }
 
 /// Whether so many homes lose power within a window by chance more rarely than there are places for
@@ -112,7 +140,7 @@ fn look(
         without_power: 0,
         alive: 0,
     };
-    let is_then = |at_ms: i64| (-1..=2).contains(&(at_ms.div_euclid(WINDOW_MS) - window));
+    let is_then = |at_ms: i64| is_then(at_ms.div_euclid(WINDOW_MS), window);
     let mut open = vec![element];
     while let Some(element) = open.pop() {
         for child in network.dominator_children(element) {

@@ -8,6 +8,7 @@ mod declared;
 mod growth;
 mod life;
 mod onset;
+mod power;
 mod readme;
 mod streams;
 

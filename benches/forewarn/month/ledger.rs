@@ -435,13 +435,24 @@ impl Story<'_> {
         let rank = self
             .network
             .rank_of(self.network.subscriber(account).unwrap());
+        let mut holders: BTreeSet<IncidentNo> = BTreeSet::new();
         for step in self.trail {
+            let is_held = step.lost.contains(rank);
+            let was_held = if is_held {
+                !holders.insert(step.incident)
+            } else {
+                holders.remove(&step.incident)
+            };
             let is_then = (from_ms - AROUND_MS..to_ms + AROUND_MS).contains(&step.at_ms);
-            if is_then && step.lost.contains(rank) {
+            let is_news = is_held != was_held || (is_held && step.text != "[]");
+            if is_then && is_news {
                 let people = step.lost.len();
                 println!(
-                    "    {} {}, {people} people: {}",
-                    step.at_ms, step.incident, step.text
+                    "    {} {}, {people} people, {}: {}",
+                    step.at_ms,
+                    step.incident,
+                    if is_held { "holds" } else { "left" },
+                    step.text
                 );
             }
         }
