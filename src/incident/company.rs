@@ -7,7 +7,6 @@
 use super::likelihood::is_home;
 use super::localise::Failure;
 use crate::alarm::{AlarmState, SourceId, is_power, is_service_seen};
-use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupKind, LinkNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,40 +26,63 @@ const LEAST_HEARD: usize = 3;
 /// Who speaks.
 type Voice<'a> = (&'a str, SourceId);
 
-/// Whether several voices speak for a failure that takes so many subscribers, at about the time of
-/// the latest: two of the failed parts themselves, or one and a fair share of those behind it, or
-/// the service itself, or one and word from before that the device lives on its battery. Of those behind it the part of which most are heard of does not count, since
-/// that one can have failed by itself. Links at a failed device, each of which takes few people or
-/// none, speak for it when it speaks, too, or when they are most of those that it has. Where nothing
-/// but parts below speak, it is for the localisation to say what they make likely; two of them will
-/// do.
+/// Whether several voices speak for a failure that takes so many subscribers, at about one time: two of
+/// the failed parts themselves, or one and a fair share of those behind it, or the service itself, or
+/// one and word from before that the device lives on its battery. Of those behind it the part of which
+/// most are heard of does not count, since that one can have failed by itself. Links at a failed device,
+/// each of which takes few people or none, speak for it when it speaks, too, or when they are most of
+/// those that it has. Where nothing but parts below speak, it is for the localisation to say what they
+/// make likely; two of them will do.
 pub(super) fn has_company(
     failure: &Failure,
     alarms: &[&AlarmState],
     lost: usize,
     network: &Network,
 ) -> bool {
-    let Some(latest_ms) = alarms.iter().map(|alarm| alarm.raised_ms()).max() else {
-        return false;
-    };
+    let known = alarms.iter().filter_map(|alarm| {
+        let part = network.part(&alarm.key().resource)?;
+        Some((*alarm, part))
+    });
+    let mut known: Vec<(&AlarmState, Part)> = known.collect();
+    let mut parts = known.iter();
+    let is_whole_known = parts.any(|&(_, part)| speaks_of_whole(part, failure, lost, network));
+    // What began together may have been joined by others much later: the latest are looked at first,
+    // then those before them, which must speak for the whole themselves.
+    let mut is_latest = true;
+    while let Some(latest_ms) = known.iter().map(|(alarm, _)| alarm.raised_ms()).max() {
+        let (at_one_time, before): (Vec<_>, Vec<_>) = known
+            .into_iter()
+            .partition(|(alarm, _)| alarm.raised_ms() >= latest_ms - COMPANY_MS);
+        let of_whole =
+            |&(_, part): &(&AlarmState, Part)| speaks_of_whole(part, failure, lost, network);
+        if (is_latest || !is_whole_known || at_one_time.iter().any(of_whole))
+            && have_company(failure, &at_one_time, is_whole_known, lost, network)
+        {
+            return true;
+        }
+        known = before;
+        is_latest = false;
+    }
+    false
+}
+
+/// The same, of alarms of one time. `is_whole_known`: whether anything ever spoke for the whole.
+fn have_company(
+    failure: &Failure,
+    alarms: &[(&AlarmState, Part)],
+    is_whole_known: bool,
+    lost: usize,
+    network: &Network,
+) -> bool {
     let mut whole: Option<Voice<'_>> = None;
     let mut is_own_heard = false;
     let mut links: BTreeSet<LinkNo> = BTreeSet::new();
     let mut any: Option<Voice<'_>> = None;
     let mut are_several = false;
-    let mut is_whole_known = false;
     let mut heard = Heard::default();
-    for alarm in alarms {
-        let Some(part) = network.part(&alarm.key().resource) else {
-            continue;
-        };
-        let is_whole = speaks_of_whole(part, failure, lost, network);
-        is_whole_known |= is_whole;
-        if !is_recent(alarm, latest_ms) {
-            continue;
-        }
+    for &(alarm, part) in alarms {
         let voice = (alarm.key().resource.as_str(), alarm.source());
-        if is_whole {
+        if speaks_of_whole(part, failure, lost, network) {
             if is_service_seen(&alarm.key().alarm_type) {
                 return true;
             }
@@ -165,10 +187,6 @@ fn joint_of(part: Part, network: &Network) -> Option<ElementNo> {
     let mut line = std::iter::successors(above(&home), above);
     line.find(|&element| network.kind(element) == ElementKind::PonPort)
         .or_else(|| network.immediate_dominator(home))
-}
-
-fn is_recent(alarm: &AlarmState, latest_ms: Millis) -> bool {
-    alarm.raised_ms() >= latest_ms - COMPANY_MS
 }
 
 /// Whether an alarm of this part is about the failure as a whole: of one of its parts, of a link at

@@ -131,6 +131,8 @@ impl Tracked {
         incident.reopened += 1;
         incident.onset_ms = now_ms;
         incident.life.run_since_ms = None;
+        // However long its failures stood side by side before, they do so anew.
+        incident.life.failures_changed_ms = now_ms;
         // What it held back is what it now stands for.
         incident.life.held_back = None;
         let reason = "the same cause recurred".to_owned();
