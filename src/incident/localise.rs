@@ -75,6 +75,10 @@ impl Search<'_> {
     /// Puts a group in the place of its members, those that explain most first.
     fn take_groups(&mut self) {
         let groups = self.all.failed_groups(self.network);
+        if groups.is_empty() {
+            return;
+        }
+        let by_rank = self.elements_by_rank();
         let mut taken: BTreeMap<Part, Part> = BTreeMap::new();
         for group in groups {
             let members = self.network.group_members(group);
@@ -92,7 +96,7 @@ impl Search<'_> {
                     for &member in members {
                         taken.entry(member).or_insert(group);
                     }
-                    self.put_group(group);
+                    self.put_group(group, &by_rank);
                 }
             }
         }
@@ -156,21 +160,33 @@ impl Search<'_> {
         areas
     }
 
+    /// The candidates among the elements that take somebody with them, by the first whom they take.
+    fn elements_by_rank(&self) -> Vec<(u32, Part)> {
+        let elements = self.candidates.iter().filter_map(|&part| {
+            let Part::Element(_) = part else { return None };
+            let runs = self.network.lost_alone_runs(part);
+            let (first, _) = runs.as_slice().first()?;
+            Some((*first, part))
+        });
+        let mut by_rank: Vec<(u32, Part)> = elements.collect();
+        by_rank.sort_unstable();
+        by_rank
+    }
+
     /// Elements above that were only inferred, or that only miss the signal, are explained by the
     /// group if it takes all their subscribers.
-    fn put_group(&mut self, group: Part) {
+    fn put_group(&mut self, group: Part, by_rank: &[(u32, Part)]) {
         let lost = self.network.lost_alone(group);
-        let explained: Vec<Part> = self
-            .candidates
-            .iter()
-            .copied()
-            .filter(|&part| {
-                let Part::Element(_) = part else { return false };
-                let own = self.network.lost_alone(part);
-                !own.is_empty()
-                    && is_within(&own, &lost)
-                    && !self.all.has_own_fault(self.book, part)
-            })
+        let within = lost.runs().iter().flat_map(|&(start, end)| {
+            let from = by_rank.partition_point(|(first, _)| *first < start);
+            let after = by_rank[from..].iter();
+            after.take_while(move |(first, _)| *first < end)
+        });
+        let explained: Vec<Part> = within
+            .map(|(_, part)| *part)
+            .filter(|part| self.candidates.contains(part))
+            .filter(|&part| is_within(&self.network.lost_alone(part), &lost))
+            .filter(|&part| !self.all.has_own_fault(self.book, part))
             .collect();
         for part in explained {
             self.candidates.remove(&part);

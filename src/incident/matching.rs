@@ -15,7 +15,7 @@ use super::onset::{FailedParts, Onset, Premises};
 use super::{Incident, IncidentNo, IncidentState};
 use crate::alarm::AlarmNo;
 use crate::topology::Part;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// A failure that was found, with its impact.
@@ -77,9 +77,10 @@ impl Found {
 pub(super) struct Matching<'a> {
     tracked: &'a BTreeMap<IncidentNo, Tracked>,
     found: &'a [Found],
-    failed: BTreeSet<Part>,
     /// Those of whom operators have said something, and that are open or can reopen.
     hosts: Vec<&'a Tracked>,
+    /// Open incidents whose cause is gone, at least in part.
+    gone: BTreeSet<IncidentNo>,
 }
 
 impl<'a> Matching<'a> {
@@ -90,6 +91,9 @@ impl<'a> Matching<'a> {
         now_ms: i64,
     ) -> Self {
         let parts = found.iter().flat_map(|f| &f.summary.parts);
+        let failed: BTreeSet<Part> = parts.copied().collect();
+        let open = tracked.values().filter(|t| t.incident.state.is_open());
+        let gone = open.filter(|t| is_gone(t, found, &failed));
         let hosts = tracked.values().filter(|t| {
             let incident = &t.incident;
             let is_there =
@@ -99,8 +103,8 @@ impl<'a> Matching<'a> {
         Self {
             tracked,
             found,
-            failed: parts.copied().collect(),
             hosts: hosts.collect(),
+            gone: gone.map(|t| t.incident.no).collect(),
         }
     }
 
@@ -175,7 +179,7 @@ impl<'a> Matching<'a> {
                 .tracked
                 .values()
                 .any(|t| is_believed(t) && shares_part(t, found));
-        if is_doubted || !self.is_gone(tracked) {
+        if is_doubted || !self.gone.contains(&tracked.incident.no) {
             return false;
         }
         let (theirs, mine) = (&tracked.impact.lost, &found.impact.lost);
@@ -187,15 +191,15 @@ impl<'a> Matching<'a> {
         };
         has_people || shares_evidence(&tracked.incident, &found.summary)
     }
+}
 
-    /// Whether the cause of an incident is gone, at least in part.
-    fn is_gone(&self, tracked: &Tracked) -> bool {
-        if tracked.parts.is_empty() && !tracked.incident.declared.is_empty() {
-            let mut found = self.found.iter();
-            return !found.any(|found| stands_for(&tracked.incident, found));
-        }
-        tracked.parts.iter().any(|part| !self.failed.contains(part))
+/// Whether the cause of an incident is gone, at least in part.
+fn is_gone(tracked: &Tracked, found: &[Found], failed: &BTreeSet<Part>) -> bool {
+    if tracked.parts.is_empty() && !tracked.incident.declared.is_empty() {
+        let mut found = found.iter();
+        return !found.any(|found| stands_for(&tracked.incident, found));
     }
+    tracked.parts.iter().any(|part| !failed.contains(part))
 }
 
 /// The restored incident that recurs with a failure: the latest with a part in common, or with
@@ -226,11 +230,13 @@ fn stands_for(incident: &Incident, found: &Found) -> bool {
 }
 
 fn shares_part(tracked: &Tracked, found: &Found) -> bool {
-    found
-        .summary
-        .parts
-        .iter()
-        .any(|part| tracked.parts.contains(part))
+    const FEW: usize = 16;
+    let (theirs, mine) = (&tracked.parts, &found.summary.parts);
+    if theirs.len() > FEW && mine.len() > FEW {
+        let theirs: HashSet<&Part> = theirs.iter().collect();
+        return mine.iter().any(|part| theirs.contains(part));
+    }
+    mine.iter().any(|part| theirs.contains(part))
 }
 
 fn shares_evidence(incident: &Incident, summary: &Summary) -> bool {

@@ -27,6 +27,7 @@ use crate::clock::Millis;
 use crate::topology::{Network, Part, SubscriberSet};
 use claim::{Judged, Scope};
 use growth::Growth;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Who is without service, and who has no redundancy left.
@@ -309,8 +310,10 @@ impl Tracked {
     /// whatever order they do: parts that the cause has cut off are causes themselves only when
     /// they outlast it.
     fn is_clearing(&mut self, summary: &Summary, at: Circumstances<'_>) -> bool {
-        let is_gone = |part: &Part| !summary.parts.contains(part);
-        let left = summary.parts.iter().filter(|p| !self.parts.contains(p));
+        let found: HashSet<&Part> = summary.parts.iter().collect();
+        let known: HashSet<&Part> = self.parts.iter().collect();
+        let is_gone = |part: &Part| !found.contains(part);
+        let left = summary.parts.iter().filter(|part| !known.contains(part));
         let mut left = left.peekable();
         let is_clearing = self.incident.state == IncidentState::Confirmed
             && summary.stated.is_empty()
