@@ -48,8 +48,10 @@ pub enum Impact {
 pub struct Told {
     /// When the person was first told of the fault.
     pub fault_ms: Option<Millis>,
-    /// When the person was told that there was none.
+    /// When the person was told that there was none, if that was the last word.
     pub retraction_ms: Option<Millis>,
+    /// The person does not want to be told.
+    pub is_unwanted: bool,
 }
 
 /// An incident that concerns the account.
@@ -104,7 +106,10 @@ pub fn standing(concerns: &[Concern], now_ms: Millis) -> Standing<'_> {
         .filter(|(ended_ms, _)| now_ms.saturating_sub(*ended_ms) <= LATELY_MS)
         .max_by_key(|(ended_ms, c)| (*ended_ms, c.incident.no));
     match over {
-        Some((_, concern)) if concern.incident.state == IncidentState::Rejected => {
+        Some((_, concern))
+            if concern.incident.state == IncidentState::Rejected
+                || concern.told.retraction_ms.is_some() =>
+        {
             Standing::Retracted(concern)
         }
         Some((_, concern)) => Standing::Restored(concern),
@@ -129,6 +134,12 @@ pub fn standing_beside_work(
 fn ended_ms(concern: &Concern, now_ms: Millis) -> Option<Millis> {
     let incident = &concern.incident;
     match incident.state {
+        // The fault was one for others.
+        IncidentState::Confirmed | IncidentState::Restored
+            if concern.impact == Impact::Past && concern.told.retraction_ms.is_some() =>
+        {
+            concern.told.retraction_ms
+        }
         IncidentState::Restored => incident.restored_ms,
         // The fault goes on for others; this person has service again.
         IncidentState::Confirmed if concern.impact == Impact::Past => Some(now_ms),

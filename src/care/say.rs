@@ -134,6 +134,10 @@ impl Speaker {
                     format!("L'abbiamo avvisata alle {at} e la avviseremo quando il servizio tornerà. Ci scusiamo per il disagio."),
                 )
             }
+            None if concern.told.is_unwanted => self.pick(
+                "We are sorry for the interruption. You need not report it again.",
+                "Ci scusiamo per il disagio. Non occorre che lo segnali di nuovo.",
+            ),
             None => self.pick(
                 "We are sorry for the interruption, and that you hear of it from us only now. You need not report it again.",
                 "Ci scusiamo per il disagio e perché lo apprende da noi solo ora. Non occorre che lo segnali di nuovo.",

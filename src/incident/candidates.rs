@@ -216,7 +216,8 @@ impl Candidates {
         if self.on_battery.is_empty() {
             return None;
         }
-        let devices = parts.iter().filter_map(|&part| match part {
+        let on_battery: BTreeSet<ElementNo> = self.on_battery.values().copied().collect();
+        let mut devices = parts.iter().filter_map(|&part| match part {
             Part::Element(element) => Some(element),
             Part::Link(link) => {
                 let below = network.link_ends(link).1;
@@ -224,8 +225,7 @@ impl Candidates {
             }
             Part::Group(_) => None,
         });
-        let mut devices = devices;
-        devices.find(|device| self.on_battery.values().any(|other| other == device))
+        devices.find(|device| on_battery.contains(device))
     }
 
     fn move_seat(&mut self, no: AlarmNo, part: Option<Part>, up: bool, network: &Network) {

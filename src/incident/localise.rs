@@ -154,7 +154,7 @@ impl Search<'_> {
                         && self.all.observation(element) == Observation::Silent
                 });
                 homes.extend(dark.map(Part::Element));
-                homes.sort_unstable_by_key(|&home| self.network.part_id(home));
+                homes.sort_by_key(|&home| self.network.part_id(home));
             }
         }
         areas

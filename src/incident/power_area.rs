@@ -71,12 +71,19 @@ pub(super) fn power_areas(
             && beats_chance(without_power, window, candidates);
         if is_power {
             let homes = joined.iter().flat_map(|place| &place.dark);
-            let mut homes: Vec<Part> = homes.copied().map(Part::Element).collect();
-            homes.sort_unstable_by_key(|&home| network.part_id(home));
-            areas.push(homes);
+            areas.push(by_id(homes.copied().collect(), network));
         }
     }
     areas
+}
+
+/// Homes in the order of their ids. Numbers follow the definition of the network, and so do ids for
+/// the most part: what is in the order of numbers is sorted by id in few comparisons.
+pub(super) fn by_id(mut homes: Vec<ElementNo>, network: &Network) -> Vec<Part> {
+    homes.sort_unstable();
+    let mut homes: Vec<Part> = homes.into_iter().map(Part::Element).collect();
+    homes.sort_by_key(|&home| network.part_id(home));
+    homes
 }
 
 /// Power comes back street by street: a place where a third of those that were dark are back has

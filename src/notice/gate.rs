@@ -241,6 +241,7 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
             },
         },
         Standing::MaybeTold | Standing::MaybeClosed => wait(input, "earlier_notice_unsettled"),
+        Standing::NotTold if is_retracted => Verdict::Cancel("superseded"),
         Standing::NotTold | Standing::Elsewhere => Verdict::Cancel("not_told_before"),
     }
 }

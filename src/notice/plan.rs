@@ -69,6 +69,14 @@ impl NoticePolicy {
         !vulnerable && self.quiet_override_affected.is_none_or(|n| affected < n)
     }
 
+    /// Whether nothing is decided otherwise because an incident concerns so many people instead of
+    /// as many as before.
+    pub fn decides_alike(&self, before: u64, after: u64) -> bool {
+        let bounds = [Some(self.min_affected), self.quiet_override_affected];
+        let mut bounds = bounds.into_iter().flatten();
+        bounds.all(|bound| (before < bound) == (after < bound))
+    }
+
     /// What is new enough to be told, compared with what was told last.
     pub fn news(&self, told: &Facts, present: &Facts) -> Option<Stage> {
         use crate::incident::CauseKind::Unknown;
@@ -93,7 +101,8 @@ pub struct PlanInput<'a> {
     pub incident: &'a Incident,
     pub now_ms: Millis,
     pub policy: &'a NoticePolicy,
-    /// Everyone who is without service now (of a merged incident: by the survivor).
+    /// Everyone who is without service now (of a merged incident: by the survivor). Each person is
+    /// decided of alone: a plan for some people needs only them here, and in `prior`.
     pub recipients: &'a [Recipient],
     /// Accounts of those of whom an operator has just said that they never were without service by
     /// this incident.
@@ -357,6 +366,10 @@ impl<'a> Planner<'a> {
             (Standing::Told | Standing::Elsewhere, _) if in_force.is_some() => return,
             (Standing::Told | Standing::Elsewhere, Some(_)) => {
                 (Decision::Covered, self.input.now_ms)
+            }
+            // Whoever has asked since not to be told anything heard no end of the one before either.
+            (Standing::Told, None) if !recipient.consent || recipient.opted_out => {
+                self.decide(recipient)
             }
             (Standing::Told, None) => (Decision::AlreadyTold, self.input.now_ms),
             _ => self.decide(recipient),

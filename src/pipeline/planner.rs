@@ -8,6 +8,7 @@ use crate::notice::plan::{NoticePolicy, Plan, PlanInput, concerns_people, plan};
 use crate::notice::{Arm, NoticeState, Recipient};
 use crate::store::{ClusterAssignment, DatasetVersions, Store, StoreError, Tx};
 use crate::topology::{Network, Part, SubscriberSet};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -28,11 +29,28 @@ pub struct Planner {
     /// Key of the holdout's hash.
     key: [u8; 32],
     /// Incidents as they were planned for last.
-    planned: BTreeMap<IncidentNo, Incident>,
+    planned: BTreeMap<IncidentNo, Planned>,
     /// Incidents that another one has taken over, by that one.
     merged: BTreeMap<IncidentNo, BTreeSet<IncidentNo>>,
     /// Open incidents whose notices may change although they do not.
     looks: BTreeMap<IncidentNo, Look>,
+}
+
+/// An incident as it was planned for last.
+#[derive(Debug)]
+struct Planned {
+    incident: Incident,
+    versions: DatasetVersions,
+    /// There is news since of people who neither lost service now nor have it again now.
+    is_behind: bool,
+}
+
+/// For whom a change is planned.
+struct Concerned<'a> {
+    /// Who is without service.
+    lost: Cow<'a, SubscriberSet>,
+    /// Others, who have service again; `None` when it is planned for everybody.
+    back: Option<SubscriberSet>,
 }
 
 /// When to look at an incident again although it does not change.
@@ -53,7 +71,13 @@ pub struct Ground<'a> {
 
 /// The people of some incidents, as read before they are planned for.
 #[derive(Debug, Default)]
-pub struct People(BTreeMap<IncidentNo, Vec<Recipient>>);
+pub struct People(BTreeMap<IncidentNo, Read>);
+
+#[derive(Debug)]
+struct Read {
+    recipients: Vec<Recipient>,
+    are_all: bool,
+}
 
 async fn read_recipients(
     tx: &mut Tx,
@@ -64,6 +88,19 @@ async fn read_recipients(
     let numbers: Vec<_> = ground.network.subscribers(lost).collect();
     tx.recipients(ground.versions.subscribers, &numbers, now_ms)
         .await
+}
+
+/// Those for whom a plan is made.
+struct Who {
+    recipients: Vec<Recipient>,
+    /// Accounts of others for whom it is; `None` when it is for everybody.
+    back: Option<BTreeSet<String>>,
+    never_lost: BTreeSet<String>,
+}
+
+fn accounts_of(set: &SubscriberSet, network: &Network) -> BTreeSet<String> {
+    let accounts = network.subscribers(set);
+    accounts.map(|s| network.account(s).to_owned()).collect()
 }
 
 impl Planner {
@@ -99,36 +136,69 @@ impl Planner {
         now_ms: Millis,
     ) -> Result<People, StoreError> {
         let mut people = People::default();
-        let wanted = changes
-            .iter()
-            .filter_map(|change| Some((change.incident.no, self.concerned(change, lost)?)));
-        let wanted: Vec<(IncidentNo, &SubscriberSet)> = wanted.collect();
+        let wanted = changes.iter().filter_map(|change| {
+            let concerned = self.concerned(change, changes, lost, ground.versions)?;
+            Some((change.incident.no, concerned))
+        });
+        let wanted: Vec<(IncidentNo, Concerned<'_>)> = wanted.collect();
         if wanted.is_empty() {
             return Ok(people);
         }
         let mut tx = store.begin_read().await?;
-        for (incident, lost) in wanted {
-            let recipients = read_recipients(&mut tx, lost, ground, now_ms).await?;
-            people.0.insert(incident, recipients);
+        for (incident, concerned) in wanted {
+            let recipients = read_recipients(&mut tx, &concerned.lost, ground, now_ms).await?;
+            let are_all = concerned.back.is_none();
+            let read = Read {
+                recipients,
+                are_all,
+            };
+            people.0.insert(incident, read);
         }
         Ok(people)
     }
 
-    /// The people for whom a change is to be planned, if it concerns anybody.
+    /// The people for whom a change is to be planned, if it concerns anybody: where only some lost
+    /// service or have it again, and all else is as it was planned for, these.
     fn concerned<'a>(
         &self,
         change: &'a IncidentChange,
+        changes: &[IncidentChange],
         lost: &'a BTreeMap<IncidentNo, Arc<SubscriberSet>>,
-    ) -> Option<&'a SubscriberSet> {
+        versions: DatasetVersions,
+    ) -> Option<Concerned<'a>> {
         let moved = change.lost != change.previously_lost;
-        let before = self.planned.get(&change.incident.no);
-        if !concerns_people(before, &change.incident, moved) {
+        let (incident, planned) = (&change.incident, self.planned.get(&change.incident.no));
+        let before = planned.map(|planned| &planned.incident);
+        if !concerns_people(before, incident, moved) {
             return None;
         }
+        // What one that it takes over has said to people counts, also to those whom it had already.
+        let mut mergers = changes.iter().map(|other| other.incident.merged_into);
+        let takes_over = mergers.any(|survivor| survivor == Some(incident.no));
+        let is_as_planned = planned.is_some_and(|planned| {
+            let before = &planned.incident;
+            planned.versions == versions
+                && !planned.is_behind
+                && !takes_over
+                && !concerns_people(Some(before), incident, false)
+                && self
+                    .policy
+                    .decides_alike(before.affected, incident.affected)
+        });
+        if is_as_planned && incident.state.is_open() {
+            let back = change.previously_lost.difference(&change.lost);
+            return Some(Concerned {
+                lost: Cow::Owned(change.lost.difference(&change.previously_lost)),
+                back: Some(back.union(&change.never_lost)),
+            });
+        }
         // The survivor's people are the ones to whom the other need not say that it is over.
-        let survivor = change.incident.merged_into;
+        let survivor = incident.merged_into;
         let lost = survivor.and_then(|survivor| lost.get(&survivor));
-        Some(lost.map_or(&change.lost, |lost| lost))
+        Some(Concerned {
+            lost: Cow::Borrowed(lost.map_or(&change.lost, |lost| lost)),
+            back: None,
+        })
     }
 
     /// Writes the changes of one settling and the notices that follow from them. `lost` says who is
@@ -163,17 +233,25 @@ impl Planner {
             }
         });
         for change in in_order {
-            if let Some(lost) = self.concerned(change, lost) {
+            if let Some(concerned) = self.concerned(change, changes, lost, ground.versions) {
+                let are_all = concerned.back.is_none();
                 let recipients = match people.0.remove(&change.incident.no) {
-                    Some(read) => read,
-                    None => read_recipients(tx, lost, ground, now_ms).await?,
+                    Some(read) if read.are_all == are_all => read.recipients,
+                    _ => read_recipients(tx, &concerned.lost, ground, now_ms).await?,
                 };
-                let never_lost = ground.network.subscribers(&change.never_lost);
-                let never_lost = never_lost.map(|s| ground.network.account(s).to_owned());
-                let never_lost: BTreeSet<String> = never_lost.collect();
-                let who = (recipients, &never_lost);
+                let who = Who {
+                    recipients,
+                    back: concerned
+                        .back
+                        .map(|back| accounts_of(&back, ground.network)),
+                    never_lost: accounts_of(&change.never_lost, ground.network),
+                };
                 self.plan_for(tx, &change.incident, who, ground, now_ms)
                     .await?;
+            } else if change.lost != change.previously_lost
+                && let Some(planned) = self.planned.get_mut(&change.incident.no)
+            {
+                planned.is_behind = true;
             }
             if !change.incident.state.is_open() {
                 // People whom it covered may now be told by another incident.
@@ -194,7 +272,11 @@ impl Planner {
         now_ms: Millis,
     ) -> Result<(), StoreError> {
         let recipients = read_recipients(tx, lost, ground, now_ms).await?;
-        let who = (recipients, &BTreeSet::new());
+        let who = Who {
+            recipients,
+            back: None,
+            never_lost: BTreeSet::new(),
+        };
         self.plan_for(tx, incident, who, ground, now_ms).await
     }
 
@@ -202,20 +284,32 @@ impl Planner {
         &mut self,
         tx: &mut Tx,
         incident: &Incident,
-        (mut recipients, never_lost): (Vec<Recipient>, &BTreeSet<String>),
+        who: Who,
         ground: Ground<'_>,
         now_ms: Millis,
     ) -> Result<(), StoreError> {
+        let Who {
+            mut recipients,
+            back,
+            never_lost,
+        } = who;
         let logged = tx.assignments(incident.no).await?;
         let assigned = self.assign_arms(incident, ground.network, &logged, &mut recipients);
         self.cover(tx, incident.no, &mut recipients).await?;
-        let prior = tx.prior_notices(incident.no).await?;
+        let are_all = back.is_none();
+        let prior = match back {
+            None => tx.prior_notices(incident.no).await?,
+            Some(mut accounts) => {
+                accounts.extend(recipients.iter().map(|r| r.account.clone()));
+                tx.prior_notices_of(incident.no, accounts).await?
+            }
+        };
         let plan = plan(&PlanInput {
             incident,
             now_ms,
             policy: &self.policy,
             recipients: &recipients,
-            never_lost,
+            never_lost: &never_lost,
             prior: &prior,
         });
         tx.save_assignments(incident.no, &self.experiment.name, &assigned, now_ms)
@@ -228,25 +322,43 @@ impl Planner {
             cancelled = plan.cancel.len(),
             "planned notices"
         );
-        self.planned.insert(incident.no, incident.clone());
+        let planned = Planned {
+            incident: incident.clone(),
+            versions: ground.versions,
+            is_behind: false,
+        };
+        self.planned.insert(incident.no, planned);
         let before = self.looks.remove(&incident.no);
         if incident.state.is_open() {
-            let is_waiting = prior.iter().any(|n| n.state == NoticeState::Pending);
-            let is_idle = !is_waiting && plan == Plan::default();
-            let interval_ms = match before {
-                Some(before) if is_idle => 2 * before.interval_ms,
-                _ => REPLAN_INTERVAL_MS,
-            };
-            let interval_ms = interval_ms.min(LONGEST_INTERVAL_MS);
             let told = recipients.iter().filter_map(|r| r.covered_by);
             let covers = prior.iter().filter_map(|n| n.cover);
-            let look = Look {
-                again_at_ms: now_ms + interval_ms,
-                interval_ms,
-                covered_by: told
-                    .map(|coverage| coverage.incident)
-                    .chain(covers.map(|cover| cover.incident))
-                    .collect(),
+            let mut covered_by: BTreeSet<IncidentNo> = told
+                .map(|coverage| coverage.incident)
+                .chain(covers.map(|cover| cover.incident))
+                .collect();
+            let is_waiting = prior.iter().any(|n| n.state == NoticeState::Pending);
+            let is_idle = !is_waiting && plan == Plan::default();
+            let look = match before {
+                // The others are looked at when it was meant to be.
+                Some(mut before) if !are_all => {
+                    covered_by.append(&mut before.covered_by);
+                    Look {
+                        covered_by,
+                        ..before
+                    }
+                }
+                before => {
+                    let interval_ms = match before {
+                        Some(before) if is_idle => 2 * before.interval_ms,
+                        _ => REPLAN_INTERVAL_MS,
+                    };
+                    let interval_ms = interval_ms.min(LONGEST_INTERVAL_MS);
+                    Look {
+                        again_at_ms: now_ms + interval_ms,
+                        interval_ms,
+                        covered_by,
+                    }
+                }
             };
             self.looks.insert(incident.no, look);
         }
@@ -279,7 +391,10 @@ impl Planner {
 
     fn note_merger(&mut self, incident: &Incident) {
         if let Some(survivor) = incident.merged_into {
-            self.merged.entry(survivor).or_default().insert(incident.no);
+            let is_new = self.merged.entry(survivor).or_default().insert(incident.no);
+            if let Some(planned) = self.planned.get_mut(&survivor).filter(|_| is_new) {
+                planned.is_behind = true;
+            }
         }
     }
 

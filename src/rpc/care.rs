@@ -10,7 +10,7 @@ use crate::care::{
 use crate::clock::{Clock, Millis};
 use crate::experience::Learned;
 use crate::incident::{Incident, IncidentNo, Statement};
-use crate::notice::Stage;
+use crate::notice::{Decision, Stage};
 use crate::pipeline::live::{Live, LiveReceiver};
 use crate::proto::v1;
 use crate::proto::v1::care_service_server::CareService;
@@ -235,7 +235,12 @@ fn concerns(
         .into_iter()
         .rev()
         .map(|(no, (incident, impact))| Concern {
-            told: told(notices, no, incident.reopened),
+            // What is over for a person may have been so since an earlier episode.
+            told: told(
+                notices,
+                no,
+                (impact != Impact::Past).then_some(incident.reopened),
+            ),
             incident,
             impact,
             learned: None,
@@ -252,19 +257,25 @@ fn planned_work(live: &Live, account: &str) -> Option<Arc<Statement>> {
     Some(Arc::clone(&last.statement))
 }
 
-/// What the notices say about one incident, in its present episode.
-fn told(notices: &[NoticeRecord], incident: IncidentNo, episode: u32) -> Told {
+/// What the notices say about one incident, in one episode of it or in all.
+fn told(notices: &[NoticeRecord], incident: IncidentNo, episode: Option<u32>) -> Told {
     let mut told = Told::default();
     let of_incident = notices
         .iter()
-        .filter(|n| n.incident == incident && n.episode == episode && n.state.is_told());
+        .filter(|n| n.incident == incident && episode.is_none_or(|episode| n.episode == episode));
+    let mut is_last = true;
     for notice in of_incident {
+        told.is_unwanted |= matches!(notice.decision, Decision::OptedOut | Decision::NoConsent);
+        if !notice.state.is_told() {
+            continue;
+        }
         // Newest first, so that the earliest is what stays.
         match notice.stage {
             Stage::First | Stage::Update | Stage::Estimate => told.fault_ms = notice.sent_at_ms,
-            Stage::Retraction => told.retraction_ms = notice.sent_at_ms,
-            Stage::Restored => {}
+            Stage::Retraction if is_last => told.retraction_ms = notice.sent_at_ms,
+            Stage::Retraction | Stage::Restored => {}
         }
+        is_last = false;
     }
     told
 }

@@ -30,6 +30,8 @@ pub(super) struct Arc {
     pub(super) link: u32,
     /// Service of `to` was first found by this arc, so that it is in doubt when the arc dies.
     pub(super) support: bool,
+    /// The head that it comes from stands before the one it leads to in the order of activation.
+    pub(super) is_earlier: bool,
 }
 
 /// An element with several ways in that matter, or a gateway.
@@ -215,6 +217,7 @@ impl<'a> Dominators<'a> {
                     to,
                     link,
                     support: false,
+                    is_earlier: false,
                 });
             }
         };

@@ -5,10 +5,13 @@
 //! the dominator tree, so what an element takes with it alone is the run of numbers from its own
 //! to its end, and the arcs that leave such a run are a run of arcs.
 //!
-//! A failure puts in doubt what had its service by way of it, and no more; what is in doubt has
-//! service again as soon as a way in leads from what has service beyond doubt. This is exact for
-//! elements that need all their parents too, because what is not in doubt rests on an unbroken
-//! line of supports. The work depends on what hangs on the failure, not on the size of the network.
+//! Heads stand in an order in which each comes after its support: what first gave it service. A
+//! failure asks those whose support it took, in this order. One that has another way in from a head
+//! before it that is in no doubt, or from any whose line of supports is unbroken, keeps its service;
+//! any other is in doubt, and those that it supports are asked. What is in doubt has service again
+//! as soon as a way in leads from what has service beyond doubt. This is exact for elements that need
+//! all their parents too, all of which stand before them. The work depends on what hangs on the
+//! failure and has no other way, not on the size of the network.
 
 use super::dominators::{Arc, ArcLists};
 use super::ranks::Counts;
@@ -25,6 +28,8 @@ const SOLE_ENTRY: u32 = 1 << 31;
 ///
 /// The marks stand with the numbers so that the usual answer reads one or two places of memory.
 const NOT_ITS_RUN: u32 = 1 << 30;
+/// Instead of the support of a head: all its ways in are.
+pub(super) const NO_SINGLE: u32 = NONE - 1;
 /// Elements and links are fewer.
 pub(super) const MOST_PARTS: usize = 1 << 30;
 const NUMBER: u32 = NOT_ITS_RUN - 1;
@@ -94,9 +99,15 @@ pub(super) struct Kernel {
     pub(super) ways_in_starts: Vec<u32>,
     /// (element, arc that leaves it), sorted.
     pub(super) leaving: Vec<(u32, u32)>,
+    /// Of each 64 elements: whether an arc leaves one of them.
+    pub(super) may_leave: Vec<u64>,
     pub(super) out: ArcLists,
     /// Heads in an order in which each comes after what first gave it service.
     pub(super) activation: Vec<u32>,
+    /// The place of each head in that order.
+    pub(super) place: Vec<u32>,
+    /// Per head: the head that supports it; `NONE` for gateways.
+    pub(super) support: Vec<u32>,
     pub(super) any_needs_all: bool,
 }
 
@@ -117,8 +128,12 @@ pub(super) struct Scratch {
     generation: u32,
     /// Per head: in doubt, failed, or older marks for "has service".
     doubt: Vec<u32>,
+    /// Per head: what is known of its line of supports, marked alike: unbroken, or not.
+    line: Vec<u32>,
     /// Per arc.
     dead: Vec<u32>,
+    /// Heads to be asked, a bit for each place in the order of activation; none between searches.
+    asked: Vec<u64>,
     doubted: Vec<u32>,
     revived: Vec<u32>,
     /// An arc died, or a head failed.
@@ -149,9 +164,14 @@ impl Scratch {
         self.generation += 1;
         if self.doubt.len() < kernel.heads.len() {
             self.doubt.resize(kernel.heads.len(), 0);
+            self.line.resize(kernel.heads.len(), 0);
         }
         if self.dead.len() < kernel.arcs.len() {
             self.dead.resize(kernel.arcs.len(), 0);
+        }
+        let words = kernel.heads.len().div_ceil(64);
+        if self.asked.len() < words {
+            self.asked.resize(words, 0);
         }
         self.doubted.clear();
         self.beyond_trees = false;
@@ -181,19 +201,36 @@ impl Scratch {
         self.dead[arc as usize] != self.generation
     }
 
-    fn put_in_doubt(&mut self, head: u32) {
-        if self.is_up(head) {
-            self.doubt[head as usize] = 2 * self.generation;
-            self.doubted.push(head);
-        }
+    #[inline]
+    fn is_failed(&self, head: u32) -> bool {
+        self.doubt[head as usize] == 2 * self.generation + 1
     }
 
-    fn kill(&mut self, no: u32, arc: &Arc) {
-        self.beyond_trees = true;
-        self.dead[no as usize] = self.generation;
-        if arc.support {
-            self.put_in_doubt(arc.to);
-        }
+    /// Whether service comes by an arc, as far as is known.
+    #[inline]
+    fn feeds(&self, no: u32, arc: &Arc) -> bool {
+        self.is_alive(no) && self.is_up(arc.from_head)
+    }
+
+    fn mark_line(&mut self, head: u32, is_unbroken: bool) {
+        self.line[head as usize] = 2 * self.generation + u32::from(!is_unbroken);
+    }
+
+    /// Whether the line of supports of a head is unbroken, if that is known.
+    #[inline]
+    fn is_unbroken(&self, head: u32) -> Option<bool> {
+        let mark = self.line[head as usize];
+        (mark >= 2 * self.generation).then_some(mark == 2 * self.generation)
+    }
+
+    #[inline]
+    fn is_asked(&self, place: u32) -> bool {
+        self.asked[place as usize / 64] >> (place % 64) & 1 == 1
+    }
+
+    #[inline]
+    fn ask(&mut self, place: u32) {
+        self.asked[place as usize / 64] |= 1 << (place % 64);
     }
 }
 
@@ -286,6 +323,11 @@ impl Kernel {
 
     /// (element, arc) for the arcs that leave elements of a run.
     pub(super) fn arcs_out_of(&self, start: u32, end: u32) -> &[(u32, u32)] {
+        let (first, last) = (start / 64, end.saturating_sub(1) / 64);
+        let leaves = |block: u32| self.may_leave[block as usize / 64] >> (block % 64) & 1 == 1;
+        if last - first < 64 && !(first..=last).any(leaves) {
+            return &[];
+        }
         let from = self.leaving.partition_point(|&(from, _)| from < start);
         let until = self.leaving[from..].partition_point(|&(from, _)| from < end);
         &self.leaving[from..from + until]
@@ -317,8 +359,8 @@ impl Kernel {
             Entry::Tree { .. } => self.fail_tree(element, scratch),
             Entry::Head(head) => {
                 scratch.beyond_trees = true;
-                scratch.put_in_doubt(head);
                 scratch.doubt[head as usize] = 2 * scratch.generation + 1;
+                scratch.ask(self.place[head as usize]);
             }
         }
     }
@@ -328,7 +370,15 @@ impl Kernel {
         let end = self.end(element);
         scratch.cut.push((element, end));
         for &(_, no) in self.arcs_out_of(element, end) {
-            scratch.kill(no, &self.arcs[no as usize]);
+            self.kill(no, &self.arcs[no as usize], scratch);
+        }
+    }
+
+    fn kill(&self, no: u32, arc: &Arc, scratch: &mut Scratch) {
+        scratch.beyond_trees = true;
+        scratch.dead[no as usize] = scratch.generation;
+        if arc.support {
+            scratch.ask(self.place[arc.to as usize]);
         }
     }
 
@@ -341,7 +391,7 @@ impl Kernel {
                 Entry::Head(head) => {
                     for (no, arc) in self.ways_in(head) {
                         if arc.link == link {
-                            scratch.kill(no, arc);
+                            self.kill(no, arc, scratch);
                         }
                     }
                 }
@@ -353,26 +403,9 @@ impl Kernel {
     /// Finds what has no service after these failures: heads by [`Scratch::is_up`], elements by
     /// the runs in `cut`.
     pub(super) fn search(&self, scratch: &mut Scratch) {
-        let mut next = 0;
-        while let Some(&head) = scratch.doubted.get(next) {
-            next += 1;
-            for &no in self.out.of(head) {
-                let arc = &self.arcs[no as usize];
-                if arc.support {
-                    scratch.put_in_doubt(arc.to);
-                }
-            }
-        }
-        for index in 0..scratch.doubted.len() {
-            let head = scratch.doubted[index];
-            self.revive(head, scratch);
-            while let Some(revived) = scratch.revived.pop() {
-                for &no in self.out.of(revived) {
-                    if scratch.is_alive(no) {
-                        self.revive(self.arcs[no as usize].to, scratch);
-                    }
-                }
-            }
+        if scratch.beyond_trees {
+            self.doubt(scratch);
+            self.settle_doubts(scratch);
         }
         // Heads are numbered as their elements are: where many are in doubt, going through all in
         // order is cheaper than sorting.
@@ -396,20 +429,100 @@ impl Kernel {
         normalise(&mut scratch.cut);
     }
 
-    /// Gives a head in doubt its service back if it is fed.
+    /// Finds the heads that no way in from before them feeds, each after all before it.
+    fn doubt(&self, scratch: &mut Scratch) {
+        let words = self.heads.len().div_ceil(64);
+        for (first, word) in (0_u32..).step_by(64).zip(0..words) {
+            // What a head supports comes after it, in the same word or a later one.
+            while scratch.asked[word] != 0 {
+                let place = first + scratch.asked[word].trailing_zeros();
+                scratch.asked[word] &= scratch.asked[word] - 1;
+                let head = self.activation[place as usize];
+                if !scratch.is_failed(head) {
+                    if self.has_another_way(head, scratch) {
+                        continue;
+                    }
+                    scratch.doubt[head as usize] = 2 * scratch.generation;
+                }
+                scratch.doubted.push(head);
+                for &no in self.out.of(head) {
+                    let arc = &self.arcs[no as usize];
+                    if arc.support {
+                        scratch.ask(self.place[arc.to as usize]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a head that lost its support has service beyond doubt; all heads before it are settled.
+    fn has_another_way(&self, head: u32, scratch: &mut Scratch) -> bool {
+        scratch.mark_line(head, false);
+        if self.heads[head as usize].needs_all {
+            return false;
+        }
+        let has_way = self.ways_in(head).any(|(no, arc)| {
+            scratch.feeds(no, arc)
+                && (arc.is_earlier || self.is_line_unbroken(arc.from_head, scratch))
+        });
+        if has_way {
+            scratch.mark_line(head, true);
+        }
+        has_way
+    }
+
+    /// Whether nothing has failed on the line of supports from a head to a gateway, nor might lose its
+    /// own yet.
+    fn is_line_unbroken(&self, head: u32, scratch: &mut Scratch) -> bool {
+        let mut at = head;
+        let is_unbroken = loop {
+            if let Some(known) = scratch.is_unbroken(at) {
+                break known;
+            }
+            if !scratch.is_up(at) || scratch.is_asked(self.place[at as usize]) {
+                break false;
+            }
+            match self.support[at as usize] {
+                NONE => break true,
+                NO_SINGLE => break false,
+                support => at = support,
+            }
+        };
+        let mut passed = head;
+        while passed != at {
+            scratch.mark_line(passed, is_unbroken);
+            passed = self.support[passed as usize];
+        }
+        is_unbroken
+    }
+
+    /// Gives heads in doubt their service back where they are fed.
+    fn settle_doubts(&self, scratch: &mut Scratch) {
+        for index in 0..scratch.doubted.len() {
+            self.revive(scratch.doubted[index], scratch);
+            while let Some(revived) = scratch.revived.pop() {
+                for &no in self.out.of(revived) {
+                    let to = self.arcs[no as usize].to;
+                    if scratch.is_in_doubt(to) && scratch.is_alive(no) {
+                        self.revive(to, scratch);
+                    }
+                }
+            }
+        }
+    }
+
     #[inline]
     fn revive(&self, head: u32, scratch: &mut Scratch) {
         if !scratch.is_in_doubt(head) {
             return;
         }
         let mut ways_in = self.ways_in(head);
-        let feeds = |(no, arc): (u32, &Arc)| scratch.is_alive(no) && scratch.is_up(arc.from_head);
-        let fed = if self.heads[head as usize].needs_all {
-            ways_in.all(feeds)
+        let is_fed = if self.heads[head as usize].needs_all {
+            ways_in.all(|(no, arc)| scratch.feeds(no, arc))
         } else {
-            ways_in.any(feeds)
+            ways_in.any(|(no, arc)| scratch.feeds(no, arc))
         };
-        if fed {
+        if is_fed {
             scratch.doubt[head as usize] = 0;
             scratch.revived.push(head);
         }
@@ -421,9 +534,11 @@ impl Kernel {
             + self.links.capacity() * size_of::<(u32, u32)>()
             + self.heads.capacity() * size_of::<KernelHead>()
             + self.arcs.capacity() * size_of::<Arc>()
-            + self.activation.capacity() * size_of::<u32>()
+            + (self.activation.capacity() + self.place.capacity() + self.support.capacity())
+                * size_of::<u32>()
             + self.out.resident_bytes()
             + self.ways_in_starts.capacity() * size_of::<u32>()
             + self.leaving.capacity() * size_of::<(u32, u32)>()
+            + self.may_leave.capacity() * size_of::<u64>()
     }
 }

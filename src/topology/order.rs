@@ -2,7 +2,7 @@
 //! numbers.
 
 use super::dominators::{Arc, ArcLists, Dominators};
-use super::kernel::{Entry, Kernel, KernelHead, Node};
+use super::kernel::{Entry, Kernel, KernelHead, NO_SINGLE, Node};
 use super::resolve::{NONE, Resolved};
 
 /// The kernel, still without ranks, and the new number of each element of the definition.
@@ -63,24 +63,55 @@ fn carry_arcs(dominators: &Dominators<'_>, number: &[u32], kernel: &mut Kernel) 
     }
     active.sort_unstable();
     kernel.activation = active.into_iter().map(|(_, head)| head).collect();
+    kernel.place = vec![NONE; kernel.heads.len()];
+    for (place, &head) in (0..).zip(&kernel.activation) {
+        kernel.place[head as usize] = place;
+    }
     let arcs = dominators.arcs.iter();
     kernel.arcs = arcs
-        .map(|arc| Arc {
-            from: number[arc.from as usize],
-            from_head: new_head[dominators.final_head(arc.from) as usize],
-            to: new_head[arc.to as usize],
-            ..*arc
+        .map(|arc| {
+            let from_head = new_head[dominators.final_head(arc.from) as usize];
+            let to = new_head[arc.to as usize];
+            Arc {
+                from: number[arc.from as usize],
+                from_head,
+                to,
+                is_earlier: kernel.place[from_head as usize] < kernel.place[to as usize],
+                ..*arc
+            }
         })
         .collect();
     kernel
         .arcs
         .sort_unstable_by_key(|arc| (arc.to, arc.from, arc.link));
+    kernel.support = kernel
+        .heads
+        .iter()
+        .map(|head| {
+            if head.needs_all && !head.gateway {
+                NO_SINGLE
+            } else {
+                NONE
+            }
+        })
+        .collect();
+    for arc in kernel.arcs.iter().filter(|arc| arc.support) {
+        let support = &mut kernel.support[arc.to as usize];
+        if *support != NO_SINGLE {
+            *support = arc.from_head;
+        }
+    }
     let heads = kernel.heads.len();
     kernel.out = ArcLists::by(heads, &kernel.arcs, |arc| arc.from_head);
     kernel.ways_in_starts = ArcLists::by(heads, &kernel.arcs, |arc| arc.to).starts;
     let leaving = (0..).zip(&kernel.arcs).map(|(no, arc)| (arc.from, no));
     kernel.leaving = leaving.collect();
     kernel.leaving.sort_unstable();
+    kernel.may_leave = vec![0; number.len() / 64 / 64 + 1];
+    for &(element, _) in &kernel.leaving {
+        let block = element / 64;
+        kernel.may_leave[block as usize / 64] |= 1 << (block % 64);
+    }
 }
 
 struct Preorder {

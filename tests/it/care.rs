@@ -39,6 +39,7 @@ fn told() -> Told {
     Told {
         fault_ms: Some(NOW_MS - 40 * MINUTE_MS),
         retraction_ms: None,
+        is_unwanted: false,
     }
 }
 
@@ -265,6 +266,41 @@ fn only_who_was_told_hears_of_a_mistake() {
         ),
         Standing::Unconcerned
     );
+}
+
+#[test]
+fn whoever_was_told_of_a_mistake_is_not_told_of_the_fault_that_others_have() {
+    let retracted = Told {
+        retraction_ms: Some(NOW_MS - MINUTE_MS),
+        ..told()
+    };
+    for state in [IncidentState::Confirmed, IncidentState::Restored] {
+        let mut over = fault(state);
+        over.restored_ms = (state == IncidentState::Restored).then_some(NOW_MS);
+        let concerns = [concern(over, Impact::Past, retracted)];
+        let found = standing(&concerns, NOW_MS);
+        assert!(matches!(found, Standing::Retracted(_)), "{found:?}");
+        let found = standing(&concerns, NOW_MS + 25 * HOUR_MS);
+        assert_eq!(found, Standing::Unconcerned);
+    }
+}
+
+#[test]
+fn nobody_is_told_that_we_should_have_told_them_who_asked_us_not_to() {
+    let unwanted = Told {
+        is_unwanted: true,
+        ..Told::default()
+    };
+    for (told, is_sorry) in [(Told::default(), true), (unwanted, false)] {
+        let concerns = [concern(fault(IncidentState::Confirmed), Impact::Lost, told)];
+        let said = what_to_say(
+            standing(&concerns, NOW_MS),
+            Language::English,
+            "Europe/Rome",
+            NOW_MS,
+        );
+        assert_eq!(said.contains("only now"), is_sorry, "{said}");
+    }
 }
 
 #[test]

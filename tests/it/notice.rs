@@ -9,7 +9,7 @@ use crate::operators::incident;
 use forewarn::incident::{CauseKind, Estimate, Incident, IncidentNo, IncidentState};
 use forewarn::notice::compose::{MessageInput, Sender, compose};
 use forewarn::notice::gate::{Elsewhere, GateInput, HANDED_OVER, Verdict, decide};
-use forewarn::notice::plan::{NoticePolicy, PlanInput, PlannedNotice, plan};
+use forewarn::notice::plan::{NoticePolicy, Plan, PlanInput, PlannedNotice, plan};
 use forewarn::notice::standing::{Closing, History, cover};
 use forewarn::notice::template::Templates;
 use forewarn::notice::{
@@ -325,6 +325,35 @@ impl World {
         found.max().unwrap_or_default()
     }
 
+    /// What is planned for everybody is what is planned for each person without the others.
+    fn is_decided_of_alone(
+        &self,
+        made: &Plan,
+        which: usize,
+        recipients: &[Recipient],
+        never_lost: &BTreeSet<String>,
+    ) {
+        let mut all = Plan::default();
+        let prior = self.prior(self.incidents[which].no);
+        for who in (0..PEOPLE).map(account) {
+            let is_who = |r: &&Recipient| r.account == who;
+            let recipients: Vec<Recipient> = recipients.iter().filter(is_who).cloned().collect();
+            let prior: Vec<_> = prior.iter().filter(|n| n.account == who).cloned().collect();
+            let alone = plan(&PlanInput {
+                incident: &self.incidents[which],
+                now_ms: self.now_ms,
+                policy: &self.policy,
+                recipients: &recipients,
+                never_lost,
+                prior: &prior,
+            });
+            all.notices.extend(alone.notices);
+            all.cancel.extend(alone.cancel);
+            all.link.extend(alone.link);
+        }
+        assert_eq!(*made, all);
+    }
+
     fn plan(&mut self, which: usize) {
         self.plan_with(which, &BTreeSet::new());
     }
@@ -352,6 +381,7 @@ impl World {
             never_lost,
             prior: &prior,
         });
+        self.is_decided_of_alone(&made, which, &recipients, never_lost);
         for (id, _) in made.cancel {
             let row = self.rows.iter_mut().find(|r| r.planned.id == id).unwrap();
             match row.state {
@@ -823,4 +853,36 @@ fn quiet_hours_hold_back_until_they_end_where_the_person_lives() {
         planned(quiet, &hasty, now_ms).decision,
         Decision::QuietHours
     );
+}
+
+#[test]
+fn whoever_has_asked_since_not_to_be_told_has_a_row_that_says_so_when_service_goes_again() {
+    let policy = NoticePolicy::default();
+    let first = planned(recipient(0), &policy, 0);
+    let told = World::bare(&Row {
+        state: NoticeState::Sent,
+        over: false,
+        reason: "",
+        attempt: 1,
+        available_at_ms: 0,
+        sent_at_ms: Some(0),
+        facts: first.facts,
+        planned: first,
+    });
+    let mut again = incident(1, IncidentState::Confirmed);
+    again.reopened = 1;
+    for (opted_out, decision) in [(false, Decision::AlreadyTold), (true, Decision::OptedOut)] {
+        let mut recipient = recipient(0);
+        recipient.opted_out = opted_out;
+        let made = plan(&PlanInput {
+            incident: &again,
+            now_ms: MINUTE,
+            policy: &policy,
+            recipients: &[recipient],
+            never_lost: &BTreeSet::new(),
+            prior: std::slice::from_ref(&told),
+        });
+        let decisions: Vec<_> = made.notices.iter().map(|n| n.decision).collect();
+        assert_eq!(decisions, [decision]);
+    }
 }

@@ -1,6 +1,7 @@
 //! Incidents in the store, and what operators see and do.
 
 mod calls;
+mod growing;
 mod kept;
 mod worker;
 

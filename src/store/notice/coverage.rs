@@ -41,6 +41,21 @@ impl Tx {
         self.with_cover(rows).await
     }
 
+    /// The same of some people only.
+    pub async fn prior_notices_of(
+        &mut self,
+        incident: IncidentNo,
+        accounts: BTreeSet<String>,
+    ) -> Result<Vec<PriorNotice>> {
+        let lock = match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " ORDER BY n.notice_id FOR UPDATE OF n",
+        };
+        let wanted = Wanted::from([(incident, accounts)]);
+        let rows = self.prior_rows(&wanted, lock).await?;
+        self.with_cover(rows).await
+    }
+
     /// Reads rows and looks up what the incidents that cover their people mean to them.
     async fn with_cover(&mut self, rows: Vec<PriorRow>) -> Result<Vec<PriorNotice>> {
         let mut notices = Vec::with_capacity(rows.len());
@@ -72,7 +87,7 @@ impl Tx {
             accounts.insert(link.account.clone());
         }
         let mut told = Histories::new();
-        for row in self.prior_rows(&wanted).await? {
+        for row in self.prior_rows(&wanted, "").await? {
             let by = row.incident();
             let (notice, _) = row.read()?;
             let history = told.entry((by, notice.account.clone())).or_default();
@@ -93,11 +108,12 @@ impl Tx {
         Ok(covers.collect())
     }
 
-    async fn prior_rows(&mut self, wanted: &Wanted) -> Result<Vec<PriorRow>> {
+    /// `ending` is what the statement ends with.
+    async fn prior_rows(&mut self, wanted: &Wanted, ending: &str) -> Result<Vec<PriorRow>> {
         let listed = self.listed();
         let sql = format!(
             "SELECT {PRIOR_COLUMNS} FROM {} {} notice n ON n.incident_no = $2 \
-             AND n.account = listed.value",
+             AND n.account = listed.value{ending}",
             listed.table, listed.join
         );
         let mut rows = Vec::new();
@@ -240,7 +256,7 @@ impl Store {
     /// All notices of each of the incidents to its people, with cover filled in.
     pub async fn notice_histories(&self, wanted: &Wanted) -> Result<Histories> {
         let mut tx = self.begin_read().await?;
-        let rows = tx.prior_rows(wanted).await?;
+        let rows = tx.prior_rows(wanted, "").await?;
         let incidents: Vec<IncidentNo> = rows.iter().map(PriorRow::incident).collect();
         let notices = tx.with_cover(rows).await?;
         let mut histories = Histories::new();
