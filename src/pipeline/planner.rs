@@ -62,6 +62,25 @@ struct Look {
     covered_by: BTreeSet<IncidentNo>,
 }
 
+impl Look {
+    /// After a look at everybody; `idle`: the one before, if nothing has come of it.
+    fn after_all(idle: Option<Self>, covered_by: BTreeSet<IncidentNo>, now_ms: Millis) -> Self {
+        let interval_ms = idle.map_or(REPLAN_INTERVAL_MS, |before| 2 * before.interval_ms);
+        let interval_ms = interval_ms.min(LONGEST_INTERVAL_MS);
+        Self {
+            again_at_ms: now_ms + interval_ms,
+            interval_ms,
+            covered_by,
+        }
+    }
+
+    /// After some have been planned for: everybody is looked at when it was meant to be.
+    fn after_some(mut self, mut covered_by: BTreeSet<IncidentNo>) -> Self {
+        self.covered_by.append(&mut covered_by);
+        self
+    }
+}
+
 /// The network that the subscriber sets of a plan speak of.
 #[derive(Clone, Copy)]
 pub struct Ground<'a> {
@@ -332,33 +351,15 @@ impl Planner {
         if incident.state.is_open() {
             let told = recipients.iter().filter_map(|r| r.covered_by);
             let covers = prior.iter().filter_map(|n| n.cover);
-            let mut covered_by: BTreeSet<IncidentNo> = told
+            let covered_by = told
                 .map(|coverage| coverage.incident)
                 .chain(covers.map(|cover| cover.incident))
                 .collect();
             let is_waiting = prior.iter().any(|n| n.state == NoticeState::Pending);
             let is_idle = !is_waiting && plan == Plan::default();
             let look = match before {
-                // The others are looked at when it was meant to be.
-                Some(mut before) if !are_all => {
-                    covered_by.append(&mut before.covered_by);
-                    Look {
-                        covered_by,
-                        ..before
-                    }
-                }
-                before => {
-                    let interval_ms = match before {
-                        Some(before) if is_idle => 2 * before.interval_ms,
-                        _ => REPLAN_INTERVAL_MS,
-                    };
-                    let interval_ms = interval_ms.min(LONGEST_INTERVAL_MS);
-                    Look {
-                        again_at_ms: now_ms + interval_ms,
-                        interval_ms,
-                        covered_by,
-                    }
-                }
+                Some(before) if !are_all => before.after_some(covered_by),
+                before => Look::after_all(before.filter(|_| is_idle), covered_by, now_ms),
             };
             self.looks.insert(incident.no, look);
         }
