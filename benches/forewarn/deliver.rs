@@ -147,7 +147,7 @@ async fn plan(
         tokio::time::sleep(Duration::from_millis(100)).await;
         let started = Instant::now();
         let people = planner
-            .read_people(store, std::slice::from_ref(&change), &all, ground, now_ms)
+            .read_people(store, std::slice::from_ref(&change), ground, now_ms)
             .await
             .unwrap();
         let mut tx = store.begin().await.unwrap();

@@ -360,7 +360,7 @@ impl Desk {
             .collect();
         let people = self
             .planner
-            .read_people(&self.store, changes, &lost, ground, now_ms)
+            .read_people(&self.store, changes, ground, now_ms)
             .await
             .unwrap();
         let mut tx = self.store.begin().await.unwrap();

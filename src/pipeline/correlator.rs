@@ -363,7 +363,7 @@ impl CorrelatorWorker {
             .collect();
         let people = self
             .planner
-            .read_people(&self.store, changes, &lost, ground, now_ms)
+            .read_people(&self.store, changes, ground, now_ms)
             .await?;
         let mut tx = self.store.begin().await?;
         // Subscriber numbers mean something within one version only.

@@ -150,13 +150,13 @@ impl Planner {
         &self,
         store: &Store,
         changes: &[IncidentChange],
-        lost: &BTreeMap<IncidentNo, Arc<SubscriberSet>>,
         ground: Ground<'_>,
         now_ms: Millis,
     ) -> Result<People, StoreError> {
         let mut people = People::default();
-        let wanted = changes.iter().filter_map(|change| {
-            let concerned = self.concerned(change, changes, lost, ground.versions)?;
+        let goes_on = changes.iter().filter(|c| c.incident.merged_into.is_none());
+        let wanted = goes_on.filter_map(|change| {
+            let concerned = self.concerned(change, changes, ground.versions)?;
             Some((change.incident.no, concerned))
         });
         let wanted: Vec<(IncidentNo, Concerned<'_>)> = wanted.collect();
@@ -182,7 +182,6 @@ impl Planner {
         &self,
         change: &'a IncidentChange,
         changes: &[IncidentChange],
-        lost: &'a BTreeMap<IncidentNo, Arc<SubscriberSet>>,
         versions: DatasetVersions,
     ) -> Option<Concerned<'a>> {
         let moved = change.lost != change.previously_lost;
@@ -191,33 +190,49 @@ impl Planner {
         if !concerns_people(before, incident, moved) {
             return None;
         }
-        // What one that it takes over has said to people counts, also to those whom it had already.
-        let mut mergers = changes.iter().map(|other| other.incident.merged_into);
-        let takes_over = mergers.any(|survivor| survivor == Some(incident.no));
         let is_as_planned = planned.is_some_and(|planned| {
             let before = &planned.incident;
             planned.versions == versions
                 && !planned.is_behind
-                && !takes_over
                 && !concerns_people(Some(before), incident, false)
                 && self
                     .policy
                     .decides_alike(before.affected, incident.affected)
         });
-        if is_as_planned && incident.state.is_open() {
-            let back = change.previously_lost.difference(&change.lost);
+        if !is_as_planned || !incident.state.is_open() {
             return Some(Concerned {
-                lost: Cow::Owned(change.lost.difference(&change.previously_lost)),
-                back: Some(back.union(&change.never_lost)),
+                lost: Cow::Borrowed(&change.lost),
+                back: None,
             });
         }
-        // The survivor's people are the ones to whom the other need not say that it is over.
-        let survivor = incident.merged_into;
-        let lost = survivor.and_then(|survivor| lost.get(&survivor));
+        // What those that it takes over have said counts, also to people whom it had already.
+        let mergers = changes
+            .iter()
+            .filter(|other| other.incident.merged_into == Some(incident.no));
+        let joined = mergers.fold(
+            change.lost.difference(&change.previously_lost),
+            |joined, other| joined.union(&change.lost.intersection(&other.previously_lost)),
+        );
+        let back = change.previously_lost.difference(&change.lost);
         Some(Concerned {
-            lost: Cow::Borrowed(lost.map_or(&change.lost, |lost| lost)),
-            back: None,
+            lost: Cow::Owned(joined),
+            back: Some(back.union(&change.never_lost)),
         })
+    }
+
+    /// Of an incident that was taken over: those of its people whom the survivor leaves without
+    /// service, to whom it need not say that it is over.
+    async fn kept_by(
+        survivor: &SubscriberSet,
+        tx: &mut Tx,
+        incident: IncidentNo,
+        network: &Network,
+    ) -> Result<SubscriberSet, StoreError> {
+        let prior = tx.prior_notices(incident).await?;
+        let numbers = prior.iter().filter_map(|n| network.subscriber(&n.account));
+        let ranks = numbers.map(|number| network.rank_of(number));
+        let people = SubscriberSet::from_runs(ranks.map(|rank| (rank, rank + 1)).collect());
+        Ok(people.intersection(survivor))
     }
 
     /// Writes the changes of one settling and the notices that follow from them. `lost` says who is
@@ -242,6 +257,11 @@ impl Planner {
         // Whoever was taken over says its last word first, so that the survivor sees whom it covers;
         // and whoever was split off its first, as long as its people are known to have been told.
         let mut in_order: Vec<&IncidentChange> = changes.iter().collect();
+        // Incidents with news of people for whom nothing has been planned now.
+        let mut unheard: BTreeSet<IncidentNo> = changes
+            .iter()
+            .filter_map(|change| change.incident.merged_into)
+            .collect();
         in_order.sort_by_key(|change| {
             let incident = &change.incident;
             let is_new = !self.planned.contains_key(&incident.no);
@@ -252,9 +272,17 @@ impl Planner {
             }
         });
         for change in in_order {
-            if let Some(concerned) = self.concerned(change, changes, lost, ground.versions) {
+            let incident = &change.incident;
+            if let Some(mut concerned) = self.concerned(change, changes, ground.versions) {
+                let survivor = incident
+                    .merged_into
+                    .and_then(|survivor| lost.get(&survivor));
+                if let Some(survivor) = survivor {
+                    let kept = Self::kept_by(survivor, tx, incident.no, ground.network).await?;
+                    concerned.lost = Cow::Owned(kept);
+                }
                 let are_all = concerned.back.is_none();
-                let recipients = match people.0.remove(&change.incident.no) {
+                let recipients = match people.0.remove(&incident.no) {
                     Some(read) if read.are_all == are_all => read.recipients,
                     _ => read_recipients(tx, &concerned.lost, ground, now_ms).await?,
                 };
@@ -265,17 +293,20 @@ impl Planner {
                         .map(|back| accounts_of(&back, ground.network)),
                     never_lost: accounts_of(&change.never_lost, ground.network),
                 };
-                self.plan_for(tx, &change.incident, who, ground, now_ms)
-                    .await?;
-            } else if change.lost != change.previously_lost
-                && let Some(planned) = self.planned.get_mut(&change.incident.no)
-            {
-                planned.is_behind = true;
+                self.plan_for(tx, incident, who, ground, now_ms).await?;
+                unheard.remove(&incident.no);
+            } else if change.lost != change.previously_lost {
+                unheard.insert(incident.no);
             }
             if !change.incident.state.is_open() {
                 // People whom it covered may now be told by another incident.
                 let no = change.incident.no;
                 self.look_again(|look| look.covered_by.contains(&no), now_ms);
+            }
+        }
+        for no in unheard {
+            if let Some(planned) = self.planned.get_mut(&no) {
+                planned.is_behind = true;
             }
         }
         Ok(())
@@ -392,10 +423,7 @@ impl Planner {
 
     fn note_merger(&mut self, incident: &Incident) {
         if let Some(survivor) = incident.merged_into {
-            let is_new = self.merged.entry(survivor).or_default().insert(incident.no);
-            if let Some(planned) = self.planned.get_mut(&survivor).filter(|_| is_new) {
-                planned.is_behind = true;
-            }
+            self.merged.entry(survivor).or_default().insert(incident.no);
         }
     }
 

@@ -2,7 +2,7 @@
 //! confirmed at the end.
 
 use super::score::{Expected, Found, Score};
-use forewarn::alarm::LogEntry;
+use forewarn::alarm::{LogEntry, LogRecord};
 use forewarn::incident::{Correlator, CorrelatorSettings, IncidentState};
 use forewarn::simulate::{
     DrawSettings, FaultKind, Impairments, Origin, Reporting, Scenario, Simulation, World,
@@ -123,7 +123,12 @@ pub(crate) fn run(
         .collect();
     let score = expected.score(&found);
     let at_confirmation = expected.score(&confirmed);
-    let mistakes = expected.mistakes(&found, believed);
+    let mut mistakes = expected.mistakes(&found, believed);
+    for (no, (kind, is_found, _)) in score.of_faults.iter().enumerate() {
+        if *is_found == Some(false) {
+            mistakes.push(format!("  heard of {kind:?}: {}", heard_of(simulation, no)));
+        }
+    }
     let delays_ms = score
         .of_faults
         .iter()
@@ -178,6 +183,23 @@ fn drive(correlator: &mut Correlator, entries: &[LogEntry]) -> Vec<Found> {
         now_ms += 1_000;
     }
     confirmed
+}
+
+/// The alarms of a fault, those of the plant first.
+fn heard_of(simulation: &Simulation, fault: usize) -> String {
+    const SHOWN: usize = 40;
+    let entries = simulation.entries.iter().zip(&simulation.origins);
+    let raised = entries.filter_map(|(entry, origin)| match (&entry.record, origin) {
+        (LogRecord::Event(event), Some(Origin::Fault(no))) if *no as usize == fault => {
+            Some((event.key.resource.as_str(), event.key.alarm_type.as_str()))
+        }
+        _ => None,
+    });
+    let mut raised: Vec<(&str, &str)> = raised.collect();
+    raised.sort_by_key(|(resource, _)| (resource.starts_with("ont"), *resource));
+    let each = raised.iter().take(SHOWN);
+    let each: Vec<String> = each.map(|(id, what)| format!("{id} {what}")).collect();
+    format!("{} alarms: {}", raised.len(), each.join(", "))
 }
 
 /// Per fault: when the first alarm of it arrived.

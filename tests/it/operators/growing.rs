@@ -90,7 +90,7 @@ impl Desk {
         };
         let people = self
             .planner
-            .read_people(&self.t.store, &changes, &live, ground, now_ms)
+            .read_people(&self.t.store, &changes, ground, now_ms)
             .await
             .unwrap();
         let mut tx = self.t.store.begin().await.unwrap();
