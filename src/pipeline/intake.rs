@@ -30,8 +30,8 @@ pub trait Journal: std::fmt::Debug + Send + Sync + 'static {
     /// The entry that says that a source fell silent or came back, if the journal keeps these.
     fn mark(origin: Origin, mark: Mark) -> Option<Self::Entry>;
 
-    /// Whether with this record nothing is missing any more of a source that had been silent.
-    fn resynchronises(record: &Self::Record) -> bool;
+    /// What a record means for how far the source's state is known.
+    fn step(record: &Self::Record) -> Step;
 
     fn origin(entry: &Self::Entry) -> Origin;
 
@@ -56,6 +56,19 @@ pub struct Origin {
     /// 0: written by Forewarn itself.
     pub sequence: u64,
     pub received_at_ms: Millis,
+}
+
+/// What a record means for how far the state of its source is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing by itself.
+    Plain,
+    /// It says all that there is to say.
+    Whole,
+    /// All that is active follows.
+    SnapshotBegin,
+    /// All that is active was listed since the begin; without one it says nothing.
+    SnapshotEnd,
 }
 
 /// What Forewarn itself notes about a source.
@@ -151,6 +164,7 @@ struct Source {
 struct SourceState {
     heartbeat_interval_s: u32,
     health: SourceHealth,
+    snapshot_open: bool,
     /// Highest number that was taken; what lies above `committed` is on its way.
     accepted: u64,
     /// Of the newest stream; cancelled when a newer one begins.
@@ -465,6 +479,11 @@ impl<J: Journal> Feed<J> {
         self.intake.inner.clock.now_ms()
     }
 
+    /// Whether a snapshot has begun that has not ended, as far as was taken.
+    pub fn is_snapshot_open(&self) -> bool {
+        lock(&self.source.state).snapshot_open
+    }
+
     /// Notes that the source is alive, and takes what it has sent: all of it or nothing.
     pub fn accept(&self, parcel: Parcel<J::Record>) -> Result<(), Refusal> {
         let now_ms = self.intake.inner.clock.now_ms();
@@ -484,7 +503,8 @@ impl<J: Journal> Feed<J> {
             entries.extend(J::mark(self.source.origin(0, now_ms), Mark::Heard));
         }
         for (sequence, record) in parcel.records {
-            if state.health == SourceHealth::Returned && J::resynchronises(&record) {
+            let is_whole = state.take_step(J::step(&record));
+            if is_whole && state.health == SourceHealth::Returned {
                 state.health = SourceHealth::Current;
             }
             entries.push(J::entry(self.source.origin(sequence, now_ms), record));
@@ -512,11 +532,27 @@ impl<E> Chunk<E> {
     }
 }
 
+impl SourceState {
+    /// Notes a record; whether with it nothing is missing any more of a source that had been silent.
+    fn take_step(&mut self, step: Step) -> bool {
+        match step {
+            Step::Plain => false,
+            Step::Whole => true,
+            Step::SnapshotBegin => {
+                self.snapshot_open = true;
+                false
+            }
+            Step::SnapshotEnd => std::mem::take(&mut self.snapshot_open),
+        }
+    }
+}
+
 impl Source {
     fn new(stored: &StoredSource, now_ms: Millis) -> Self {
         let state = SourceState {
             heartbeat_interval_s: stored.heartbeat_interval_s,
             health: stored.health,
+            snapshot_open: stored.snapshot_open,
             accepted: stored.last_sequence,
             stream: CancellationToken::new(),
             generation: 0,
@@ -548,6 +584,7 @@ impl Source {
                 last_sequence: state.accepted,
                 last_heard_ms: self.last_heard_ms.load(Ordering::Relaxed),
                 health: state.health,
+                snapshot_open: state.snapshot_open,
             },
             durable,
         }
@@ -574,6 +611,7 @@ impl Source {
             last_sequence: *self.committed.borrow(),
             last_heard_ms: self.last_heard_ms.load(Ordering::Relaxed),
             health: state.health,
+            snapshot_open: state.snapshot_open,
         }
     }
 }
