@@ -155,6 +155,9 @@ struct Source {
     id: SourceId,
     name: String,
     last_heard_ms: AtomicI64,
+    /// From when on its silence counts: when it was last heard, or when the service started if that
+    /// is later.
+    quiet_since_ms: AtomicI64,
     saved_heard_ms: AtomicI64,
     committed: watch::Sender<u64>,
     state: Mutex<SourceState>,
@@ -189,6 +192,7 @@ pub struct SignOfLife {
     pub id: SourceId,
     /// Promised interval between messages; 0: no promise.
     pub promised_ms: i64,
+    /// The start of the service if it has not been heard since.
     pub last_heard_ms: Millis,
     /// Everything that it had sent by then is durable.
     pub is_settled: bool,
@@ -294,7 +298,7 @@ impl<J: Journal> Intake<J> {
         for source in all {
             let mut state = lock(&source.state);
             let promised_ms = SILENT_INTERVALS * 1_000 * i64::from(state.heartbeat_interval_s);
-            let silent_ms = now_ms - source.last_heard_ms.load(Ordering::Relaxed);
+            let silent_ms = now_ms - source.quiet_since_ms.load(Ordering::Relaxed);
             if promised_ms == 0 || silent_ms <= promised_ms || state.health == SourceHealth::Silent
             {
                 continue;
@@ -491,7 +495,7 @@ impl<J: Journal> Feed<J> {
         if state.generation != self.generation {
             return Err(Refusal::Superseded);
         }
-        self.source.last_heard_ms.store(now_ms, Ordering::Relaxed);
+        self.source.hear(now_ms);
         let returns = state.health == SourceHealth::Silent;
         if !returns && parcel.through <= state.accepted {
             return Ok(());
@@ -560,11 +564,17 @@ impl Source {
         Self {
             id: stored.id,
             name: stored.name.clone(),
-            last_heard_ms: AtomicI64::new(now_ms),
-            saved_heard_ms: AtomicI64::new(now_ms),
+            last_heard_ms: AtomicI64::new(stored.last_heard_ms),
+            quiet_since_ms: AtomicI64::new(now_ms),
+            saved_heard_ms: AtomicI64::new(stored.last_heard_ms),
             committed: watch::Sender::new(stored.last_sequence),
             state: Mutex::new(state),
         }
+    }
+
+    fn hear(&self, now_ms: Millis) {
+        self.last_heard_ms.store(now_ms, Ordering::Relaxed);
+        self.quiet_since_ms.store(now_ms, Ordering::Relaxed);
     }
 
     fn origin(&self, sequence: u64, received_at_ms: Millis) -> Origin {
@@ -592,7 +602,7 @@ impl Source {
 
     fn sign_of_life(&self) -> SignOfLife {
         // Before the state: what is taken meanwhile is not settled.
-        let last_heard_ms = self.last_heard_ms.load(Ordering::Relaxed);
+        let last_heard_ms = self.quiet_since_ms.load(Ordering::Relaxed);
         let state = lock(&self.state);
         SignOfLife {
             id: self.id,

@@ -75,7 +75,10 @@ pub(super) async fn start_with(backend: Backend, options: Options) -> Service {
 }
 
 pub(super) async fn start_on(store: TestStore, options: Options) -> Service {
-    let clock = Clock::manual(NOW_MS);
+    start_at(Clock::manual(NOW_MS), store, options).await
+}
+
+pub(super) async fn start_at(clock: Clock, store: TestStore, options: Options) -> Service {
     let db = store.store.clone();
     let log = Arc::new(AlarmLog::open(db.clone()).await.unwrap());
     let alarms = Intake::open(Arc::clone(&log), db.clone(), clock.clone(), options.limits)
