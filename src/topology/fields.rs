@@ -176,6 +176,9 @@ impl TopologyParser {
             let id = id.map_or("", String::as_str);
             self.refused.note(&record_type, id, &self.errors);
         }
+        if self.errors.is_unread(line, "id") {
+            self.refused.pass_over(None, &self.errors);
+        }
     }
 
     fn parse(&mut self, line: u64, fields: TopologyFields) {
@@ -239,8 +242,8 @@ impl RecordSink<TopologyFields> for TopologyParser {
         self.push(line, fields);
     }
 
-    fn pass_over(&mut self, id: Option<&str>) {
-        self.refused.pass_over(id, &self.errors);
+    fn pass_over(&mut self) {
+        self.refused.pass_over(None, &self.errors);
     }
 }
 

@@ -262,6 +262,41 @@ fn what_may_follow_from_a_record_that_cannot_be_read_is_not_told() {
 }
 
 #[test]
+fn a_value_of_a_wrong_type_hides_nothing_else_of_its_record() {
+    let account = r#"{"account":"A1","consent":"yes","language":7,"time_zone":"Mars/X","segment":"res","quiet_hours":"","quiet_hours":"x","served_by":[],"colour":1}"#;
+    let errors = subscriber_errors("p.jsonl", account);
+    let fields: Vec<&str> = errors
+        .iter()
+        .map(|e| e.split(": ").nth(1).unwrap())
+        .collect();
+    let expected = [
+        "consent",
+        "language",
+        "quiet_hours",
+        "colour",
+        "time_zone",
+        "segment",
+        "served_by",
+    ];
+    assert_eq!(fields, expected, "each once: {errors:?}");
+
+    let elements = r#"{"type":"element","id":"r1","kind":"zzz","gateway":"yes","name":5}
+{"type":"link","id":["l"],"a":"r1","b":3}
+{"type":"link","id":"l2","a":"r1","b":"3"}"#;
+    assert_eq!(
+        topology_errors("n.jsonl", elements),
+        [
+            "n.jsonl:1: gateway: \"yes\" is not true or false".to_owned(),
+            "n.jsonl:1: name: expected a string".to_owned(),
+            format!("n.jsonl:1: kind: \"zzz\" is not one of {KINDS}"),
+            // What is called `3` nobody knows as long as there is a record without an id.
+            "n.jsonl:2: id: \"[\"l\"]\" is not a string".to_owned(),
+            "n.jsonl:2: b: \"3\" is not a string".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn the_format_is_told_by_the_name() {
     assert_eq!(
         topology_errors("net.xlsx", ""),

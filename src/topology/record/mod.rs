@@ -7,6 +7,7 @@ pub(crate) mod lines;
 pub(crate) mod locate;
 pub(crate) mod table;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// How many errors an import reports one by one; the rest is only counted.
@@ -70,6 +71,8 @@ pub struct RecordErrors {
     file: Option<String>,
     errors: Vec<RecordError>,
     further: u64,
+    /// Line of a record, and its fields that could not be read.
+    unread: (u64, BTreeSet<String>),
 }
 
 impl RecordErrors {
@@ -79,6 +82,7 @@ impl RecordErrors {
             file: Some(name.to_owned()),
             errors: Vec::new(),
             further: 0,
+            unread: (0, BTreeSet::new()),
         }
     }
 
@@ -88,6 +92,7 @@ impl RecordErrors {
             file: None,
             errors: Vec::new(),
             further: 0,
+            unread: (0, BTreeSet::new()),
         }
     }
 
@@ -119,6 +124,9 @@ impl RecordErrors {
     /// Notes that `value` of `field` is not `expected`. An empty value, and one of a personal
     /// field of a subscriber, is not repeated.
     pub(crate) fn add(&mut self, line: u64, field: &str, value: &str, expected: impl Into<String>) {
+        if self.is_unread(line, field) {
+            return;
+        }
         if self.errors.len() >= REPORTED_ERRORS {
             self.further += 1;
             return;
@@ -131,6 +139,27 @@ impl RecordErrors {
             value: shown.then(|| shorten(value)),
             expected: expected.into(),
         });
+    }
+
+    /// Notes that a field could not be read. What is found wrong with it afterwards, such as that it is
+    /// missing, only follows from that and is not noted.
+    pub(crate) fn refuse(
+        &mut self,
+        line: u64,
+        field: &str,
+        value: &str,
+        expected: impl Into<String>,
+    ) {
+        self.add(line, field, value, expected);
+        if self.unread.0 != line {
+            self.unread = (line, BTreeSet::new());
+        }
+        self.unread.1.insert(field.to_owned());
+    }
+
+    /// Whether that field of that record, the latest, could not be read.
+    pub(crate) fn is_unread(&self, line: u64, field: &str) -> bool {
+        self.unread.0 == line && self.unread.1.contains(field)
     }
 
     /// `value` if nothing is wrong.
@@ -165,10 +194,10 @@ impl std::error::Error for RecordErrors {}
 pub(crate) trait RecordSink<T> {
     /// Where errors go.
     fn errors(&mut self) -> &mut RecordErrors;
-    /// Takes the next record.
+    /// Takes the next record; fields that could not be read are missing in it.
     fn take(&mut self, line: u64, record: T);
-    /// Is told that a record could not be read, after its errors, with its id where that can be read.
-    fn pass_over(&mut self, _id: Option<&str>) {}
+    /// Is told that a record could not be read at all, after its errors.
+    fn pass_over(&mut self) {}
 }
 
 /// Why a file could not be taken in.

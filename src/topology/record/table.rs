@@ -115,7 +115,7 @@ pub(crate) fn read_table<T>(
             if places.is_none() {
                 return Ok(());
             }
-            sink.pass_over(None);
+            sink.pass_over();
             continue;
         };
         match &places {
@@ -135,7 +135,7 @@ pub(crate) fn read_table<T>(
                     &format!("{} columns", cells.len()),
                     expected,
                 );
-                sink.pass_over(None);
+                sink.pass_over();
             }
             Some(places) => {
                 let row = Row {

@@ -144,6 +144,21 @@ async fn subscribers_wrong_in_themselves_and_served_by_nothing_are_told_together
             "4 errors; nothing was imported",
         ]
     );
+
+    let account = r#"{"account":"A-1","language":"it","time_zone":"Mars/X","segment":"res","consent":"yes","served_by":["nope"]}"#;
+    std::fs::write(dir.path().join("p.jsonl"), account).unwrap();
+    let (code, _, errors) = forewarn(dir.path(), &["import", "subscribers", "p.jsonl"]).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        errors.lines().collect::<Vec<_>>(),
+        [
+            "p.jsonl:1: consent: \"yes\" is not true or false",
+            "p.jsonl:1: time_zone: \"Mars/X\" is not an IANA time zone such as Europe/Rome",
+            "p.jsonl:1: segment: \"res\" is not one of residential, business",
+            "p.jsonl:1: served_by: \"nope\" is not the id of an element of the current network",
+            "4 errors; nothing was imported",
+        ]
+    );
 }
 
 #[tokio::test]
