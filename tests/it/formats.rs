@@ -176,6 +176,27 @@ fn a_wrong_table_is_explained(#[case] text: &str, #[case] first: &str) {
 }
 
 #[test]
+fn half_a_position_that_is_no_number_is_told_once() {
+    let site = "type,id,latitude,longitude\nsite,s,abc,12.5\nsite,t,41.9,xyz\n";
+    assert_eq!(
+        topology_errors("net.csv", site),
+        [
+            "net.csv:2: latitude: \"abc\" is not a number",
+            "net.csv:3: longitude: \"xyz\" is not a number",
+        ]
+    );
+    let account = "account,language,time_zone,segment,consent,served_by,latitude,longitude\n\
+                   A1,it,Europe/Rome,residential,maybe,o,abc,12.5\n";
+    assert_eq!(
+        subscriber_errors("people.csv", account),
+        [
+            "people.csv:2: latitude: \"abc\" is not a number",
+            "people.csv:2: consent: \"maybe\" is not true or false",
+        ]
+    );
+}
+
+#[test]
 fn lines_of_a_table_are_counted_over_line_breaks_in_cells() {
     let text = "type,id,name\nsite,s1,\"two\nlines\"\nsite,,x\n";
     let errors = topology_errors("net.csv", text);
