@@ -154,7 +154,7 @@ impl TopologyParser {
     /// A parser for the records of a file or a stream, as `errors` names their place.
     pub fn new(errors: RecordErrors) -> Self {
         Self {
-            errors,
+            errors: errors.impersonal(),
             definition: NetworkDefinition::default(),
             lines: Lines::default(),
             refused: Refused::default(),

@@ -38,8 +38,18 @@ const KINDS: &str = "router, switch, bng, olt, pon_port, splitter, ont, cmts, fi
                      power_feed, duct, cabinet, other";
 
 #[rstest]
-#[case::no_json("{\"type\":", "net.jsonl:1: record: expected one JSON object in UTF-8")]
-#[case::no_object("[1]", "net.jsonl:1: record: expected one JSON object in UTF-8")]
+#[case::no_json(
+    "{\"type\":",
+    "net.jsonl:1: record: expected one JSON object in UTF-8 (EOF while parsing a value at column 8)"
+)]
+#[case::no_object(
+    "[1]",
+    "net.jsonl:1: record: expected one JSON object in UTF-8, not a list"
+)]
+#[case::position(
+    r#"{"type":"site","id":"a","position":"41.9,12.5"}"#,
+    "net.jsonl:1: position: \"41.9,12.5\" is not an object with latitude and longitude"
+)]
 #[case::type_missing(
     r#"{"id":"a"}"#,
     "net.jsonl:1: type: expected one of site, element, link, group"
@@ -190,7 +200,7 @@ fn half_a_position_that_is_no_number_is_told_once() {
     assert_eq!(
         subscriber_errors("people.csv", account),
         [
-            "people.csv:2: latitude: \"abc\" is not a number",
+            "people.csv:2: latitude: expected a number",
             "people.csv:2: consent: \"maybe\" is not true or false",
         ]
     );
@@ -308,7 +318,7 @@ fn a_value_of_a_wrong_type_hides_nothing_else_of_its_record() {
         topology_errors("n.jsonl", elements),
         [
             "n.jsonl:1: gateway: \"yes\" is not true or false".to_owned(),
-            "n.jsonl:1: name: expected a string".to_owned(),
+            "n.jsonl:1: name: \"5\" is not a string".to_owned(),
             format!("n.jsonl:1: kind: \"zzz\" is not one of {KINDS}"),
             // What is called `3` nobody knows as long as there is a record without an id.
             "n.jsonl:2: id: \"[\"l\"]\" is not a string".to_owned(),
@@ -373,7 +383,9 @@ fn contact(kind: &str, value: &str) -> Vec<ContactFields> {
 #[case::webhook(|f: &mut SubscriberFields| f.contact_points = contact("webhook", "example.net"),
     "webhook: expected a URL with http:// or https://")]
 #[case::contact_kind(|f: &mut SubscriberFields| f.contact_points = contact("fax", "1"),
-    "contact_points: expected a kind that is one of email, phone, push, webhook")]
+    "contact_points.kind: \"fax\" is not one of email, phone, push, webhook")]
+#[case::value_for_kind(|f: &mut SubscriberFields| f.contact_points = contact("a@b.example", "email"),
+    "contact_points.kind: expected one of email, phone, push, webhook")]
 #[case::channel(|f: &mut SubscriberFields| f.channels = vec!["fax".to_owned()],
     "channels: \"fax\" is not one of email, sms, push, voice, webhook")]
 #[case::channel_twice(|f: &mut SubscriberFields| f.channels = vec!["sms".to_owned(); 2],
@@ -449,11 +461,26 @@ fn an_account_is_given_once() {
 }
 
 #[test]
+fn of_a_personal_value_the_type_is_named() {
+    let json = r#"{"account":"A1","name":12345678,"address":["Via Segreta 1"],"position":"41.9,12.5","contact_points":{},"language":"it","time_zone":"Europe/Rome","segment":"residential","consent":true,"served_by":["o"]}"#;
+    assert_eq!(
+        subscriber_errors("people.jsonl", json),
+        [
+            "people.jsonl:1: name: expected a string, not a whole number",
+            "people.jsonl:1: address: expected a string, not a list",
+            "people.jsonl:1: position: expected an object with latitude and longitude, not a string",
+            "people.jsonl:1: contact_points: expected a list, not an object",
+        ]
+    );
+}
+
+#[test]
 fn personal_values_never_enter_an_error() {
-    let json = r#"{"account":"A1","name":12345678,"address":["Via Segreta 1"],"position":"41.9,12.5","contact_points":[{"kind":"email","value":"secret@@example.net"},{"kind":"phone","number":"+999 1234567"}]}"#;
-    let csv = "account,name,language,time_zone,segment,consent,served_by,email,phone,address\n\
+    let json = r#"{"account":"A1","name":12345678,"address":["Via Segreta 1"],"position":"41.9,12.5","mail":"secret@example.net","contact_points":[{"kind":"email","value":"secret@@example.net"},{"kind":"phone","number":"+999 1234567"}]}"#;
+    let csv = "account,name,language,time_zone,segment,consent,served_by,email,phone,address,\
+               longitude\n\
                A1,Segreta\u{7},it,Europe/Rome,residential,true,o,secret@@example.net,+999 x,Via \
-               Segreta\u{7}\n";
+               Segreta\u{7},12.5E\n";
     for errors in [
         subscriber_errors("people.jsonl", json),
         subscriber_errors("people.csv", csv),

@@ -10,6 +10,8 @@ use std::io::{BufRead, Read, Write};
 
 /// Longest line, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
+/// How serde begins to say that there is no such field.
+const UNKNOWN_FIELD: &str = "unknown field";
 
 /// Reads every line as a `T` and hands it on with its number. Empty lines are skipped; of a line that
 /// is no `T`, what is wrong becomes errors, and the fields that are right are handed on.
@@ -96,13 +98,13 @@ fn read_what_is_right<T: DeserializeOwned>(
         Ok(object) => object,
         Err(error) => {
             // Syntax errors name what is wrong and the column, and repeat nothing of the line.
-            let expected = if error.is_syntax() {
+            let expected = if error.is_syntax() || error.is_eof() {
                 let what = error
                     .to_string()
                     .replace(" at line 1 column ", " at column ");
                 format!("one JSON object in UTF-8 ({what})")
             } else {
-                "one JSON object in UTF-8".to_owned()
+                format!("one JSON object in UTF-8{}", instead(&error))
             };
             errors.add(number, "record", "", &expected);
             return None;
@@ -123,7 +125,14 @@ fn read_what_is_right<T: DeserializeOwned>(
         right.remove(&field);
         match alone {
             _ if !is_first => errors.refuse(number, &field, "", "to be given once"),
-            Err(error) => errors.refuse(number, &field, &shown(&value), expectation(&error)),
+            Err(error) => {
+                let shown = shown(&field, &value, &error, errors);
+                let mut expected = expectation(&error);
+                if shown.is_empty() {
+                    expected.push_str(&instead(&error));
+                }
+                errors.refuse(number, &field, &shown, expected);
+            }
             Ok(_) => {}
         }
     }
@@ -136,18 +145,43 @@ fn read_what_is_right<T: DeserializeOwned>(
     serde_json::from_value(Value::Object(right)).ok()
 }
 
-fn shown(value: &Value) -> String {
+/// The value as far as it is no personal data; what stands in an unknown field may be any.
+fn shown(field: &str, value: &Value, error: &serde_json::Error, errors: &RecordErrors) -> String {
+    let is_unknown = error.to_string().starts_with(UNKNOWN_FIELD);
+    if !errors.repeats(field) || errors.is_personal() && is_unknown {
+        return String::new();
+    }
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
 }
 
+/// ", not a list": of which type the value was that serde's text repeats.
+fn instead(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let Some(found) = text.strip_prefix("invalid type: ") else {
+        return String::new();
+    };
+    let word = found.split(['`', '"', ',']).next().unwrap_or_default();
+    let found = match word.trim() {
+        "boolean" => "a boolean",
+        "integer" => "a whole number",
+        "floating point" => "a number",
+        "string" => "a string",
+        "null" | "unit value" => "null",
+        "sequence" => "a list",
+        "map" => "an object",
+        _ => return String::new(),
+    };
+    format!(", not {found}")
+}
+
 /// The part of serde's text that says what should have been there; the part before it repeats the
 /// value.
 fn expectation(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    if text.starts_with("unknown field") {
+    if text.starts_with(UNKNOWN_FIELD) {
         let known = text.split_once("expected ").map_or("", |(_, known)| known);
         return format!("a known field, {}", known.replace('`', ""));
     }
@@ -158,6 +192,8 @@ fn expectation(error: &serde_json::Error) -> String {
         "i32" | "i64" => "a whole number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
+        "struct PositionFields" => "an object with latitude and longitude".to_owned(),
+        "struct ContactFields" => "an object with kind and value".to_owned(),
         other => other.to_owned(),
     }
 }

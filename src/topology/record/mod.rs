@@ -1,7 +1,7 @@
 //! What is wrong with the records of an import, said so that a person can find and mend it.
 //!
 //! Every import, whatever its format, collects its errors here, so that the same mistake gets the
-//! same words from a file and over the network. Values of personal fields never enter an error.
+//! same words from a file and over the network. Personal values never enter an error.
 
 pub(crate) mod lines;
 pub(crate) mod locate;
@@ -16,8 +16,8 @@ pub const REPORTED_ERRORS: usize = 100;
 /// Longest value that an error repeats, in characters.
 const SHOWN_CHARS: usize = 60;
 
-/// Fields whose values are personal data and are never repeated.
-const PERSONAL_FIELDS: [&str; 8] = [
+/// Fields whose values are personal data in the record of a person, and are never repeated there.
+const PERSONAL_FIELDS: [&str; 10] = [
     "name",
     "address",
     "email",
@@ -26,6 +26,8 @@ const PERSONAL_FIELDS: [&str; 8] = [
     "webhook",
     "contact_points",
     "position",
+    "latitude",
+    "longitude",
 ];
 
 /// One thing wrong with one record.
@@ -71,6 +73,8 @@ pub struct RecordErrors {
     file: Option<String>,
     errors: Vec<RecordError>,
     further: u64,
+    /// Whether the records are of people.
+    personal: bool,
     /// Line of a record, and its fields that could not be read.
     unread: (u64, BTreeSet<String>),
 }
@@ -82,6 +86,7 @@ impl RecordErrors {
             file: Some(name.to_owned()),
             errors: Vec::new(),
             further: 0,
+            personal: true,
             unread: (0, BTreeSet::new()),
         }
     }
@@ -92,8 +97,27 @@ impl RecordErrors {
             file: None,
             errors: Vec::new(),
             further: 0,
+            personal: true,
             unread: (0, BTreeSet::new()),
         }
+    }
+
+    /// Says that the records are of no people: any value may be repeated.
+    pub(crate) fn impersonal(self) -> Self {
+        Self {
+            personal: false,
+            ..self
+        }
+    }
+
+    /// Whether the records are of people.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.personal
+    }
+
+    /// Whether an error repeats what stood in that field.
+    pub(crate) fn repeats(&self, field: &str) -> bool {
+        !self.personal || !PERSONAL_FIELDS.contains(&field)
     }
 
     /// The first errors, in the order in which they were found.
@@ -121,8 +145,8 @@ impl RecordErrors {
         self.errors.is_empty()
     }
 
-    /// Notes that `value` of `field` is not `expected`. An empty value, and one of a personal
-    /// field of a subscriber, is not repeated.
+    /// Notes that `value` of `field` is not `expected`. An empty value is not repeated, nor one of a
+    /// personal field.
     pub(crate) fn add(&mut self, line: u64, field: &str, value: &str, expected: impl Into<String>) {
         if self.is_unread(line, field) {
             return;
@@ -131,7 +155,7 @@ impl RecordErrors {
             self.further += 1;
             return;
         }
-        let shown = !value.is_empty() && !PERSONAL_FIELDS.contains(&field);
+        let shown = !value.is_empty() && self.repeats(field);
         self.errors.push(RecordError {
             file: self.file.clone(),
             line,

@@ -162,6 +162,21 @@ async fn subscribers_wrong_in_themselves_and_served_by_nothing_are_told_together
 }
 
 #[tokio::test]
+async fn an_import_of_nothing_is_refused_with_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for (what, records) in [("topology", "elements"), ("subscribers", "subscribers")] {
+        std::fs::write(dir.path().join("empty.jsonl"), "").unwrap();
+        let (code, _, errors) = forewarn(dir.path(), &["import", what, "empty.jsonl"]).await;
+        assert_eq!(code, Some(1));
+        let reason = format!(
+            "empty.jsonl: the import holds no {records}; an empty import would take away everything\n\
+             1 error; nothing was imported\n"
+        );
+        assert_eq!(errors, reason);
+    }
+}
+
+#[tokio::test]
 async fn a_network_without_a_gateway_is_refused_with_file_and_expectation() {
     let dir = tempfile::tempdir().unwrap();
     let network = r#"{"type":"element","id":"r1","kind":"router"}"#;
