@@ -98,7 +98,8 @@ pub(super) async fn start_at(clock: Clock, store: TestStore, options: Options) -
         &samples,
         &shutdown,
         options.settings.max_message_bytes,
-    );
+    )
+    .await;
     let authenticator = Authenticator::new(db.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -120,7 +121,7 @@ pub(super) async fn start_at(clock: Clock, store: TestStore, options: Options) -
     }
 }
 
-fn routes(
+async fn routes(
     alarms: &Intake<AlarmLog>,
     samples: &Intake<SampleLog>,
     shutdown: &CancellationToken,
@@ -142,7 +143,9 @@ fn routes(
         intake: samples.clone(),
         streams,
     };
-    server::ingest_routes(max_message_bytes, alarm, telemetry).unwrap()
+    server::ingest_routes(max_message_bytes, alarm, telemetry)
+        .await
+        .unwrap()
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test has no supervisor")]
