@@ -18,17 +18,23 @@ pub enum Language {
 }
 
 impl Language {
+    /// What [`Self::spoken`] understands.
+    pub const TAGS: &str = "en or it, alone or with a region as in it-CH";
+
+    /// The language of a BCP 47 tag, whatever its region, if it is spoken here.
+    pub fn spoken(tag: &str) -> Option<Self> {
+        let base = tag.split(['-', '_']).next().unwrap_or_default();
+        match base.to_ascii_lowercase().as_str() {
+            "it" => Some(Self::Italian),
+            "en" => Some(Self::English),
+            _ => None,
+        }
+    }
+
     /// The first of `wanted` (BCP 47 tags) that is spoken here, else English.
     pub fn choose(wanted: &[&str]) -> Self {
-        let spoken = |tag: &&str| {
-            let base = tag.split(['-', '_']).next().unwrap_or_default();
-            match base.to_ascii_lowercase().as_str() {
-                "it" => Some(Self::Italian),
-                "en" => Some(Self::English),
-                _ => None,
-            }
-        };
-        wanted.iter().find_map(spoken).unwrap_or(Self::English)
+        let spoken = wanted.iter().find_map(|tag| Self::spoken(tag));
+        spoken.unwrap_or(Self::English)
     }
 }
 

@@ -25,7 +25,7 @@ pub enum CareAction {
         /// An account, a phone number, an e-mail address, the beginning of an address, or the
         /// serial number of the customer's equipment
         query: String,
-        /// Language of what to say, such as it or en (default: the customer's)
+        /// Language of what to say: en or it (default: the customer's)
         #[arg(long, default_value = "", hide_default_value = true)]
         language: String,
     },

@@ -3,7 +3,7 @@
 use super::incident::incident_id;
 use crate::clock::Millis;
 use anyhow::anyhow;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _, Zoned};
@@ -17,23 +17,21 @@ const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(18);
     forewarn incident eta INC-4 --from 14:00 --to 15:30\n  \
     forewarn incident eta INC-4 --in 30m..90m\n  \
     forewarn incident eta INC-4 --withdraw")]
+#[command(override_usage = "forewarn incident eta [OPTIONS] <INCIDENT> \
+    (--in <DURATIONS> | --from <TIME> --to <TIME> | --withdraw)")]
+#[command(group = ArgGroup::new("estimate").args(["within", "from", "withdraw"]).required(true))]
 #[group(skip)]
 pub struct EtaArgs {
     #[arg(value_parser = incident_id, value_name = "INCIDENT")]
     pub id: String,
     /// Earliest time: 14:00 (the next time the clock shows it), 2026-03-10T14:00, or with a zone
-    #[arg(long, value_name = "TIME", requires = "to", conflicts_with_all = ["within", "withdraw"])]
+    #[arg(long, value_name = "TIME", requires = "to")]
     pub from: Option<String>,
     /// Latest time
     #[arg(long, value_name = "TIME", requires = "from")]
     pub to: Option<String>,
     /// Earliest and latest from now on: 30m..90m, 1h..2h30m, or one duration
-    #[arg(
-        long = "in",
-        value_name = "DURATIONS",
-        conflicts_with = "withdraw",
-        required_unless_present_any = ["from", "withdraw"]
-    )]
+    #[arg(long = "in", value_name = "DURATIONS")]
     pub within: Option<String>,
     /// Take the estimate back: nobody knows
     #[arg(long)]
@@ -141,6 +139,43 @@ mod tests {
         check("", "", "30m..90m", (30, 90));
         check("", "", "1h..2h30m", (60, 150));
         check("", "", "45m", (45, 45));
+    }
+
+    /// What the command line is answered if it is wrong.
+    fn refusal(words: &[&str]) -> String {
+        let command = EtaArgs::augment_args(clap::Command::new("eta").no_binary_name(true));
+        let parsed = command.try_get_matches_from(words);
+        parsed
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn one_way_to_say_an_estimate_is_asked_for() {
+        assert_eq!(
+            refusal(&["INC-3"]),
+            "error: the following required arguments were not provided:\n  \
+             <--in <DURATIONS>|--from <TIME>|--withdraw>\n\n\
+             Usage: forewarn incident eta [OPTIONS] <INCIDENT> \
+             (--in <DURATIONS> | --from <TIME> --to <TIME> | --withdraw)\n\n\
+             For more information, try '--help'.\n"
+        );
+        assert!(refusal(&["3", "--from", "14:00"]).contains("--to <TIME>"));
+        for two in [
+            ["3", "--in", "1h", "--withdraw"].as_slice(),
+            &["3", "--from", "14:00", "--to", "15:00", "--withdraw"],
+            &["3", "--from", "14:00", "--to", "15:00", "--in", "1h"],
+        ] {
+            assert!(refusal(two).contains("cannot be used with"), "{two:?}");
+        }
+        for one in [
+            ["3", "--withdraw"].as_slice(),
+            &["3", "--in", "1h"],
+            &["3", "--from", "14:00", "--to", "15:00"],
+        ] {
+            assert_eq!(refusal(one), "", "{one:?}");
+        }
     }
 
     #[test]

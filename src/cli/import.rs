@@ -140,7 +140,7 @@ async fn run_topology(
     import_topology(store, definition, now_ms, &shown_on(bar))
         .await
         .map_err(|error| {
-            failure(error, |errors| {
+            failure(error, &path, |errors| {
                 let (reader, name) = open(&path, &ProgressBar::hidden())?;
                 Ok(topology::locate_errors(reader, &name, errors)?)
             })
@@ -160,7 +160,7 @@ async fn run_subscribers(
     import_subscribers(store, subscribers, now_ms, &shown_on(bar))
         .await
         .map_err(|error| {
-            failure(error, |errors| {
+            failure(error, &args.file, |errors| {
                 let (reader, name) = open(&args.file, &ProgressBar::hidden())?;
                 Ok(subscriber::locate_errors(reader, &name, errors)?)
             })
@@ -207,10 +207,18 @@ fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<(Reader, String)> {
 
 fn failure(
     error: ImportError,
+    file: &Path,
     locate: impl FnOnce(&[NetworkError]) -> anyhow::Result<Vec<String>>,
 ) -> Failure {
-    let ImportError::Invalid(errors) = error else {
-        return Failure::Other(error.into());
+    let errors = match error {
+        ImportError::Invalid(errors) => errors,
+        ImportError::Empty(_) => {
+            return Failure::Refused {
+                reasons: vec![format!("{}: {error}", file.display())],
+                further: 0,
+            };
+        }
+        error => return Failure::Other(error.into()),
     };
     match locate(&errors) {
         Ok(reasons) => Failure::Refused {

@@ -2,7 +2,7 @@
 //! database.
 
 use crate::alarm::{LogEntry, LogRecord};
-use crate::pipeline::intake::{Journal, Mark, Origin};
+use crate::pipeline::intake::{Journal, Mark, Origin, Step};
 use crate::pipeline::tail::{Positioned, Slice, Tail};
 use crate::store::{SourceProgress, SourceStream, Store, StoreError};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -90,8 +90,12 @@ impl Journal for AlarmLog {
         Some(Self::entry(origin, record))
     }
 
-    fn resynchronises(record: &LogRecord) -> bool {
-        matches!(record, LogRecord::SnapshotEnd)
+    fn step(record: &LogRecord) -> Step {
+        match record {
+            LogRecord::SnapshotBegin => Step::SnapshotBegin,
+            LogRecord::SnapshotEnd => Step::SnapshotEnd,
+            LogRecord::Event(_) | LogRecord::Stale | LogRecord::Heard => Step::Plain,
+        }
     }
 
     fn origin(entry: &LogEntry) -> Origin {

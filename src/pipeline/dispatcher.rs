@@ -448,11 +448,11 @@ impl Outlet {
         now_ms: Millis,
     ) -> Outcome {
         let backoff = &self.options.backoff;
-        if letter.claim.attempt >= backoff.max_attempts {
+        if letter.claim.try_no >= backoff.max_attempts {
             return Outcome::Dead { detail };
         }
         let asked = after.map(|after| i64::try_from(after.as_millis()).unwrap_or(0));
-        let delay = backoff.delay_ms(letter.claim.id.0, letter.claim.attempt, asked);
+        let delay = backoff.delay_ms(letter.claim.id.0, letter.claim.try_no, asked);
         Outcome::Retry {
             at_ms: now_ms + delay,
             detail,

@@ -30,8 +30,8 @@ pub trait Journal: std::fmt::Debug + Send + Sync + 'static {
     /// The entry that says that a source fell silent or came back, if the journal keeps these.
     fn mark(origin: Origin, mark: Mark) -> Option<Self::Entry>;
 
-    /// Whether with this record nothing is missing any more of a source that had been silent.
-    fn resynchronises(record: &Self::Record) -> bool;
+    /// What a record means for how far the source's state is known.
+    fn step(record: &Self::Record) -> Step;
 
     fn origin(entry: &Self::Entry) -> Origin;
 
@@ -56,6 +56,19 @@ pub struct Origin {
     /// 0: written by Forewarn itself.
     pub sequence: u64,
     pub received_at_ms: Millis,
+}
+
+/// What a record means for how far the state of its source is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing by itself.
+    Plain,
+    /// It says all that there is to say.
+    Whole,
+    /// All that is active follows.
+    SnapshotBegin,
+    /// All that is active was listed since the begin; without one it says nothing.
+    SnapshotEnd,
 }
 
 /// What Forewarn itself notes about a source.
@@ -142,6 +155,9 @@ struct Source {
     id: SourceId,
     name: String,
     last_heard_ms: AtomicI64,
+    /// From when on its silence counts: when it was last heard, or when the service started if that
+    /// is later.
+    quiet_since_ms: AtomicI64,
     saved_heard_ms: AtomicI64,
     committed: watch::Sender<u64>,
     state: Mutex<SourceState>,
@@ -151,6 +167,7 @@ struct Source {
 struct SourceState {
     heartbeat_interval_s: u32,
     health: SourceHealth,
+    snapshot_open: bool,
     /// Highest number that was taken; what lies above `committed` is on its way.
     accepted: u64,
     /// Of the newest stream; cancelled when a newer one begins.
@@ -175,6 +192,7 @@ pub struct SignOfLife {
     pub id: SourceId,
     /// Promised interval between messages; 0: no promise.
     pub promised_ms: i64,
+    /// The start of the service if it has not been heard since.
     pub last_heard_ms: Millis,
     /// Everything that it had sent by then is durable.
     pub is_settled: bool,
@@ -280,7 +298,7 @@ impl<J: Journal> Intake<J> {
         for source in all {
             let mut state = lock(&source.state);
             let promised_ms = SILENT_INTERVALS * 1_000 * i64::from(state.heartbeat_interval_s);
-            let silent_ms = now_ms - source.last_heard_ms.load(Ordering::Relaxed);
+            let silent_ms = now_ms - source.quiet_since_ms.load(Ordering::Relaxed);
             if promised_ms == 0 || silent_ms <= promised_ms || state.health == SourceHealth::Silent
             {
                 continue;
@@ -465,6 +483,11 @@ impl<J: Journal> Feed<J> {
         self.intake.inner.clock.now_ms()
     }
 
+    /// Whether a snapshot has begun that has not ended, as far as was taken.
+    pub fn is_snapshot_open(&self) -> bool {
+        lock(&self.source.state).snapshot_open
+    }
+
     /// Notes that the source is alive, and takes what it has sent: all of it or nothing.
     pub fn accept(&self, parcel: Parcel<J::Record>) -> Result<(), Refusal> {
         let now_ms = self.intake.inner.clock.now_ms();
@@ -472,7 +495,7 @@ impl<J: Journal> Feed<J> {
         if state.generation != self.generation {
             return Err(Refusal::Superseded);
         }
-        self.source.last_heard_ms.store(now_ms, Ordering::Relaxed);
+        self.source.hear(now_ms);
         let returns = state.health == SourceHealth::Silent;
         if !returns && parcel.through <= state.accepted {
             return Ok(());
@@ -484,7 +507,8 @@ impl<J: Journal> Feed<J> {
             entries.extend(J::mark(self.source.origin(0, now_ms), Mark::Heard));
         }
         for (sequence, record) in parcel.records {
-            if state.health == SourceHealth::Returned && J::resynchronises(&record) {
+            let is_whole = state.take_step(J::step(&record));
+            if is_whole && state.health == SourceHealth::Returned {
                 state.health = SourceHealth::Current;
             }
             entries.push(J::entry(self.source.origin(sequence, now_ms), record));
@@ -512,11 +536,27 @@ impl<E> Chunk<E> {
     }
 }
 
+impl SourceState {
+    /// Notes a record; whether with it nothing is missing any more of a source that had been silent.
+    fn take_step(&mut self, step: Step) -> bool {
+        match step {
+            Step::Plain => false,
+            Step::Whole => true,
+            Step::SnapshotBegin => {
+                self.snapshot_open = true;
+                false
+            }
+            Step::SnapshotEnd => std::mem::take(&mut self.snapshot_open),
+        }
+    }
+}
+
 impl Source {
     fn new(stored: &StoredSource, now_ms: Millis) -> Self {
         let state = SourceState {
             heartbeat_interval_s: stored.heartbeat_interval_s,
             health: stored.health,
+            snapshot_open: stored.snapshot_open,
             accepted: stored.last_sequence,
             stream: CancellationToken::new(),
             generation: 0,
@@ -524,11 +564,17 @@ impl Source {
         Self {
             id: stored.id,
             name: stored.name.clone(),
-            last_heard_ms: AtomicI64::new(now_ms),
-            saved_heard_ms: AtomicI64::new(now_ms),
+            last_heard_ms: AtomicI64::new(stored.last_heard_ms),
+            quiet_since_ms: AtomicI64::new(now_ms),
+            saved_heard_ms: AtomicI64::new(stored.last_heard_ms),
             committed: watch::Sender::new(stored.last_sequence),
             state: Mutex::new(state),
         }
+    }
+
+    fn hear(&self, now_ms: Millis) {
+        self.last_heard_ms.store(now_ms, Ordering::Relaxed);
+        self.quiet_since_ms.store(now_ms, Ordering::Relaxed);
     }
 
     fn origin(&self, sequence: u64, received_at_ms: Millis) -> Origin {
@@ -548,6 +594,7 @@ impl Source {
                 last_sequence: state.accepted,
                 last_heard_ms: self.last_heard_ms.load(Ordering::Relaxed),
                 health: state.health,
+                snapshot_open: state.snapshot_open,
             },
             durable,
         }
@@ -555,7 +602,7 @@ impl Source {
 
     fn sign_of_life(&self) -> SignOfLife {
         // Before the state: what is taken meanwhile is not settled.
-        let last_heard_ms = self.last_heard_ms.load(Ordering::Relaxed);
+        let last_heard_ms = self.quiet_since_ms.load(Ordering::Relaxed);
         let state = lock(&self.state);
         SignOfLife {
             id: self.id,
@@ -574,6 +621,7 @@ impl Source {
             last_sequence: *self.committed.borrow(),
             last_heard_ms: self.last_heard_ms.load(Ordering::Relaxed),
             health: state.health,
+            snapshot_open: state.snapshot_open,
         }
     }
 }

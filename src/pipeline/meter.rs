@@ -1,7 +1,7 @@
 //! Takes measured values into the store.
 
 use crate::clock::Millis;
-use crate::pipeline::intake::{Journal, Mark, Origin};
+use crate::pipeline::intake::{Journal, Mark, Origin, Step};
 use crate::pipeline::tail::{Positioned, Slice, Tail};
 use crate::store::{SourceProgress, SourceStream, Store, StoreError, StoredSample};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -110,8 +110,8 @@ impl Journal for SampleLog {
     }
 
     /// Samples have no snapshots: the next one says all there is to say.
-    fn resynchronises(_: &Sample) -> bool {
-        true
+    fn step(_: &Sample) -> Step {
+        Step::Whole
     }
 
     fn origin(sample: &StoredSample) -> Origin {

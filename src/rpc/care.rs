@@ -54,6 +54,10 @@ impl CareService for CareApi {
             let expected = format!("a text of 1 to {LONGEST_QUERY} bytes");
             return Err(invalid("query", "", &expected));
         }
+        if !request.language.is_empty() && Language::spoken(&request.language).is_none() {
+            let expected = format!("{}; or nothing, for the customer's own", Language::TAGS);
+            return Err(invalid("language", &request.language, &expected));
+        }
         let query = sought("query", &request.query)?;
         let Some((key, mut customers)) = self.search(&query).await? else {
             return Ok(Response::new(v1::LookupResponse::default()));

@@ -6,7 +6,7 @@
 
 use crate::clock::Millis;
 use crate::detect::is_rule_source;
-use crate::pipeline::intake::{Feed, Intake, Journal, Parcel, Refusal};
+use crate::pipeline::intake::{Feed, Intake, Journal, Parcel, Refusal, Step};
 use crate::proto::v1;
 use crate::rpc::auth::{Admission, Role, require};
 use crate::rpc::status;
@@ -293,6 +293,7 @@ impl<'a, P: Protocol> Session<'a, P> {
             rejected: false,
         };
         let now_ms = self.feed.now_ms();
+        let mut snapshot_open = self.feed.is_snapshot_open();
         for message in messages.drain(..) {
             let (sequence, message) = P::parse(message, now_ms);
             let known = sequence <= parcel.through && sequence > 0;
@@ -319,15 +320,14 @@ impl<'a, P: Protocol> Session<'a, P> {
                 Message::Heartbeat => parcel.through = sequence,
                 Message::Record(record) => {
                     parcel.through = sequence;
-                    parcel.records.push((sequence, record));
+                    match in_order(P::Journal::step(&record), &mut snapshot_open) {
+                        Ok(()) => parcel.records.push((sequence, record)),
+                        Err(violation) => self.reject(&mut parcel, vec![violation]),
+                    }
                 }
                 Message::Invalid(violations) => {
                     parcel.through = sequence;
-                    parcel.rejected = true;
-                    self.rejected.push_back(v1::Rejected {
-                        sequence,
-                        violations,
-                    });
+                    self.reject(&mut parcel, violations);
                 }
             }
         }
@@ -337,6 +337,15 @@ impl<'a, P: Protocol> Session<'a, P> {
             ));
         }
         self.accept(parcel)
+    }
+
+    /// Refuses the message up to which the parcel goes: its number is used up.
+    fn reject<R>(&mut self, parcel: &mut Parcel<R>, violations: Vec<v1::FieldViolation>) {
+        parcel.rejected = true;
+        self.rejected.push_back(v1::Rejected {
+            sequence: parcel.through,
+            violations,
+        });
     }
 
     fn accept(&mut self, parcel: Parcel<<P::Journal as Journal>::Record>) -> Result<(), Status> {
@@ -359,6 +368,23 @@ impl<'a, P: Protocol> Session<'a, P> {
             Err(Refusal::Closing) => Err(stopping()),
         }
     }
+}
+
+/// Refuses the end of a snapshot that has not begun: it says nothing of what is active.
+fn in_order(step: Step, snapshot_open: &mut bool) -> Result<(), v1::FieldViolation> {
+    match step {
+        Step::SnapshotBegin => *snapshot_open = true,
+        Step::SnapshotEnd if !*snapshot_open => {
+            return Err(status::violation(
+                "snapshot_end",
+                "",
+                "a snapshot_begin before it, since the latest snapshot_end",
+            ));
+        }
+        Step::SnapshotEnd => *snapshot_open = false,
+        Step::Plain | Step::Whole => {}
+    }
+    Ok(())
 }
 
 /// Takes what has arrived; waits only when that is nothing.

@@ -22,19 +22,24 @@ use crate::rpc::inventory::Inventory;
 use crate::rpc::notice::NoticeApi;
 use crate::rpc::telemetry::TelemetryApi;
 use crate::rpc::work::WorkApi;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Request};
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service;
+use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic_health::ServingStatus;
 
 /// How the server listens.
 #[derive(Clone, Debug, Default)]
@@ -117,41 +122,84 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let authenticator = services.authenticator.clone();
-    let routes = routes(settings.max_message_bytes, services)?;
+    let routes = routes(settings.max_message_bytes, services).await?;
     serve_routes(listener, settings, authenticator, routes, shutdown).await
 }
 
 /// The one place where services are added.
-fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
-    Ok(ingest_routes(max, services.alarm, services.telemetry)?
-        .add_service(limited!(InventoryServiceServer, services.inventory, max))
-        .add_service(limited!(IncidentServiceServer, services.incident, max))
-        .add_service(limited!(NoticeServiceServer, services.notice, max))
-        .add_service(limited!(CareServiceServer, services.care, max))
-        .add_service(limited!(ComplaintServiceServer, services.complaint, max))
-        .add_service(limited!(EffectServiceServer, services.effect, max))
-        .add_service(limited!(AreaServiceServer, services.area, max))
-        .add_service(limited!(WorkServiceServer, services.work, max)))
+async fn routes(max: usize, services: Services) -> Result<Routes, ServeError> {
+    let offer = ingest_offer(max, services.alarm, services.telemetry)
+        .add(limited!(InventoryServiceServer, services.inventory, max))
+        .add(limited!(IncidentServiceServer, services.incident, max))
+        .add(limited!(NoticeServiceServer, services.notice, max))
+        .add(limited!(CareServiceServer, services.care, max))
+        .add(limited!(ComplaintServiceServer, services.complaint, max))
+        .add(limited!(EffectServiceServer, services.effect, max))
+        .add(limited!(AreaServiceServer, services.area, max))
+        .add(limited!(WorkServiceServer, services.work, max));
+    offer.into_routes().await
 }
 
 /// What a process serves that does nothing but take alarms and samples; with reflection and health.
-pub fn ingest_routes(
+pub async fn ingest_routes(
     max: usize,
     alarm: AlarmApi,
     telemetry: TelemetryApi,
 ) -> Result<Routes, ServeError> {
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    // The reporter is dropped: "serving" for the whole server, from start to end.
-    let (_, health) = tonic_health::server::health_reporter();
-    Ok(Routes::new(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(limited!(AlarmServiceServer, alarm, max))
-        .add_service(limited!(TelemetryServiceServer, telemetry, max)))
+    ingest_offer(max, alarm, telemetry).into_routes().await
+}
+
+fn ingest_offer(max: usize, alarm: AlarmApi, telemetry: TelemetryApi) -> Offer {
+    Offer::default()
+        .add(limited!(AlarmServiceServer, alarm, max))
+        .add(limited!(TelemetryServiceServer, telemetry, max))
+}
+
+/// Services, with the names by which their health is asked for.
+#[derive(Default)]
+struct Offer {
+    routes: Routes,
+    names: Vec<&'static str>,
+}
+
+impl Offer {
+    fn add<S>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.names.push(S::NAME);
+        self.routes = self.routes.add_service(service);
+        self
+    }
+
+    /// With reflection and health.
+    async fn into_routes(self) -> Result<Routes, ServeError> {
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // The reporter is dropped in the end: "serving" for the whole server and for each service,
+        // from start to end.
+        let (reporter, health) = tonic_health::server::health_reporter();
+        for name in self.names {
+            reporter
+                .set_service_status(name, ServingStatus::Serving)
+                .await;
+        }
+        Ok(self
+            .routes
+            .add_service(health)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?))
+    }
 }
 
 /// Serves these routes, behind the authentication; as [`serve`].

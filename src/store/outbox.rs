@@ -38,6 +38,8 @@ pub struct Claimed {
     pub useless_after_ms: Millis,
     /// Names this claim when it is settled.
     pub attempt: u32,
+    /// The number of this try since the notice was planned, or put back into the queue; from 1.
+    pub try_no: u32,
 }
 
 type ClaimedRow = (
@@ -48,6 +50,7 @@ type ClaimedRow = (
     String,
     i64,
     Option<i64>,
+    i64,
     i64,
     i64,
     i64,
@@ -131,7 +134,8 @@ impl Tx {
                     .push(" ORDER BY available_at_ms LIMIT ").push_bind(left)
                     .push(skip_locked)
                     .push(") RETURNING notice_id, incident_no, account, episode, stage, stage_no, \
-                           covered_by, planned_at_ms, useless_after_ms, attempt");
+                           covered_by, planned_at_ms, useless_after_ms, attempt, \
+                           attempt - attempts_before");
                 query.build_query_as().fetch_all(conn).await?
             });
             for row in rows {
@@ -256,7 +260,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Puts a dead letter back into the queue. False when it is none.
+    /// Puts a dead letter back into the queue, to be tried as often as a new notice. False when it is
+    /// none.
     pub async fn redrive_notice(
         &mut self,
         id: NoticeId,
@@ -264,7 +269,8 @@ impl Tx {
         useless_after_ms: Millis,
     ) -> Result<bool> {
         const SQL: &str = "UPDATE notice SET state = 'pending', state_reason = '', \
-             available_at_ms = $1, useless_after_ms = $2 WHERE notice_id = $3 AND state = 'dead'";
+             available_at_ms = $1, useless_after_ms = $2, attempts_before = attempt \
+             WHERE notice_id = $3 AND state = 'dead'";
         let done = on_tx!(self, conn => sqlx::query(SQL).bind(now_ms).bind(useless_after_ms)
             .bind(id.0).execute(conn).await?.rows_affected());
         Ok(done == 1)
@@ -349,7 +355,8 @@ fn attempt_row(settlement: &Settlement) -> Option<(&Settlement, &'static str, St
 }
 
 fn read_claimed(row: ClaimedRow) -> Result<Claimed> {
-    let (id, incident, account, episode, stage, stage_no, cover, planned, useless, attempt) = row;
+    let (id, incident, account, episode, stage, stage_no, cover, planned, useless, attempt, try_no) =
+        row;
     Ok(Claimed {
         id: NoticeId(id),
         incident: IncidentNo(incident),
@@ -361,6 +368,7 @@ fn read_claimed(row: ClaimedRow) -> Result<Claimed> {
         planned_at_ms: planned,
         useless_after_ms: useless,
         attempt: read_episode(attempt)?,
+        try_no: read_episode(try_no)?,
     })
 }
 

@@ -53,6 +53,8 @@ pub struct StoredSource {
     pub last_sequence: u64,
     pub last_heard_ms: Millis,
     pub health: SourceHealth,
+    /// A snapshot has begun and not ended.
+    pub snapshot_open: bool,
 }
 
 /// How far a source has come with a commit.
@@ -63,15 +65,16 @@ pub struct SourceProgress {
     pub last_sequence: u64,
     pub last_heard_ms: Millis,
     pub health: SourceHealth,
+    pub snapshot_open: bool,
 }
 
-type SourceRow = (i64, String, i64, i64, i64, String);
+type SourceRow = (i64, String, i64, i64, i64, String, bool);
 
 impl Store {
     /// All sources of a stream, by name.
     pub async fn sources(&self, stream: SourceStream) -> Result<Vec<StoredSource>> {
         let rows: Vec<SourceRow> = on_read!(self, conn => sqlx::query_as(
-            "SELECT source_id, name, heartbeat_interval_s, last_sequence, last_heard_ms, health
+            "SELECT source_id, name, heartbeat_interval_s, last_sequence, last_heard_ms, health, snapshot_open
              FROM source WHERE stream = $1 ORDER BY name",
         )
         .bind(stream.as_str())
@@ -93,7 +96,7 @@ impl Store {
             "INSERT INTO source (source_id, stream, name, heartbeat_interval_s, last_sequence, last_heard_ms, health)
              SELECT COALESCE(MAX(source_id), 0) + 1, $1, $2, $3, 0, $4, 'current' FROM source WHERE TRUE
              ON CONFLICT (stream, name) DO UPDATE SET heartbeat_interval_s = excluded.heartbeat_interval_s
-             RETURNING source_id, name, heartbeat_interval_s, last_sequence, last_heard_ms, health",
+             RETURNING source_id, name, heartbeat_interval_s, last_sequence, last_heard_ms, health, snapshot_open",
         )
         .bind(stream.as_str())
         .bind(name)
@@ -128,11 +131,13 @@ pub(in crate::store) async fn save_progress(tx: &mut Tx, all: &[SourceProgress])
         Tx::Sqlite(tx) => {
             for progress in all {
                 sqlx::query(
-                    "UPDATE source SET last_sequence = $1, last_heard_ms = $2, health = $3 WHERE source_id = $4",
+                    "UPDATE source SET last_sequence = $1, last_heard_ms = $2, health = $3, snapshot_open = $4
+                     WHERE source_id = $5",
                 )
                 .bind(progress.last_sequence.cast_signed())
                 .bind(progress.last_heard_ms)
                 .bind(progress.health.as_str())
+                .bind(progress.snapshot_open)
                 .bind(progress.id.0)
                 .execute(&mut **tx)
                 .await?;
@@ -142,16 +147,19 @@ pub(in crate::store) async fn save_progress(tx: &mut Tx, all: &[SourceProgress])
         Tx::Postgres(tx) => {
             let column = |of: fn(&SourceProgress) -> i64| all.iter().map(of).collect::<Vec<_>>();
             let health: Vec<&str> = all.iter().map(|p| p.health.as_str()).collect();
+            let snapshot_open: Vec<bool> = all.iter().map(|p| p.snapshot_open).collect();
             sqlx::query(
-                "UPDATE source SET last_sequence = new.last_sequence, last_heard_ms = new.last_heard_ms, health = new.health
-                 FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])
-                      AS new (source_id, last_sequence, last_heard_ms, health)
+                "UPDATE source SET last_sequence = new.last_sequence, last_heard_ms = new.last_heard_ms,
+                     health = new.health, snapshot_open = new.snapshot_open
+                 FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[])
+                      AS new (source_id, last_sequence, last_heard_ms, health, snapshot_open)
                  WHERE source.source_id = new.source_id",
             )
             .bind(column(|p| p.id.0))
             .bind(column(|p| p.last_sequence.cast_signed()))
             .bind(column(|p| p.last_heard_ms))
             .bind(health)
+            .bind(snapshot_open)
             .execute(&mut **tx)
             .await?;
         }
@@ -160,7 +168,7 @@ pub(in crate::store) async fn save_progress(tx: &mut Tx, all: &[SourceProgress])
 }
 
 fn stored_source(row: SourceRow) -> Result<StoredSource> {
-    let (id, name, heartbeat_interval_s, last_sequence, last_heard_ms, health) = row;
+    let (id, name, heartbeat_interval_s, last_sequence, last_heard_ms, health, snapshot_open) = row;
     let corrupt = |reason: String| StoreError::Corrupt {
         what: "source",
         reason,
@@ -177,5 +185,6 @@ fn stored_source(row: SourceRow) -> Result<StoredSource> {
             .into_iter()
             .find(|known| known.as_str() == health)
             .ok_or_else(|| corrupt(format!("health `{health}`")))?,
+        snapshot_open,
     })
 }

@@ -282,12 +282,8 @@ fn parse_contact_points(
     for ContactFields { kind, value } in fields {
         let Some(kind) = ContactKind::parse(&kind) else {
             let names = ContactKind::ALL.map(ContactKind::as_str);
-            errors.add(
-                line,
-                "contact_points",
-                "",
-                format!("a kind that is {}", one_of(&names)),
-            );
+            let shown = if is_plain_word(&kind) { &kind } else { "" };
+            errors.add(line, "contact_points.kind", shown, one_of(&names));
             continue;
         };
         if let Err(expected) = check_contact(kind, &value) {
@@ -297,6 +293,12 @@ fn parse_contact_points(
     }
     points.sort_by_key(|point| point.kind);
     points
+}
+
+/// Whether a text may be meant as the name of a kind: an address or a number, given by mistake where
+/// the kind belongs, never is.
+fn is_plain_word(text: &str) -> bool {
+    text.len() <= 16 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
 fn check_contact(kind: ContactKind, value: &str) -> Result<(), &'static str> {

@@ -154,7 +154,7 @@ impl TopologyParser {
     /// A parser for the records of a file or a stream, as `errors` names their place.
     pub fn new(errors: RecordErrors) -> Self {
         Self {
-            errors,
+            errors: errors.impersonal(),
             definition: NetworkDefinition::default(),
             lines: Lines::default(),
             refused: Refused::default(),
@@ -175,6 +175,9 @@ impl TopologyParser {
             };
             let id = id.map_or("", String::as_str);
             self.refused.note(&record_type, id, &self.errors);
+        }
+        if self.errors.is_unread(line, "id") {
+            self.refused.pass_over(None, &self.errors);
         }
     }
 
@@ -239,8 +242,8 @@ impl RecordSink<TopologyFields> for TopologyParser {
         self.push(line, fields);
     }
 
-    fn pass_over(&mut self, id: Option<&str>) {
-        self.refused.pass_over(id, &self.errors);
+    fn pass_over(&mut self) {
+        self.refused.pass_over(None, &self.errors);
     }
 }
 

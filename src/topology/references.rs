@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 pub(super) struct Refused {
     /// Ids of records that are not in the definition.
     missing: HashSet<String>,
-    /// Records that could not be read as far as their id.
+    /// There are records whose id could not be read.
     nameless: bool,
     /// Record and field.
     fields: HashSet<(String, String)>,

@@ -404,6 +404,29 @@ async fn the_answer_joins_impact_history_and_words(
 }
 
 #[tokio::test]
+async fn a_language_without_texts_is_refused_with_those_there_are() {
+    let world = World::start(Backend::Sqlite).await;
+    let connection = connect(&world.args("care")).await.unwrap();
+    let ask = |language: &str| {
+        let request = v1::LookupRequest {
+            query: "A1".to_owned(),
+            language: language.to_owned(),
+        };
+        let mut care = client::care(&connection);
+        async move { care.lookup(request).await }
+    };
+    let refused = ask("de").await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    let said = client::explain(&refused).to_string();
+    for part in ["language", "`de`", "en or it"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let swiss = ask("it-CH").await.unwrap().into_inner();
+    assert!(swiss.answers[0].what_to_say.contains("guasti"), "{swiss:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn an_empty_question_is_refused() {
     let world = World::start(Backend::Sqlite).await;
     let connection = connect(&world.args("care")).await.unwrap();

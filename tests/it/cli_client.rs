@@ -3,7 +3,7 @@
 use crate::experience::episodes;
 use crate::operators::{NOW_MS, World, incident};
 use crate::support::Backend;
-use forewarn::app::{App, Listeners};
+use forewarn::app::{App, Listeners, Running};
 use forewarn::clock::Clock;
 use forewarn::config::Config;
 use forewarn::experience::{Like, Size};
@@ -16,6 +16,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use tokio::process::Command;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// The program with these arguments, as the holder of a role; nothing of our environment reaches it.
 async fn forewarn(server: &str, role: &str, args: &[&str]) -> Output {
@@ -302,17 +305,16 @@ async fn run(program: &str, args: &[&str]) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_knows_only_reflection_can_call_everything() {
-    let dir = tempfile::tempdir().unwrap();
-    let database = format!("sqlite:{}", dir.path().join("t.db").display());
+/// A service with everything, and a token for all of it.
+async fn whole_service(dir: &std::path::Path) -> (Running, String) {
+    let database = format!("sqlite:{}", dir.join("t.db").display());
     let settings = [
         ("FOREWARN_DATABASE__URL", database),
         ("FOREWARN_RPC__LISTEN", "127.0.0.1:0".to_owned()),
         ("FOREWARN_WEB__LISTEN", "127.0.0.1:0".to_owned()),
         (
             "FOREWARN_EMAIL__DIRECTORY",
-            dir.path().join("mail").display().to_string(),
+            dir.join("mail").display().to_string(),
         ),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value));
@@ -322,6 +324,47 @@ async fn a_client_that_knows_only_reflection_can_call_everything() {
         .unwrap();
     let (secret, token) = new_token("admin", Role::Admin, Clock::System.now_ms());
     running.store.add_token(&token).await.unwrap();
+    (running, secret)
+}
+
+#[tokio::test]
+async fn each_service_tells_its_own_health() {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, secret) = whole_service(dir.path()).await;
+    let channel =
+        tonic::transport::Endpoint::from_shared(format!("http://{}", running.rpc_address));
+    let mut health = HealthClient::new(channel.unwrap().connect().await.unwrap());
+    let mut check = async |service: String| {
+        let mut request = tonic::Request::new(HealthCheckRequest { service });
+        let bearer = format!("Bearer {secret}").parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let answer = health.check(request).await;
+        answer.map(|answer| answer.into_inner().status())
+    };
+    let mut services = vec![String::new()];
+    for file in std::fs::read_dir("proto/forewarn/v1").unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let declared = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("service "));
+        let names = declared.map(|line| line.trim_end_matches(" {"));
+        services.extend(names.map(|name| format!("forewarn.v1.{name}")));
+    }
+    assert_eq!(services.len(), 1 + 10, "{services:?}");
+    for service in services {
+        let status = check(service.clone()).await;
+        assert_eq!(status.unwrap(), ServingStatus::Serving, "{service}");
+    }
+    let unknown = check("forewarn.v1.TeaService".to_owned()).await;
+    assert_eq!(unknown.unwrap_err().code(), tonic::Code::NotFound);
+    running.shutdown().cancel();
+    assert_eq!(running.wait().await, Stopped::Requested);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_knows_only_reflection_can_call_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, secret) = whole_service(dir.path()).await;
     let mut script = Command::new(python().await);
     script.args([
         "tests/python/reflect_all.py",

@@ -401,6 +401,47 @@ async fn after_the_last_try_a_notice_is_a_dead_letter_that_can_be_driven_again(
 
 #[rstest]
 #[tokio::test]
+async fn a_redriven_notice_is_tried_as_often_as_a_new_one(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = with_people(backend, &[subscriber(0)]).await;
+    let channel = Channel::Recorder(Recorder::new(|_| SendOutcome::Retry {
+        after: None,
+        detail: "busy".to_owned(),
+    }));
+    let worker = dispatcher(&t.store, channel);
+    let id = change(&t.store, &confirmed(), &[0], NOW_MS).await.notices[0].id;
+    // The pauses until a notice is given up, and how it was claimed.
+    let tries = async |mut now_ms: i64| {
+        let mut waited = Vec::new();
+        loop {
+            let step = worker.step(now_ms).await.unwrap();
+            assert_eq!(step.claimed, 1);
+            if step.dead == 1 {
+                return waited;
+            }
+            let due_ms = t.store.next_notice_due_ms().await.unwrap().unwrap();
+            waited.push(due_ms - now_ms);
+            now_ms = due_ms;
+        }
+    };
+    let first = tries(NOW_MS).await;
+    assert_eq!(first.len(), 2);
+    let again_ms = NOW_MS + 10 * MINUTE;
+    let mut tx = t.store.begin().await.unwrap();
+    let useless_after_ms = again_ms + 60 * MINUTE;
+    let redriven = tx.redrive_notice(id, again_ms, useless_after_ms).await;
+    assert!(redriven.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(tries(again_ms).await, first, "the schedule begins anew");
+    // Each try is on record, under a number of its own.
+    let (_, log) = t.store.notice(id).await.unwrap().unwrap();
+    let numbers: Vec<u32> = log.iter().map(|tried| tried.attempt).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_panic_over_one_letter_costs_no_other(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {

@@ -116,31 +116,100 @@ fn what_a_line_uses_is_found_however_it_is_written() {
     .unwrap();
     let lines = code_lines(&path);
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert_eq!(named_modules(&lines[0].1), ["alarm", "rpc"]);
+    assert_eq!(named_modules(&lines[0].1, &[]), ["alarm", "rpc"]);
     assert_eq!(lines[1], (6, "fn f() {}".to_owned()));
 }
 
-/// The modules of this crate that a line names, as `crate::name` or `crate::{name, ...}`.
-fn named_modules(line: &str) -> Vec<String> {
+/// The modules of this crate that a line names, by paths from the root or, with `super`, from the module
+/// `own` in which it stands.
+fn named_modules(line: &str, own: &[String]) -> Vec<String> {
     let mut names = Vec::new();
-    for (at, _) in line.match_indices("crate::") {
-        let rest = &line[at + "crate::".len()..];
-        let parts: Vec<&str> = match rest.strip_prefix('{') {
-            Some(list) => list.split(',').collect(),
-            None => vec![rest],
+    for path in paths_in(line) {
+        let ups = path.iter().take_while(|part| **part == "super").count();
+        let from_root = match path.first() {
+            Some(&"crate") => path.get(1),
+            // One that stays within its module names no other.
+            _ if ups >= own.len() => path.get(ups),
+            _ => None,
         };
-        for part in parts {
-            let name: String = part
-                .trim()
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            if !name.is_empty() {
-                names.push(name);
-            }
-        }
+        names.extend(from_root.map(|name| (*name).to_owned()));
     }
     names
+}
+
+/// The paths of a line that begin with `crate` or `super`; of a list each with what stands before it.
+fn paths_in(line: &str) -> Vec<Vec<&str>> {
+    let mut paths = Vec::new();
+    let mut rest = line;
+    while let Some(at) = ["crate::", "super::"]
+        .iter()
+        .filter_map(|start| rest.find(start))
+        .min()
+    {
+        rest = read_path(&rest[at..], &mut Vec::new(), &mut paths);
+    }
+    paths
+}
+
+/// Reads one path or list; answers what follows it.
+fn read_path<'a>(
+    text: &'a str,
+    before: &mut Vec<&'a str>,
+    paths: &mut Vec<Vec<&'a str>>,
+) -> &'a str {
+    let text = text.trim_start();
+    let Some(mut rest) = text.strip_prefix('{') else {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let (word, rest) = text.split_at(text.find(|c| !is_word(c)).unwrap_or(text.len()));
+        before.extend(Some(word).filter(|word| !word.is_empty()));
+        return if let Some(rest) = rest.strip_prefix("::") {
+            read_path(rest, before, paths)
+        } else {
+            paths.push(before.clone());
+            rest
+        };
+    };
+    let depth = before.len();
+    while let Some(found) = rest.find(|c: char| c != ',' && !c.is_whitespace()) {
+        rest = &rest[found..];
+        if let Some(rest) = rest.strip_prefix('}') {
+            return rest;
+        }
+        rest = read_path(rest, before, paths);
+        before.truncate(depth);
+        // Over what is no path, such as `as name` and `*`.
+        rest = &rest[rest.find([',', '}']).unwrap_or(rest.len())..];
+    }
+    rest
+}
+
+/// `src/rpc/alarm/event.rs` is `rpc::alarm::event`, `src/rpc/mod.rs` is `rpc`.
+fn path_of(file: &Path) -> Vec<String> {
+    let below = file.strip_prefix("src").unwrap().with_extension("");
+    let parts = below.iter().map(|part| part.to_str().unwrap().to_owned());
+    parts.filter(|part| part != "mod").collect()
+}
+
+/// Follows the modules within a file by their indentation, which rustfmt keeps.
+#[derive(Default)]
+struct InnerModules(Vec<(usize, String)>);
+
+impl InnerModules {
+    /// The path of the module in which a line stands; lines in their order.
+    fn path(&mut self, file: &[String], line: &str) -> Vec<String> {
+        let indent = line.len() - line.trim_start().len();
+        if !line.trim().is_empty() {
+            self.0.retain(|(outer, _)| indent > *outer);
+        }
+        let inner = self.0.iter().map(|(_, name)| name.clone());
+        let path = file.iter().cloned().chain(inner).collect();
+        if let Some(head) = line.trim_end().strip_suffix(" {")
+            && let Some((_, name)) = format!(" {head}").split_once(" mod ")
+        {
+            self.0.push((indent, name.to_owned()));
+        }
+        path
+    }
 }
 
 #[test]
@@ -159,8 +228,11 @@ fn modules_use_only_what_lies_upstream() {
         let own = *layer
             .get(module.as_str())
             .unwrap_or_else(|| panic!("module `{module}` has no layer in this test"));
+        let file = path_of(&path);
+        let mut inner = InnerModules::default();
         for (number, line) in code_lines(&path) {
-            for used in named_modules(&line) {
+            let own_path = inner.path(&file, &line);
+            for used in named_modules(&line, &own_path) {
                 match layer.get(used.as_str()) {
                     Some(depth) if *depth > own => wrong.push(format!(
                         "{}:{number}: `{module}` uses `{used}`, which lies downstream of it",
@@ -176,9 +248,46 @@ fn modules_use_only_what_lies_upstream() {
 
 #[test]
 fn what_is_named_is_looked_at() {
-    assert_eq!(named_modules("use crate::store::Store;"), ["store"]);
-    assert_eq!(named_modules("use crate::{rpc, web::x};"), ["rpc", "web"]);
-    assert_eq!(named_modules("let x = crate::care::answer();"), ["care"]);
+    #[track_caller]
+    fn check(file: &str, line: &str, expected: &[&str]) {
+        let named = named_modules(line, &path_of(Path::new(file)));
+        assert_eq!(named, expected, "{line}");
+    }
+    check("src/care.rs", "use crate::store::Store;", &["store"]);
+    check("src/care.rs", "use crate::{rpc, web::x};", &["rpc", "web"]);
+    check("src/care.rs", "let x = crate::care::answer();", &["care"]);
+    let nested = "use crate::{alarm::{AlarmBook, AlarmNo as No, *}, rpc::status};";
+    let each = ["alarm", "alarm", "alarm", "rpc"];
+    check("src/care.rs", nested, &each);
+
+    check("src/care.rs", "use super::store::Store;", &["store"]);
+    let leaving = "use super::super::{store, web::page};";
+    check("src/alarm/book.rs", leaving, &["store", "web"]);
+    let in_list = "use super::{Severity, super::store::Store};";
+    check("src/alarm/book.rs", in_list, &["store"]);
+    check(
+        "src/rpc/alarm/event.rs",
+        "use super::super::auth::Role;",
+        &[],
+    );
+    check("src/rpc/mod.rs", "super::store::open()", &["store"]);
+    check("src/rpc/mod.rs", "pub(super) fn f() {}", &[]);
+}
+
+#[test]
+fn a_module_within_a_file_counts_as_one() {
+    let mut inner = InnerModules::default();
+    let file = path_of(Path::new("src/alarm/book.rs"));
+    let mut named = |line| {
+        let own = inner.path(&file, line);
+        named_modules(line, &own)
+    };
+    assert_eq!(named("use super::super::store;"), ["store"]);
+    assert_eq!(named("mod tests {"), [""; 0]);
+    assert_eq!(named("    use super::super::Severity;"), [""; 0]);
+    assert_eq!(named("    use super::super::super::store;"), ["store"]);
+    assert_eq!(named("}"), [""; 0]);
+    assert_eq!(named("use super::super::store;"), ["store"]);
 }
 
 /// `needle` may stand only in files whose path begins with one of `homes`.

@@ -1,16 +1,20 @@
 //! JSON Lines: one JSON object per line.
 
 use super::{ReadError, RecordErrors, RecordSink};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::fmt;
 use std::io::{BufRead, Read, Write};
 
 /// Longest line, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
+/// How serde begins to say that there is no such field.
+const UNKNOWN_FIELD: &str = "unknown field";
 
-/// Reads every line as a `T` and hands it on with its number. Empty lines are skipped; a line that
-/// is no `T` becomes an error.
+/// Reads every line as a `T` and hands it on with its number. Empty lines are skipped; of a line that
+/// is no `T`, what is wrong becomes errors, and the fields that are right are handed on.
 pub(crate) fn read_lines<T: DeserializeOwned>(
     mut reader: impl BufRead,
     file: &str,
@@ -33,7 +37,7 @@ pub(crate) fn read_lines<T: DeserializeOwned>(
         if length as u64 > LONGEST_LINE {
             let expected = format!("a line of at most {LONGEST_LINE} bytes");
             sink.errors().add(number, "record", "", expected);
-            sink.pass_over(None);
+            sink.pass_over();
             break;
         }
         let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
@@ -42,10 +46,10 @@ pub(crate) fn read_lines<T: DeserializeOwned>(
         }
         match serde_json::from_slice(text) {
             Ok(record) => sink.take(number, record),
-            Err(error) => {
-                let id = explain::<T>(text, &error, number, sink.errors());
-                sink.pass_over(id.as_deref());
-            }
+            Err(error) => match read_what_is_right(text, &error, number, sink.errors()) {
+                Some(record) => sink.take(number, record),
+                None => sink.pass_over(),
+            },
         }
     }
     Ok(())
@@ -57,57 +61,127 @@ pub(crate) fn write_line(writer: &mut impl Write, record: &impl Serialize) -> st
     writer.write_all(b"\n")
 }
 
-/// Says which fields of a line are no fields of a `T`: serde alone names the column only. Answers the
-/// id of the record, where that is there.
-fn explain<T: DeserializeOwned>(
+/// The fields of an object in the order of the line, also those that are given twice.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Object(fields))
+            }
+        }
+        from.deserialize_map(Fields)
+    }
+}
+
+/// Reads a line that is no `T` field by field, says of each that is no field of a `T` what was
+/// expected, and answers the record without these.
+fn read_what_is_right<T: DeserializeOwned>(
     text: &[u8],
     error: &serde_json::Error,
     number: u64,
     errors: &mut RecordErrors,
-) -> Option<String> {
-    let object = match serde_json::from_slice::<Map<String, Value>>(text) {
+) -> Option<T> {
+    let Object(fields) = match serde_json::from_slice(text) {
         Ok(object) => object,
         Err(error) => {
             // Syntax errors name what is wrong and the column, and repeat nothing of the line.
-            let expected = if error.is_syntax() {
+            let expected = if error.is_syntax() || error.is_eof() {
                 let what = error
                     .to_string()
                     .replace(" at line 1 column ", " at column ");
                 format!("one JSON object in UTF-8 ({what})")
             } else {
-                "one JSON object in UTF-8".to_owned()
+                format!("one JSON object in UTF-8{}", instead(&error))
             };
             errors.add(number, "record", "", &expected);
             return None;
         }
     };
-    let id = object.get("id").and_then(Value::as_str).map(str::to_owned);
-    let mut explained = false;
-    for (field, value) in object {
-        let shown = match &value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let alone = Map::from_iter([(field.clone(), value)]);
-        if let Err(error) = serde_json::from_value::<T>(Value::Object(alone)) {
-            errors.add(number, &field, &shown, expectation(&error));
-            explained = true;
+    let mut right = Map::new();
+    let mut seen = HashSet::new();
+    let mut is_explained = false;
+    for (field, value) in fields {
+        let alone = Map::from_iter([(field.clone(), value.clone())]);
+        let alone = serde_json::from_value::<T>(Value::Object(alone));
+        let is_first = seen.insert(field.clone());
+        if is_first && alone.is_ok() {
+            right.insert(field, value);
+            continue;
+        }
+        is_explained = true;
+        right.remove(&field);
+        match alone {
+            _ if !is_first => errors.refuse(number, &field, "", "to be given once"),
+            Err(error) => {
+                let shown = shown(&field, &value, &error, errors);
+                let mut expected = expectation(&error);
+                if shown.is_empty() {
+                    expected.push_str(&instead(&error));
+                }
+                errors.refuse(number, &field, &shown, expected);
+            }
+            Ok(_) => {}
         }
     }
-    if !explained {
-        // What only the whole line shows is a field given twice; its name is no personal data.
+    if !is_explained {
+        // What only the whole line shows is a field given twice deeper in it.
         let text = error.to_string();
         let field = text.split('`').nth(1).unwrap_or("record");
         errors.add(number, field, "", "to be given once");
     }
-    id
+    serde_json::from_value(Value::Object(right)).ok()
+}
+
+/// The value as far as it is no personal data; what stands in an unknown field may be any.
+fn shown(field: &str, value: &Value, error: &serde_json::Error, errors: &RecordErrors) -> String {
+    let is_unknown = error.to_string().starts_with(UNKNOWN_FIELD);
+    if !errors.repeats(field) || errors.is_personal() && is_unknown {
+        return String::new();
+    }
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// ", not a list": of which type the value was that serde's text repeats.
+fn instead(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let Some(found) = text.strip_prefix("invalid type: ") else {
+        return String::new();
+    };
+    let word = found.split(['`', '"', ',']).next().unwrap_or_default();
+    let found = match word.trim() {
+        "boolean" => "a boolean",
+        "integer" => "a whole number",
+        "floating point" => "a number",
+        "string" => "a string",
+        "null" | "unit value" => "null",
+        "sequence" => "a list",
+        "map" => "an object",
+        _ => return String::new(),
+    };
+    format!(", not {found}")
 }
 
 /// The part of serde's text that says what should have been there; the part before it repeats the
 /// value.
 fn expectation(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    if text.starts_with("unknown field") {
+    if text.starts_with(UNKNOWN_FIELD) {
         let known = text.split_once("expected ").map_or("", |(_, known)| known);
         return format!("a known field, {}", known.replace('`', ""));
     }
@@ -118,6 +192,8 @@ fn expectation(error: &serde_json::Error) -> String {
         "i32" | "i64" => "a whole number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
+        "struct PositionFields" => "an object with latitude and longitude".to_owned(),
+        "struct ContactFields" => "an object with kind and value".to_owned(),
         other => other.to_owned(),
     }
 }

@@ -1,12 +1,13 @@
 //! What is wrong with the records of an import, said so that a person can find and mend it.
 //!
 //! Every import, whatever its format, collects its errors here, so that the same mistake gets the
-//! same words from a file and over the network. Values of personal fields never enter an error.
+//! same words from a file and over the network. Personal values never enter an error.
 
 pub(crate) mod lines;
 pub(crate) mod locate;
 pub(crate) mod table;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// How many errors an import reports one by one; the rest is only counted.
@@ -15,8 +16,8 @@ pub const REPORTED_ERRORS: usize = 100;
 /// Longest value that an error repeats, in characters.
 const SHOWN_CHARS: usize = 60;
 
-/// Fields whose values are personal data and are never repeated.
-const PERSONAL_FIELDS: [&str; 8] = [
+/// Fields whose values are personal data in the record of a person, and are never repeated there.
+const PERSONAL_FIELDS: [&str; 10] = [
     "name",
     "address",
     "email",
@@ -25,6 +26,8 @@ const PERSONAL_FIELDS: [&str; 8] = [
     "webhook",
     "contact_points",
     "position",
+    "latitude",
+    "longitude",
 ];
 
 /// One thing wrong with one record.
@@ -70,6 +73,10 @@ pub struct RecordErrors {
     file: Option<String>,
     errors: Vec<RecordError>,
     further: u64,
+    /// Whether the records are of people.
+    personal: bool,
+    /// Line of a record, and its fields that could not be read.
+    unread: (u64, BTreeSet<String>),
 }
 
 impl RecordErrors {
@@ -79,6 +86,8 @@ impl RecordErrors {
             file: Some(name.to_owned()),
             errors: Vec::new(),
             further: 0,
+            personal: true,
+            unread: (0, BTreeSet::new()),
         }
     }
 
@@ -88,7 +97,27 @@ impl RecordErrors {
             file: None,
             errors: Vec::new(),
             further: 0,
+            personal: true,
+            unread: (0, BTreeSet::new()),
         }
+    }
+
+    /// Says that the records are of no people: any value may be repeated.
+    pub(crate) fn impersonal(self) -> Self {
+        Self {
+            personal: false,
+            ..self
+        }
+    }
+
+    /// Whether the records are of people.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.personal
+    }
+
+    /// Whether an error repeats what stood in that field.
+    pub(crate) fn repeats(&self, field: &str) -> bool {
+        !self.personal || !PERSONAL_FIELDS.contains(&field)
     }
 
     /// The first errors, in the order in which they were found.
@@ -116,14 +145,17 @@ impl RecordErrors {
         self.errors.is_empty()
     }
 
-    /// Notes that `value` of `field` is not `expected`. An empty value, and one of a personal
-    /// field of a subscriber, is not repeated.
+    /// Notes that `value` of `field` is not `expected`. An empty value is not repeated, nor one of a
+    /// personal field.
     pub(crate) fn add(&mut self, line: u64, field: &str, value: &str, expected: impl Into<String>) {
+        if self.is_unread(line, field) {
+            return;
+        }
         if self.errors.len() >= REPORTED_ERRORS {
             self.further += 1;
             return;
         }
-        let shown = !value.is_empty() && !PERSONAL_FIELDS.contains(&field);
+        let shown = !value.is_empty() && self.repeats(field);
         self.errors.push(RecordError {
             file: self.file.clone(),
             line,
@@ -131,6 +163,27 @@ impl RecordErrors {
             value: shown.then(|| shorten(value)),
             expected: expected.into(),
         });
+    }
+
+    /// Notes that a field could not be read. What is found wrong with it afterwards, such as that it is
+    /// missing, only follows from that and is not noted.
+    pub(crate) fn refuse(
+        &mut self,
+        line: u64,
+        field: &str,
+        value: &str,
+        expected: impl Into<String>,
+    ) {
+        self.add(line, field, value, expected);
+        if self.unread.0 != line {
+            self.unread = (line, BTreeSet::new());
+        }
+        self.unread.1.insert(field.to_owned());
+    }
+
+    /// Whether that field of that record, the latest, could not be read.
+    pub(crate) fn is_unread(&self, line: u64, field: &str) -> bool {
+        self.unread.0 == line && self.unread.1.contains(field)
     }
 
     /// `value` if nothing is wrong.
@@ -165,10 +218,10 @@ impl std::error::Error for RecordErrors {}
 pub(crate) trait RecordSink<T> {
     /// Where errors go.
     fn errors(&mut self) -> &mut RecordErrors;
-    /// Takes the next record.
+    /// Takes the next record; fields that could not be read are missing in it.
     fn take(&mut self, line: u64, record: T);
-    /// Is told that a record could not be read, after its errors, with its id where that can be read.
-    fn pass_over(&mut self, _id: Option<&str>) {}
+    /// Is told that a record could not be read at all, after its errors.
+    fn pass_over(&mut self) {}
 }
 
 /// Why a file could not be taken in.

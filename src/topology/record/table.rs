@@ -42,9 +42,8 @@ impl Row<'_> {
             "true" => Some(true),
             "false" => Some(false),
             other => {
-                errors.add(self.line, self.names[column], other, "true or false");
-                // Given, if wrongly: nobody need be told that it is missing as well.
-                Some(false)
+                errors.refuse(self.line, self.names[column], other, "true or false");
+                None
             }
         }
     }
@@ -56,7 +55,7 @@ impl Row<'_> {
             return None;
         }
         text.parse().ok().or_else(|| {
-            errors.add(self.line, self.names[column], text, "a whole number");
+            errors.refuse(self.line, self.names[column], text, "a whole number");
             None
         })
     }
@@ -68,7 +67,7 @@ impl Row<'_> {
             return None;
         }
         text.parse().ok().or_else(|| {
-            errors.add(self.line, self.names[column], text, "a number");
+            errors.refuse(self.line, self.names[column], text, "a number");
             None
         })
     }
@@ -115,7 +114,7 @@ pub(crate) fn read_table<T>(
             if places.is_none() {
                 return Ok(());
             }
-            sink.pass_over(None);
+            sink.pass_over();
             continue;
         };
         match &places {
@@ -135,7 +134,7 @@ pub(crate) fn read_table<T>(
                     &format!("{} columns", cells.len()),
                     expected,
                 );
-                sink.pass_over(None);
+                sink.pass_over();
             }
             Some(places) => {
                 let row = Row {

@@ -144,6 +144,36 @@ async fn subscribers_wrong_in_themselves_and_served_by_nothing_are_told_together
             "4 errors; nothing was imported",
         ]
     );
+
+    let account = r#"{"account":"A-1","language":"it","time_zone":"Mars/X","segment":"res","consent":"yes","served_by":["nope"]}"#;
+    std::fs::write(dir.path().join("p.jsonl"), account).unwrap();
+    let (code, _, errors) = forewarn(dir.path(), &["import", "subscribers", "p.jsonl"]).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        errors.lines().collect::<Vec<_>>(),
+        [
+            "p.jsonl:1: consent: \"yes\" is not true or false",
+            "p.jsonl:1: time_zone: \"Mars/X\" is not an IANA time zone such as Europe/Rome",
+            "p.jsonl:1: segment: \"res\" is not one of residential, business",
+            "p.jsonl:1: served_by: \"nope\" is not the id of an element of the current network",
+            "4 errors; nothing was imported",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_import_of_nothing_is_refused_with_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for (what, records) in [("topology", "elements"), ("subscribers", "subscribers")] {
+        std::fs::write(dir.path().join("empty.jsonl"), "").unwrap();
+        let (code, _, errors) = forewarn(dir.path(), &["import", what, "empty.jsonl"]).await;
+        assert_eq!(code, Some(1));
+        let reason = format!(
+            "empty.jsonl: the import holds no {records}; an empty import would take away everything\n\
+             1 error; nothing was imported\n"
+        );
+        assert_eq!(errors, reason);
+    }
 }
 
 #[tokio::test]

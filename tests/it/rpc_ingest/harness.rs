@@ -75,7 +75,10 @@ pub(super) async fn start_with(backend: Backend, options: Options) -> Service {
 }
 
 pub(super) async fn start_on(store: TestStore, options: Options) -> Service {
-    let clock = Clock::manual(NOW_MS);
+    start_at(Clock::manual(NOW_MS), store, options).await
+}
+
+pub(super) async fn start_at(clock: Clock, store: TestStore, options: Options) -> Service {
     let db = store.store.clone();
     let log = Arc::new(AlarmLog::open(db.clone()).await.unwrap());
     let alarms = Intake::open(Arc::clone(&log), db.clone(), clock.clone(), options.limits)
@@ -95,7 +98,8 @@ pub(super) async fn start_on(store: TestStore, options: Options) -> Service {
         &samples,
         &shutdown,
         options.settings.max_message_bytes,
-    );
+    )
+    .await;
     let authenticator = Authenticator::new(db.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -117,7 +121,7 @@ pub(super) async fn start_on(store: TestStore, options: Options) -> Service {
     }
 }
 
-fn routes(
+async fn routes(
     alarms: &Intake<AlarmLog>,
     samples: &Intake<SampleLog>,
     shutdown: &CancellationToken,
@@ -139,7 +143,9 @@ fn routes(
         intake: samples.clone(),
         streams,
     };
-    server::ingest_routes(max_message_bytes, alarm, telemetry).unwrap()
+    server::ingest_routes(max_message_bytes, alarm, telemetry)
+        .await
+        .unwrap()
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test has no supervisor")]

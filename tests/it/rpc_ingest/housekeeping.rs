@@ -3,6 +3,7 @@
 use super::harness::*;
 use crate::support::Backend;
 use forewarn::alarm::LogRecord;
+use forewarn::clock::Clock;
 use forewarn::pipeline::housekeeper::Housekeeper;
 use forewarn::proto::v1;
 use forewarn::proto::v1::stream_alarms_request::Message as Said;
@@ -95,6 +96,88 @@ async fn silence_is_noted_and_so_is_the_return(
         .unwrap();
     let second = log.iter().position(|e| e.sequence == 2).unwrap();
     assert!(heard < second, "the return stands before what followed");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_restart_is_neither_a_sign_of_life_nor_silence(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let service = start(backend).await;
+    let mut source = service.source("a", 10).await;
+    source.event(1).await;
+    source.until_committed(1).await.unwrap();
+    drop(source);
+    service.shutdown.cancel();
+    service.server.await.unwrap().unwrap();
+
+    let hour_later = Clock::manual(NOW_MS + 3_600_000);
+    let service = start_at(hour_later, service.store, Options::default()).await;
+    let last_heard_ms = || service.alarms.sources()[0].last_heard_ms;
+    assert_eq!(last_heard_ms(), NOW_MS);
+    let housekeeper = housekeeper(&service);
+    service.clock.advance_ms(20_000);
+    let kept = housekeeper.step(service.clock.now_ms()).await.unwrap();
+    assert_eq!(kept.silent, 0, "nobody could be heard before");
+    service.clock.advance_ms(1);
+    let kept = housekeeper.step(service.clock.now_ms()).await.unwrap();
+    assert_eq!(kept.silent, 1);
+    assert!(is_stale(&service).await);
+    assert_eq!(last_heard_ms(), NOW_MS);
+    let stored = service
+        .store
+        .store
+        .sources(forewarn::store::SourceStream::Alarm)
+        .await;
+    assert_eq!(stored.unwrap()[0].last_heard_ms, NOW_MS);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_end_of_a_snapshot_that_never_began_makes_nothing_current(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let service = start(backend).await;
+    let mut source = service.source("a", 10).await;
+    source.event(1).await;
+    source.until_committed(1).await.unwrap();
+    service.clock.advance_ms(20_001);
+    let now_ms = service.clock.now_ms();
+    housekeeper(&service).step(now_ms).await.unwrap();
+    let end = || Said::SnapshotEnd(v1::SnapshotEnd {});
+    source.say(2, end()).await;
+    let rejected = source.until_committed(2).await.unwrap();
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].sequence, 2);
+    assert_eq!(rejected[0].violations[0].field, "snapshot_end");
+    assert!(
+        rejected[0].violations[0]
+            .expected
+            .contains("snapshot_begin")
+    );
+    assert!(is_stale(&service).await);
+    assert_eq!(
+        records(&service).await,
+        [LogRecord::Stale, LogRecord::Heard]
+    );
+
+    // One that began before a restart may end after it, and only once.
+    source
+        .say(3, Said::SnapshotBegin(v1::SnapshotBegin {}))
+        .await;
+    source.until_committed(3).await.unwrap();
+    drop(source);
+    service.shutdown.cancel();
+    service.server.await.unwrap().unwrap();
+    let service = start_on(service.store, Options::default()).await;
+    assert!(is_stale(&service).await);
+    let mut source = service.source("a", 10).await;
+    source.say(4, end()).await;
+    source.say(5, end()).await;
+    let rejected = source.until_committed(5).await.unwrap();
+    let rejected: Vec<u64> = rejected.iter().map(|r| r.sequence).collect();
+    assert_eq!(rejected, [5]);
+    assert!(!is_stale(&service).await);
 }
 
 #[rstest]
