@@ -7,7 +7,7 @@ use forewarn::generate::{GenerateSettings, generate};
 use forewarn::pipeline::importer::{
     ImportReport, Phase, import_subscribers, import_topology, load_network,
 };
-use forewarn::store::Store;
+use forewarn::store::{KeyKind, PremisesPosition, Store, SubscriberKey};
 use forewarn::subscriber::{self, Subscriber, read_subscribers};
 use forewarn::topology::{self, NetworkDefinition, read_topology};
 use std::fmt::Write as _;
@@ -193,6 +193,12 @@ async fn bare_insert(url: &str, network: &NetworkDefinition, people: &[Subscribe
     tx.commit().await.unwrap();
     let mut tx = store.begin().await.unwrap();
     tx.insert_subscribers(1, 0, people).await.unwrap();
+    for kind in KeyKind::ALL {
+        let keys = SubscriberKey::sorted(kind, people);
+        tx.insert_subscriber_keys(1, &keys).await.unwrap();
+    }
+    let positions = PremisesPosition::sorted(people);
+    tx.insert_subscriber_positions(1, &positions).await.unwrap();
     tx.commit().await.unwrap();
     let seconds = before.elapsed().as_secs_f64();
     store.close().await;

@@ -8,7 +8,10 @@
 use super::difference::{Difference, SubscriberComparison, compare_networks};
 use crate::clock::Millis;
 use crate::geography::NetworkMap;
-use crate::store::{DatasetKind, DatasetVersions, ImportTicket, Store, StoreError, Tx};
+use crate::store::{
+    DatasetKind, DatasetVersions, ImportTicket, KeyKind, PremisesPosition, Store, StoreError,
+    SubscriberKey, Tx,
+};
 use crate::subscriber::{SERVING, Subscriber, SubscriberParser};
 use crate::topology::{
     Attachment, Element, ElementKind, MAX_ERRORS, Network, NetworkDefinition, NetworkError,
@@ -58,6 +61,8 @@ pub enum Phase {
     Compare,
     Check,
     Write,
+    /// Writing what subscribers are found by.
+    Index,
 }
 
 impl Phase {
@@ -67,6 +72,7 @@ impl Phase {
             Self::Check => "checking",
             Self::Compare => "comparing",
             Self::Write => "writing",
+            Self::Index => "indexing",
         }
     }
 }
@@ -276,6 +282,7 @@ pub async fn import_subscribers(
     if difference.is_empty() {
         return Ok(unchanged(versions.subscribers, records));
     }
+    let subscribers = Arc::new(subscribers);
     let rows = Rows::Subscribers(&subscribers);
     replace(store, rows, versions, now_ms, progress)
         .await
@@ -477,22 +484,32 @@ fn next_records(store: &Store, records: usize, took: Duration) -> usize {
         .clamp(FEWEST_RECORDS, MOST_RECORDS)
 }
 
-/// Writes a list in short transactions, whatever the machine and the size of the records.
+/// Writes a list in short transactions, whatever the machine and the size of the records. `$insert` is
+/// the method of the transaction; numbered rows are told the number of the first.
 macro_rules! write_chunks {
+    ($store:expr, $ticket:expr, $rows:expr, $insert:ident numbered, $tell:expr) => {
+        write_chunks!(@ $store, $ticket, $rows, $tell, |tx, first_no, chunk|
+            tx.$insert($ticket.version, first_no, chunk))
+    };
     ($store:expr, $ticket:expr, $rows:expr, $insert:ident, $tell:expr) => {
+        write_chunks!(@ $store, $ticket, $rows, $tell, |tx, _first_no, chunk|
+            tx.$insert($ticket.version, chunk))
+    };
+    (@ $store:expr, $ticket:expr, $rows:expr, $tell:expr,
+     |$tx:ident, $first_no:ident, $chunk:ident| $insert:expr) => {
         let mut records = FIRST_RECORDS;
         let mut first_no = 0;
         while first_no < $rows.len() {
             let end = $rows.len().min(first_no + records);
-            let chunk = &$rows[first_no..end];
-            let mut tx = begin_chunk($store, $ticket).await?;
+            let ($first_no, $chunk) = (first_no, &$rows[first_no..end]);
+            let mut $tx = begin_chunk($store, $ticket).await?;
             let begun = Instant::now();
-            tx.$insert($ticket.version, first_no, chunk).await?;
+            $insert.await?;
             // The commit takes its time, however few the records.
             records = next_records($store, records, begun.elapsed());
-            tx.commit().await?;
+            $tx.commit().await?;
+            $tell((end - first_no) as u64);
             first_no = end;
-            $tell(chunk.len() as u64);
             $store.let_others_write().await;
         }
     };
@@ -502,7 +519,7 @@ macro_rules! write_chunks {
 #[derive(Clone, Copy)]
 enum Rows<'a> {
     Network(&'a NetworkDefinition),
-    Subscribers(&'a [Subscriber]),
+    Subscribers(&'a Arc<Vec<Subscriber>>),
 }
 
 impl Rows<'_> {
@@ -534,17 +551,47 @@ impl Rows<'_> {
         };
         match self {
             Self::Network(definition) => {
-                write_chunks!(store, ticket, definition.sites, insert_sites, tell);
-                write_chunks!(store, ticket, definition.elements, insert_elements, tell);
-                write_chunks!(store, ticket, definition.links, insert_links, tell);
-                write_chunks!(store, ticket, definition.groups, insert_groups, tell);
+                write_chunks!(store, ticket, definition.sites, insert_sites numbered, tell);
+                write_chunks!(store, ticket, definition.elements, insert_elements numbered, tell);
+                write_chunks!(store, ticket, definition.links, insert_links numbered, tell);
+                write_chunks!(store, ticket, definition.groups, insert_groups numbered, tell);
             }
             Self::Subscribers(subscribers) => {
-                write_chunks!(store, ticket, subscribers, insert_subscribers, tell);
+                write_chunks!(store, ticket, subscribers, insert_subscribers numbered, tell);
+                write_index(store, ticket, subscribers, progress).await?;
             }
         }
         Ok(())
     }
+}
+
+/// Writes what subscribers are found by, one sorted list after the other.
+async fn write_index(
+    store: &Store,
+    ticket: &ImportTicket,
+    subscribers: &Arc<Vec<Subscriber>>,
+    progress: OnProgress<'_>,
+) -> Result<(), ImportError> {
+    // A list for each kind of key and one of positions; their lengths are not known before.
+    let lists = KeyKind::ALL.len() as u64 + 1;
+    for (done, kind) in (0..).zip(KeyKind::ALL) {
+        progress(Phase::Index, done, lists);
+        let of = Arc::clone(subscribers);
+        let keys = tokio::task::spawn_blocking(move || SubscriberKey::sorted(kind, &of)).await?;
+        write_chunks!(store, ticket, keys, insert_subscriber_keys, |_: u64| ());
+    }
+    progress(Phase::Index, lists - 1, lists);
+    let of = Arc::clone(subscribers);
+    let positions = tokio::task::spawn_blocking(move || PremisesPosition::sorted(&of)).await?;
+    write_chunks!(
+        store,
+        ticket,
+        positions,
+        insert_subscriber_positions,
+        |_: u64| ()
+    );
+    progress(Phase::Index, lists, lists);
+    Ok(())
 }
 
 /// Writes a version aside and makes it the current one; returns its number. `compared` are the

@@ -1,6 +1,6 @@
 //! Accounts by whatever an agent can type, in the current version of the subscribers.
 
-use super::{Result, Store, StoreError, on_read};
+use super::{KeyKind, Result, Store, StoreError, on_read};
 use crate::care::{Customer, SearchKey};
 use crate::subscriber::Segment;
 use sqlx::QueryBuilder;
@@ -12,11 +12,13 @@ type CustomerRow = (String, String, String, String, String, String, bool);
 
 const COLUMNS: &str = "SELECT s.account, s.name, s.address, s.language, s.time_zone, s.segment, \
     s.vulnerable FROM subscriber s ";
-const BY_CONTACT: &str = "JOIN contact_point c \
-    ON c.version = s.version AND c.subscriber_no = s.subscriber_no \
-    WHERE c.value_key = $1 AND c.kind = $2 \
-    AND c.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
-    ORDER BY s.account LIMIT $3";
+const BY_KEY: &str = "JOIN subscriber_key k \
+    ON k.version = s.version AND k.subscriber_no = s.subscriber_no \
+    WHERE k.version = (SELECT version FROM dataset WHERE kind = 'subscribers') ";
+const BY_CONTACT: &str = "JOIN subscriber_key k \
+    ON k.version = s.version AND k.subscriber_no = s.subscriber_no \
+    WHERE k.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
+    AND k.key = $1 AND k.kind = $2 ORDER BY s.account LIMIT $3";
 /// The plus keeps SQLite, which knows nothing of the data, from reading the whole version by its key
 /// instead of the few rows that an index finds.
 const CURRENT: &str = " AND +s.version = (SELECT version FROM dataset WHERE kind = 'subscribers') ";
@@ -30,10 +32,9 @@ impl Store {
                 text.clone(),
                 text.to_uppercase(),
             ),
-            // The index holds only what is not empty, so the statement has to say so, too.
             SearchKey::CpeSerial(text) => (
                 format!(
-                    "{COLUMNS}WHERE s.cpe_serial IN ($1, $2) AND s.cpe_serial <> ''{CURRENT}\
+                    "{COLUMNS}{BY_KEY}AND k.kind = 'cpe_serial' AND k.key IN ($1, $2) \
                      ORDER BY s.account LIMIT $3"
                 ),
                 text.clone(),
@@ -42,17 +43,17 @@ impl Store {
             SearchKey::Email(value) => (
                 format!("{COLUMNS}{BY_CONTACT}"),
                 value.clone(),
-                "email".to_owned(),
+                KeyKind::Email.as_str().to_owned(),
             ),
             SearchKey::Phone(value) => (
                 format!("{COLUMNS}{BY_CONTACT}"),
                 value.clone(),
-                "phone".to_owned(),
+                KeyKind::Phone.as_str().to_owned(),
             ),
             SearchKey::Address(prefix) => (
                 format!(
-                    "{COLUMNS}WHERE s.address_key >= $1 AND s.address_key < $2{CURRENT}\
-                     ORDER BY s.address_key, s.subscriber_no LIMIT $3"
+                    "{COLUMNS}{BY_KEY}AND k.kind = 'address' AND k.key >= $1 AND k.key < $2 \
+                     ORDER BY k.key, k.subscriber_no LIMIT $3"
                 ),
                 prefix.clone(),
                 format!("{prefix}{LAST_CHAR}"),
@@ -65,10 +66,7 @@ impl Store {
                 .bind(limit)
                 .fetch_all(pool)
                 .await)?;
-        let mut found: Vec<Customer> = rows.into_iter().map(customer).collect::<Result<_>>()?;
-        // A person may have given the same number twice.
-        found.dedup_by(|a, b| a.account == b.account);
-        Ok(found)
+        rows.into_iter().map(customer).collect()
     }
 
     /// Those of the accounts (at most 1,000) that exist, by account.

@@ -299,7 +299,7 @@ const BY_CONTACT: &str = "WITH candidate AS (\
     SELECT c.complaint_no, i.incident_no, s.account, row_number() OVER (PARTITION BY c.complaint_no \
         ORDER BY n.decision = 'covered', i.open DESC, i.onset_ms DESC, i.incident_no DESC, s.account) AS place \
     FROM complaint c \
-    JOIN contact_point p ON p.value_key = c.contact AND p.kind IN ('email', 'phone') \
+    JOIN subscriber_key p ON p.key = c.contact AND p.kind IN ('email', 'phone') \
         AND p.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
     JOIN subscriber s ON s.version = p.version AND s.subscriber_no = p.subscriber_no \
     JOIN notice n ON n.account = s.account AND n.stage = 'first' \
@@ -315,8 +315,8 @@ const BY_CONTACT: &str = "WITH candidate AS (\
 const OPEN_POSITIONS: &str = "SELECT complaint_no, latitude, longitude FROM complaint c \
     WHERE c.incident_no IS NULL AND c.complaint_no >= $1 AND c.at_ms >= $2 AND c.account = '' \
     AND c.latitude IS NOT NULL AND c.longitude IS NOT NULL AND NOT EXISTS (\
-        SELECT 1 FROM contact_point p WHERE p.value_key = c.contact AND c.contact <> '' \
-        AND p.version = (SELECT version FROM dataset WHERE kind = 'subscribers')) \
+        SELECT 1 FROM subscriber_key p WHERE p.key = c.contact AND c.contact <> '' \
+        AND p.kind IN ('email', 'phone') AND p.version = (SELECT version FROM dataset WHERE kind = 'subscribers')) \
     ORDER BY complaint_no";
 
 /// Squared distances are in units of the radius, so that 1 is [`NEAR_M`]; flat geometry is exact
@@ -324,17 +324,18 @@ const OPEN_POSITIONS: &str = "SELECT complaint_no, latitude, longitude FROM comp
 const NEAREST_HEAD: &str = "), candidate AS (\
     SELECT c.complaint_no, i.incident_no, row_number() OVER (PARTITION BY c.complaint_no \
         ORDER BY i.open DESC, \
-        ((s.latitude - box.latitude) / box.north) * ((s.latitude - box.latitude) / box.north) \
-        + ((s.longitude - box.longitude) / box.east) * ((s.longitude - box.longitude) / box.east), \
+        ((p.latitude - box.latitude) / box.north) * ((p.latitude - box.latitude) / box.north) \
+        + ((p.longitude - box.longitude) / box.east) * ((p.longitude - box.longitude) / box.east), \
         i.onset_ms DESC, i.incident_no DESC) AS place \
     FROM box JOIN complaint c ON c.complaint_no = box.complaint_no \
-    JOIN subscriber s ON s.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
-        AND s.latitude BETWEEN box.latitude - box.north AND box.latitude + box.north \
-        AND s.longitude BETWEEN box.longitude - box.east AND box.longitude + box.east \
+    JOIN subscriber_position p ON p.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
+        AND p.latitude BETWEEN box.latitude - box.north AND box.latitude + box.north \
+        AND p.longitude BETWEEN box.longitude - box.east AND box.longitude + box.east \
+    JOIN subscriber s ON s.version = p.version AND s.subscriber_no = p.subscriber_no \
     JOIN notice n ON n.account = s.account AND n.stage = 'first' \
     JOIN incident i ON i.incident_no = n.incident_no AND i.state <> 'rejected' \
-    WHERE ((s.latitude - box.latitude) / box.north) * ((s.latitude - box.latitude) / box.north) \
-        + ((s.longitude - box.longitude) / box.east) * ((s.longitude - box.longitude) / box.east) <= 1 \
+    WHERE ((p.latitude - box.latitude) / box.north) * ((p.latitude - box.latitude) / box.north) \
+        + ((p.longitude - box.longitude) / box.east) * ((p.longitude - box.longitude) / box.east) <= 1 \
     AND c.at_ms >= i.onset_ms - ";
 
 const NEAREST_TAIL: &str = ") \

@@ -23,8 +23,8 @@ impl DatasetKind {
         }
     }
 
-    /// The tables of the dataset, each with the column that numbers its rows within a version.
-    fn tables(self) -> &'static [(&'static str, &'static str)] {
+    /// The tables of the dataset, each with what of its key follows the version.
+    pub(in crate::store) fn tables(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Topology => &[
                 ("site", "site_no"),
@@ -33,7 +33,9 @@ impl DatasetKind {
                 ("risk_group", "group_no"),
             ],
             Self::Subscribers => &[
-                ("contact_point", "subscriber_no"),
+                ("subscriber_key", "kind, key, subscriber_no"),
+                ("subscriber_position", "latitude, longitude, subscriber_no"),
+                ("contact_point", "subscriber_no, contact_no"),
                 ("subscriber", "subscriber_no"),
             ],
         }
@@ -168,9 +170,9 @@ impl Store {
             DatasetKind::Subscribers => current.subscribers,
         };
         let mut deleted = 0;
-        for &(table, number) in kind.tables() {
+        for &(table, key) in kind.tables() {
             while let Some(version) = self.unpublished_version(table, current, keep).await? {
-                deleted += self.delete_version(table, number, version).await?;
+                deleted += self.delete_version(table, key, version).await?;
             }
         }
         Ok(deleted)
@@ -192,23 +194,23 @@ impl Store {
         )
     }
 
-    async fn delete_version(&self, table: &str, number: &str, version: i64) -> Result<u64> {
-        let last = format!("SELECT coalesce(max({number}), -1) FROM {table} WHERE version = $1");
-        let delete =
-            format!("DELETE FROM {table} WHERE version = $1 AND {number} >= $2 AND {number} < $3");
-        let last: i64 = on_read!(self, pool => sqlx::query_scalar(sqlx::AssertSqlSafe(last))
-            .bind(version).fetch_one(pool).await)?;
-        let (mut from, mut deleted) = (0, 0);
-        while from <= last {
+    async fn delete_version(&self, table: &str, key: &str, version: i64) -> Result<u64> {
+        let delete = format!(
+            "DELETE FROM {table} WHERE (version, {key}) IN \
+             (SELECT version, {key} FROM {table} WHERE version = $1 ORDER BY {key} LIMIT $2)"
+        );
+        let mut deleted = 0;
+        loop {
             let mut tx = self.begin().await?;
-            deleted += on_tx!(&mut tx, conn => sqlx::query(sqlx::AssertSqlSafe(delete.as_str()))
-                .bind(version).bind(from).bind(from + SWEEP_ROWS)
-                .execute(conn).await?.rows_affected());
+            let rows = on_tx!(&mut tx, conn => sqlx::query(sqlx::AssertSqlSafe(delete.as_str()))
+                .bind(version).bind(SWEEP_ROWS).execute(conn).await?.rows_affected());
             tx.commit().await?;
-            from += SWEEP_ROWS;
+            deleted += rows;
+            if rows == 0 {
+                return Ok(deleted);
+            }
             self.let_others_write().await;
         }
-        Ok(deleted)
     }
 }
 

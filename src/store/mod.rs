@@ -22,6 +22,7 @@ mod outbox;
 mod secret;
 mod source;
 mod subscriber;
+mod subscriber_key;
 mod sweep;
 mod telemetry;
 mod token;
@@ -40,6 +41,7 @@ pub use instance_lock::{InstanceLock, LockError, LockLost};
 pub use notice::{AttemptRecord, Histories, NoticeCursor, NoticeFilter, NoticePage, NoticeRecord};
 pub use outbox::{Claimed, Outcome, Settlement};
 pub use source::{SourceHealth, SourceProgress, SourceStream, StoredSource};
+pub use subscriber_key::{KeyKind, PremisesPosition, SubscriberKey};
 pub use telemetry::StoredSample;
 pub use token::StoredToken;
 

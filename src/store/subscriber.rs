@@ -6,8 +6,7 @@ use super::topology::{
 };
 use super::{Result, Store, StoreError, Tx, on_read};
 use crate::subscriber::{
-    ChannelKind, ContactKind, ContactPoint, QuietHours, Segment, Subscriber, address_key,
-    contact_key,
+    ChannelKind, ContactKind, ContactPoint, QuietHours, Segment, Subscriber, contact_key,
 };
 use crate::topology::{Attachment, Position, SubscriberNo};
 
@@ -26,7 +25,6 @@ const SUBSCRIBER: Table = Table {
         "quiet_hours",
         "consent",
         "address",
-        "address_key",
         "latitude",
         "longitude",
         "served_by",
@@ -188,7 +186,8 @@ impl Store {
 }
 
 impl Tx {
-    /// Writes subscribers of a version with their contact points, numbered from `first_no`.
+    /// Writes subscribers of a version with their contact points, numbered from `first_no`. What they
+    /// are found by is written apart ([`super::SubscriberKey`], [`super::PremisesPosition`]).
     pub async fn insert_subscribers(
         &mut self,
         version: i64,
@@ -238,7 +237,6 @@ fn write_subscriber(subscriber: &Subscriber, row: &mut RowWriter<'_>) {
     row.text(quiet_hours.as_deref().unwrap_or_default());
     row.bool(subscriber.consent);
     row.text(subscriber.address.as_str());
-    row.text(address_key(&subscriber.address).as_str());
     row.f64(subscriber.position.map(|p| p.latitude));
     row.f64(subscriber.position.map(|p| p.longitude));
     row.text(json_list(subscriber.served_by.iter().map(String::as_str)).as_str());

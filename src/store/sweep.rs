@@ -4,29 +4,21 @@
 //! that has been current for so long that nobody works with an earlier one any more.
 
 use crate::clock::Millis;
-use crate::store::{Result, Store, Tx, on_tx};
+use crate::store::{DatasetKind, Result, Store, Tx, on_tx};
 use sqlx::AssertSqlSafe;
-
-/// Table, the rest of its key, and the dataset it belongs to.
-const VERSIONED: [(&str, &str, &str); 6] = [
-    ("site", "site_no", "topology"),
-    ("element", "element_no", "topology"),
-    ("link", "link_no", "topology"),
-    ("risk_group", "group_no", "topology"),
-    ("contact_point", "subscriber_no, contact_no", "subscribers"),
-    ("subscriber", "subscriber_no", "subscribers"),
-];
 
 impl Store {
     /// Deletes at most `limit` rows of each table, of versions that were replaced before
     /// `replaced_before_ms`; returns how many there were.
     pub async fn sweep_old_versions(&self, replaced_before_ms: Millis, limit: u32) -> Result<u64> {
         let mut deleted = 0;
-        for table in VERSIONED {
-            if self.has_old_rows(table, replaced_before_ms).await? {
-                let mut tx = self.begin().await?;
-                deleted += delete_old_rows(&mut tx, table, limit).await?;
-                tx.commit().await?;
+        for kind in [DatasetKind::Topology, DatasetKind::Subscribers] {
+            for &(table, key) in kind.tables() {
+                if self.has_old_rows(kind, table, replaced_before_ms).await? {
+                    let mut tx = self.begin().await?;
+                    deleted += delete_old_rows(&mut tx, kind, table, key, limit).await?;
+                    tx.commit().await?;
+                }
             }
         }
         Ok(deleted)
@@ -35,7 +27,8 @@ impl Store {
     /// Looked up first: most of the time there are none, and writing would hold up the alarms.
     async fn has_old_rows(
         &self,
-        (table, _, dataset): (&str, &str, &str),
+        kind: DatasetKind,
+        table: &str,
         replaced_before_ms: Millis,
     ) -> Result<bool> {
         let sql = format!(
@@ -44,7 +37,7 @@ impl Store {
         );
         Ok(
             crate::store::on_read!(self, conn => sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(dataset)
+            .bind(kind.as_str())
             .bind(replaced_before_ms)
             .fetch_one(conn)
             .await?),
@@ -54,7 +47,9 @@ impl Store {
 
 async fn delete_old_rows(
     tx: &mut Tx,
-    (table, key, dataset): (&str, &str, &str),
+    kind: DatasetKind,
+    table: &str,
+    key: &str,
     limit: u32,
 ) -> Result<u64> {
     let sql = format!(
@@ -64,7 +59,7 @@ async fn delete_old_rows(
             ORDER BY version, {key} LIMIT $2)"
     );
     Ok(on_tx!(tx, conn => sqlx::query(AssertSqlSafe(sql))
-        .bind(dataset)
+        .bind(kind.as_str())
         .bind(i64::from(limit))
         .execute(conn)
         .await?

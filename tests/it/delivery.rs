@@ -3,7 +3,7 @@
 mod learned;
 
 use crate::operators::incident;
-use crate::support::{Backend, TestStore, store};
+use crate::support::{Backend, TestStore, insert_people, store};
 use forewarn::app::email_channel;
 use forewarn::channel::email::EmailChannel;
 use forewarn::channel::recorder::Recorder;
@@ -78,9 +78,7 @@ async fn with_people(backend: Backend, people: &[Subscriber]) -> TestStore {
         .await
         .unwrap();
     let mut tx = t.store.begin().await.unwrap();
-    tx.insert_subscribers(ticket.version, 0, people)
-        .await
-        .unwrap();
+    insert_people(&mut tx, ticket.version, people).await;
     tx.commit().await.unwrap();
     assert!(t.store.publish_version(&ticket, 1).await.unwrap());
     t

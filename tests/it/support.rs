@@ -1,4 +1,5 @@
-use forewarn::store::Store;
+use forewarn::store::{KeyKind, PremisesPosition, Store, SubscriberKey, Tx};
+use forewarn::subscriber::Subscriber;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
@@ -42,6 +43,19 @@ pub(crate) async fn store(backend: Backend) -> TestStore {
             }
         }
     }
+}
+
+/// Writes subscribers of a version with all that they are found by.
+pub(crate) async fn insert_people(tx: &mut Tx, version: i64, people: &[Subscriber]) {
+    tx.insert_subscribers(version, 0, people).await.unwrap();
+    for kind in KeyKind::ALL {
+        let keys = SubscriberKey::sorted(kind, people);
+        tx.insert_subscriber_keys(version, &keys).await.unwrap();
+    }
+    let positions = PremisesPosition::sorted(people);
+    tx.insert_subscriber_positions(version, &positions)
+        .await
+        .unwrap();
 }
 
 impl TestStore {

@@ -1,6 +1,7 @@
 //! Subscribers, incidents and notices for the tests of this part.
 
 use crate::operators::incident;
+use crate::support::insert_people;
 use forewarn::effect::complaint::{Complaint, ComplaintDraft};
 use forewarn::incident::{Incident, IncidentNo, IncidentState};
 use forewarn::notice::plan::{Plan, PlannedNotice};
@@ -62,9 +63,7 @@ pub(super) async fn publish(store: &Store, people: &[Subscriber]) {
         .await
         .unwrap();
     let mut tx = store.begin().await.unwrap();
-    tx.insert_subscribers(ticket.version, 0, people)
-        .await
-        .unwrap();
+    insert_people(&mut tx, ticket.version, people).await;
     tx.commit().await.unwrap();
     assert!(store.publish_version(&ticket, 1).await.unwrap());
 }

@@ -3,6 +3,7 @@
 mod command;
 mod grpc;
 mod property;
+mod search;
 mod sweep;
 
 use crate::support::{Backend, store};

@@ -1,7 +1,7 @@
 //! What becomes of versions that were replaced.
 
-use super::{NOW, person, quiet, small_network};
-use crate::support::{Backend, store};
+use super::{NOW, person, quiet, small_network, subscribers, topology};
+use crate::support::{Backend, insert_people, store};
 use forewarn::clock::Clock;
 use forewarn::pipeline::alarm_log::AlarmLog;
 use forewarn::pipeline::housekeeper::Housekeeper;
@@ -9,6 +9,7 @@ use forewarn::pipeline::importer::{import_subscribers, import_topology};
 use forewarn::pipeline::intake::{Intake, IntakeLimits};
 use forewarn::pipeline::meter::SampleLog;
 use forewarn::store::{DatasetKind, Store};
+use forewarn::subscriber::Subscriber;
 use forewarn::topology::{ElementKind, NetworkDefinition};
 use rstest::rstest;
 use std::sync::Arc;
@@ -55,6 +56,35 @@ fn rows(network: &NetworkDefinition) -> u64 {
     (sites.len() + elements.len() + links.len() + groups.len()) as u64
 }
 
+/// Each is a row, has a position and an address, a serial number and contacts, and the contacts are keys.
+fn rows_of_people(people: &[Subscriber]) -> u64 {
+    let rows = people.iter().map(|p| 4 + 2 * p.contact_points.len());
+    rows.sum::<usize>() as u64
+}
+
+#[rstest]
+#[tokio::test]
+async fn subscribers_of_a_dead_import_are_swept_to_the_last_row(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = store(backend).await;
+    topology(&t.store, &small_network()).await;
+    let people = [person("a", "ont1"), person("b", "ont2")];
+    subscribers(&t.store, &people).await;
+    let kind = DatasetKind::Subscribers;
+    let dead = t.store.begin_version(kind, NOW).await.unwrap();
+    let mut tx = t.store.begin().await.unwrap();
+    insert_people(&mut tx, dead.version, &people).await;
+    tx.commit().await.unwrap();
+
+    let next = t.store.begin_version(kind, NOW).await.unwrap();
+    let swept = t.store.sweep_unpublished(kind, next.version).await;
+    assert_eq!(swept.unwrap(), rows_of_people(&people));
+    let again = t.store.sweep_unpublished(kind, next.version).await;
+    assert_eq!(again.unwrap(), 0);
+    assert_eq!(t.store.load_attachments(1).await.unwrap().len(), 2);
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_replaced_version_stays_ten_minutes_and_the_current_one_for_ever(
@@ -62,7 +92,6 @@ async fn a_replaced_version_stays_ten_minutes_and_the_current_one_for_ever(
 ) {
     let t = store(backend).await;
     let people = [person("a", "ont1"), person("b", "ont2")];
-    let points: usize = people.iter().map(|p| p.contact_points.len()).sum();
     let (first, second) = (small_network(), larger_network());
     let replaced_at = NOW + 5 * MINUTE_MS;
     import_topology(&t.store, first.clone(), NOW, &quiet)
@@ -105,10 +134,7 @@ async fn a_replaced_version_stays_ten_minutes_and_the_current_one_for_ever(
         .step(replaced_at + 10 * MINUTE_MS + 1)
         .await
         .unwrap();
-    assert_eq!(
-        kept.rows_deleted,
-        rows(&first) + (people.len() + points) as u64
-    );
+    assert_eq!(kept.rows_deleted, rows(&first) + rows_of_people(&people));
     let gone = t.store.load_definition(1).await.unwrap();
     assert_eq!(gone, NetworkDefinition::default());
     assert_eq!(t.store.load_attachments(1).await.unwrap().len(), 0);

@@ -1,0 +1,33 @@
+-- What finds a subscriber, in tables of their own in place of indexes: an import sorts each list before it
+-- writes it, while an index is filled in the order of the accounts, all over its pages.
+DROP INDEX subscriber_position;
+CREATE TABLE subscriber_key (
+    version       BIGINT NOT NULL,
+    kind          TEXT    NOT NULL CHECK (kind IN ('address', 'cpe_serial', 'email', 'phone')),
+    key           TEXT COLLATE "C" NOT NULL,
+    subscriber_no BIGINT NOT NULL,
+    PRIMARY KEY (version, kind, key, subscriber_no)
+);
+CREATE TABLE subscriber_position (
+    version       BIGINT NOT NULL,
+    latitude      DOUBLE PRECISION NOT NULL,
+    longitude     DOUBLE PRECISION NOT NULL,
+    subscriber_no BIGINT NOT NULL,
+    PRIMARY KEY (version, latitude, longitude, subscriber_no)
+);
+INSERT INTO subscriber_key (version, kind, key, subscriber_no)
+    SELECT version, 'address' AS kind, address_key AS key, subscriber_no FROM subscriber
+        WHERE address_key <> ''
+    UNION SELECT version, 'cpe_serial', cpe_serial COLLATE "C", subscriber_no FROM subscriber
+        WHERE cpe_serial <> ''
+    UNION SELECT version, kind, value_key, subscriber_no FROM contact_point
+        WHERE kind IN ('email', 'phone') AND value_key <> ''
+    ORDER BY version, kind, key, subscriber_no;
+INSERT INTO subscriber_position (version, latitude, longitude, subscriber_no)
+    SELECT version, latitude, longitude, subscriber_no FROM subscriber
+    WHERE latitude IS NOT NULL AND longitude IS NOT NULL
+    ORDER BY version, latitude, longitude, subscriber_no;
+DROP INDEX subscriber_address;
+DROP INDEX subscriber_cpe;
+DROP INDEX contact_point_value;
+ALTER TABLE subscriber DROP COLUMN address_key;
