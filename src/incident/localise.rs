@@ -16,8 +16,8 @@ use super::power_area::{mostly_without_power, power_areas};
 use super::reasoning::reasoning;
 use super::wall::Wall;
 use crate::alarm::{AlarmBook, AlarmNo};
-use crate::topology::{CutOff, ElementNo, Network, Part, SubscriberSet};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use crate::topology::{CutOff, ElementNo, LinkNo, Network, Part, SubscriberSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Parts that failed, and the loss alarms that they explain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -273,13 +273,9 @@ impl Search<'_> {
     fn touching(&self) -> (Vec<Part>, CutOff) {
         let all: Vec<Part> = self.candidates.iter().copied().collect();
         let cut = self.network.cut_off(&all);
-        let mut ways_down: HashMap<ElementNo, usize> = HashMap::new();
-        for (a, b) in all.iter().flat_map(|&part| self.links_of(part)) {
-            *ways_down.entry(b).or_default() += 1;
-            if self.network.parents(a).any(|parent| parent == b) {
-                *ways_down.entry(a).or_default() += 1;
-            }
-        }
+        let down: HashSet<LinkNo> = all.iter().flat_map(|&part| self.links_of(part)).collect();
+        let groups = all.iter().filter(|part| matches!(part, Part::Group(_)));
+        let with_group: HashSet<ElementNo> = groups.flat_map(|&g| self.elements_of(g)).collect();
         let touching = all
             .iter()
             .copied()
@@ -290,14 +286,9 @@ impl Search<'_> {
                     !cut.is_cut_off(a) || (back && !cut.is_cut_off(b))
                 }
                 Part::Element(element) => {
-                    let ways = self.network.parents(element).count();
-                    let parents = self.network.parents(element);
-                    let alive = parents.filter(|&p| !cut.is_cut_off(p)).count();
-                    let down = ways_down.get(&element).copied().unwrap_or(0);
-                    if ways == 0 || (down == 0 && alive == ways) {
-                        return true;
-                    }
-                    alive > 0 && down < ways && self.stands_without(&all, part)
+                    let is_down = |link| down.contains(&link);
+                    !with_group.contains(&element)
+                        && self.network.has_way_in(element, &cut, is_down)
                 }
                 Part::Group(_) => self.stands_without(&all, part),
             })
@@ -305,13 +296,26 @@ impl Search<'_> {
         (touching, cut)
     }
 
-    fn links_of(&self, part: Part) -> Vec<(ElementNo, ElementNo)> {
+    fn links_of(&self, part: Part) -> Vec<LinkNo> {
         match part {
             Part::Element(_) => Vec::new(),
-            Part::Link(link) => vec![self.network.link_ends(link)],
+            Part::Link(link) => vec![link],
             Part::Group(group) => {
                 let members = self.network.group_members(group).iter();
                 members.flat_map(|&member| self.links_of(member)).collect()
+            }
+        }
+    }
+
+    fn elements_of(&self, part: Part) -> Vec<ElementNo> {
+        match part {
+            Part::Element(element) => vec![element],
+            Part::Link(_) => Vec::new(),
+            Part::Group(group) => {
+                let members = self.network.group_members(group).iter();
+                members
+                    .flat_map(|&member| self.elements_of(member))
+                    .collect()
             }
         }
     }
@@ -469,7 +473,8 @@ impl<'a> Owners<'a> {
                         owners.failed.entry(member).or_insert(no);
                     }
                 }
-                for (a, b) in search.links_of(part) {
+                for link in search.links_of(part) {
+                    let (a, b) = search.network.link_ends(link);
                     for end in [a, b] {
                         if cut.is_cut_off(end) {
                             owners.behind.entry(end).or_insert(no);

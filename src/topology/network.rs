@@ -3,7 +3,7 @@
 //! Elements are numbered in pre-order of the dominator tree, subscribers by their place in the
 //! list of attachments and, in sets, by rank. Numbers and ranks are valid within one version only.
 
-use super::impact::Impact;
+use super::impact::{CutOff, Impact};
 use super::kernel::Entry;
 use super::names::{NameIndex, Names, SparseNames};
 use super::resolve::{NONE, Resolved, resolve};
@@ -331,6 +331,34 @@ impl Network {
         let several = head.into_iter().flat_map(|head| kernel.ways_in(head));
         let several = several.map(|(_, arc)| arc.from);
         one.into_iter().chain(several).map(ElementNo)
+    }
+
+    /// Whether an element would have service if, of the failures behind `cut`, its own had not
+    /// happened. `is_down` says which links failed.
+    ///
+    /// Exact, since what serves an element never needs it: where service came from has it all the same
+    /// while the element has failed.
+    pub fn has_way_in(
+        &self,
+        element: ElementNo,
+        cut: &CutOff,
+        is_down: impl Fn(LinkNo) -> bool,
+    ) -> bool {
+        let kernel = &self.impact.kernel;
+        let leads_in =
+            |link: u32, from: u32| !cut.is_cut_off(ElementNo(from)) && !is_down(LinkNo(link));
+        match kernel.entry(element.0) {
+            Entry::Tree { link } => leads_in(link, kernel.across(link, element.0)),
+            Entry::Dead => true,
+            Entry::Head(head) => {
+                let of = kernel.heads[head as usize];
+                let mut ways = kernel
+                    .ways_in(head)
+                    .map(|(_, arc)| leads_in(arc.link, arc.from));
+                let of_all = of.needs_all && ways.by_ref().all(|leads| leads);
+                of.gateway || of_all || (!of.needs_all && ways.any(|leads| leads))
+            }
+        }
     }
 
     /// The elements to which service goes on, one entry per way out; the reverse of

@@ -83,6 +83,34 @@ fn check_failures(network: &Network, reference: &Reference<'_>, failed: &[&str])
         let found = cut_off.is_cut_off(element);
         assert_eq!(found, expected, "{id} cut off by {failed:?}");
     }
+    check_ways_in(network, reference, failed);
+}
+
+/// Of each element that failed: whether it would have service without its own failure.
+fn check_ways_in(network: &Network, reference: &Reference<'_>, failed: &[&str]) {
+    let parts: Vec<Part> = failed.iter().map(|id| part(network, id)).collect();
+    let cut_off = network.cut_off(&parts);
+    let is_down = |link| {
+        parts.iter().any(|&part| match part {
+            Part::Group(group) => network.group_members(group).contains(&Part::Link(link)),
+            other => other == Part::Link(link),
+        })
+    };
+    for (&id, &of) in failed.iter().zip(&parts) {
+        let Part::Element(element) = of else { continue };
+        let others: Vec<&str> = failed.iter().copied().filter(|&f| f != id).collect();
+        if !reference.is_served(id) || reference.fails_with(id, &others) {
+            continue;
+        }
+        let without = reference.cut_off(&others);
+        let (_, &cut) = reference
+            .elements()
+            .zip(&without)
+            .find(|&(e, _)| e == id)
+            .unwrap();
+        let found = network.has_way_in(element, &cut_off, is_down);
+        assert_eq!(found, !cut, "{id} among {failed:?}");
+    }
 }
 
 fn check_at_risk(network: &Network, reference: &Reference<'_>, failed: &[&str]) {

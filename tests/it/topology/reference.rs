@@ -144,6 +144,11 @@ impl<'a> Reference<'a> {
         self.impact(failed).0
     }
 
+    /// Whether an element is one of these or of their members.
+    pub(super) fn fails_with(&self, id: &str, failed: &[&str]) -> bool {
+        self.members(failed).contains(id)
+    }
+
     pub(super) fn cut_off(&self, failed: &[&str]) -> Vec<bool> {
         self.impact(failed).1
     }
