@@ -14,6 +14,12 @@ const MOST_STEPS: usize = 16;
 /// Regions that more parts cut off have no ends to be looked for: what takes so much is far larger
 /// than a ring, and says so itself.
 const MOST_PARTS: usize = 16;
+/// Devices in a line that may be passed before one is seen to be dark: some of those that are cut off
+/// say nothing, or not yet.
+const MOST_SILENT: usize = 4;
+/// Only ends of regions that so few parts cut off are looked for behind silent devices: the work grows
+/// with both.
+const FEW_PARTS: usize = 4;
 
 /// The parts, or others further out that explain what is seen better.
 pub(super) fn push_out(
@@ -32,19 +38,11 @@ pub(super) fn push_out(
     };
     let mut region = Region::of(parts, network);
     for _ in 0..MOST_STEPS {
-        let steps = region.steps(network);
-        let better = steps.into_iter().filter_map(|parts| {
-            let larger = Region::of(parts, network);
-            let gain = larger.gain_over(&region, window, candidates, network)?;
-            (gain > 0).then_some((gain, larger))
-        });
-        // Of equals the first, whose parts come first.
-        let Some((_, best)) = better
-            .max_by_key(|(gain, larger)| (*gain, std::cmp::Reverse(ids(&larger.parts, network))))
-        else {
+        let gain = |larger: &Region| larger.gain_over(&region, window, candidates, network);
+        let Some(better) = region.better(network, gain) else {
             break;
         };
-        region = best;
+        region = better;
     }
     region.parts
 }
@@ -73,10 +71,50 @@ impl Region {
         }
     }
 
-    /// The parts with one of them moved to a device beside it that has service.
-    fn steps(&self, network: &Network) -> Vec<Vec<Part>> {
+    /// The best of the regions with one end further out; past silent devices only if none right beside
+    /// it is better.
+    fn better(&self, network: &Network, gain: impl Fn(&Self) -> Option<Nats>) -> Option<Self> {
+        let mut ends: Vec<(Self, ElementNo)> = (0..self.parts.len())
+            .flat_map(|at| self.steps(at, network))
+            .collect();
+        let deepest = if self.parts.len() > FEW_PARTS {
+            1
+        } else {
+            1 + MOST_SILENT
+        };
+        for depth in 1..=deepest {
+            let mut best: Option<(Nats, Self)> = None;
+            let mut further = Vec::new();
+            for (region, end) in ends {
+                let Some(gain) = gain(&region) else { continue };
+                if let Some(at) = region.position(end).filter(|_| depth < deepest) {
+                    further.extend(region.steps(at, network));
+                }
+                // Of equals the first, whose parts come first.
+                let rank =
+                    |gain, region: &Self| (gain, std::cmp::Reverse(ids(&region.parts, network)));
+                let beaten = |(g, r): &(Nats, Self)| rank(*g, r) < rank(gain, &region);
+                if gain > 0 && best.as_ref().is_none_or(beaten) {
+                    best = Some((gain, region));
+                }
+            }
+            if let Some((_, region)) = best {
+                return Some(region);
+            }
+            ends = further;
+        }
+        None
+    }
+
+    fn position(&self, end: ElementNo) -> Option<usize> {
+        let mut parts = self.parts.iter();
+        parts.position(|&part| part == Part::Element(end))
+    }
+
+    /// The regions with one part moved to a device beside it that has service, and that device.
+    fn steps(&self, at: usize, network: &Network) -> Vec<(Self, ElementNo)> {
         let mut steps = Vec::new();
-        for (at, &part) in self.parts.iter().enumerate() {
+        if let Some(&part) = self.parts.get(at) {
             let beside: BTreeSet<ElementNo> = match part {
                 Part::Element(element) => network
                     .parents(element)
@@ -95,8 +133,10 @@ impl Region {
             });
             for other in alive {
                 let mut parts = self.parts.clone();
-                parts[at] = Part::Element(other);
-                steps.push(parts);
+                if let Some(part) = parts.get_mut(at) {
+                    *part = Part::Element(other);
+                }
+                steps.push((Self::of(parts, network), other));
             }
         }
         steps
