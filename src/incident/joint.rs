@@ -101,6 +101,53 @@ pub(super) fn explains_its_links(
     failure > below.max(0) + one_by_one.max(together)
 }
 
+/// Joins failures of links that end at one device and failed at one time, where the device itself is not
+/// held to have failed: a card or a cable of it has. That they should have failed one by one is far less
+/// likely than that something took just these ([`odd_choice`]).
+pub(super) fn join_links(
+    sets: Vec<Vec<Part>>,
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> Vec<Vec<Part>> {
+    let mut at_device: BTreeMap<ElementNo, Vec<(Millis, Part)>> = BTreeMap::new();
+    for set in &sets {
+        if let [part @ Part::Link(link)] = set[..]
+            && let Some(raised_ms) = candidates.raised_ms(part, book)
+        {
+            let (a, b) = network.link_ends(link);
+            for end in [a, b]
+                .into_iter()
+                .filter(|&end| is_polled(network.kind(end)))
+            {
+                at_device.entry(end).or_default().push((raised_ms, part));
+            }
+        }
+    }
+    let mut devices: Vec<_> = at_device.into_iter().collect();
+    devices.sort_unstable_by_key(|(device, links)| {
+        let id = network.part_id(Part::Element(*device));
+        (std::cmp::Reverse(links.len()), id)
+    });
+    let mut joined: Vec<Vec<Part>> = Vec::new();
+    let mut taken: BTreeSet<Part> = BTreeSet::new();
+    for (_, mut links) in devices {
+        links.retain(|(_, link)| !taken.contains(link));
+        links.sort_unstable_by_key(|&(raised_ms, link)| (raised_ms, network.part_id(link)));
+        for at_one_time in links.chunk_by(|(a, _), (b, _)| b - a <= WINDOW_MS) {
+            if at_one_time.len() > 1 {
+                let mut set: Vec<Part> = at_one_time.iter().map(|&(_, link)| link).collect();
+                set.sort_unstable_by_key(|&link| network.part_id(link));
+                taken.extend(&set);
+                joined.push(set);
+            }
+        }
+    }
+    let others = sets.into_iter();
+    joined.extend(others.filter(|set| !matches!(set[..], [part] if taken.contains(&part))));
+    joined
+}
+
 /// Joins failures of elements that hang on the same element alone and failed at one time: ports of
 /// one card, branches of one cable. Failures so near one another in place and time have one cause.
 pub(super) fn join_siblings(

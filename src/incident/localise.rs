@@ -9,11 +9,12 @@
 
 use super::apart::keep_apart;
 use super::candidates::{Candidates, NumberMap, sole_parent};
-use super::joint::{explains_its_links, is_plausible, join_siblings};
+use super::joint::{explains_its_links, is_plausible, join_links, join_siblings};
 use super::likelihood::{Observation, is_home, is_polled};
 use super::outward::push_out;
 use super::power_area::{mostly_without_power, power_areas};
 use super::reasoning::reasoning;
+use super::ring::find_ends;
 use super::wall::Wall;
 use crate::alarm::{AlarmBook, AlarmNo};
 use crate::topology::{CutOff, ElementNo, LinkNo, Network, Part, SubscriberSet};
@@ -373,6 +374,7 @@ impl Search<'_> {
             sets.push(joined);
         }
         let (sets, cut) = self.with_silent_ends(sets, cut);
+        let sets = join_links(sets, self.all, self.network, self.book);
         let mut sets = join_siblings(sets, self.all, self.network, self.book);
         sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
         (sets, cut)
@@ -381,8 +383,9 @@ impl Search<'_> {
     /// Failures of several parts with the ends of their regions where they fit best, and the other
     /// failures that are not within those.
     fn with_silent_ends(&self, sets: Vec<Vec<Part>>, cut: CutOff) -> (Vec<Vec<Part>>, CutOff) {
+        let before: Vec<_> = sets.iter().filter(|s| s.len() > 1).cloned().collect();
+        let sets = find_ends(sets, self.all, self.network, self.book);
         let (mut joint, single): (Vec<_>, Vec<_>) = sets.into_iter().partition(|s| s.len() > 1);
-        let before = joint.clone();
         for set in &mut joint {
             *set = push_out(std::mem::take(set), self.all, self.network, self.book);
         }

@@ -479,6 +479,7 @@ mod outward;
 mod part_class;
 mod power_area;
 mod reasoning;
+mod ring;
 mod settings;
 mod shared_risk;
 mod wall;

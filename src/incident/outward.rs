@@ -47,13 +47,8 @@ pub(super) fn push_out(
     region.parts
 }
 
-fn ids(parts: &[Part], network: &Network) -> Vec<String> {
-    let each = parts.iter();
-    each.map(|&part| network.part_id(part).to_owned()).collect()
-}
-
 /// What some parts cut off.
-struct Region {
+pub(super) struct Region {
     /// Sorted by id.
     parts: Vec<Part>,
     cut: CutOff,
@@ -61,13 +56,42 @@ struct Region {
 }
 
 impl Region {
-    fn of(mut parts: Vec<Part>, network: &Network) -> Self {
+    pub(super) fn of(mut parts: Vec<Part>, network: &Network) -> Self {
         parts.sort_unstable_by_key(|&part| network.part_id(part));
         parts.dedup();
         Self {
             cut: network.cut_off(&parts),
             lost: network.lost(&parts),
             parts,
+        }
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    pub(super) fn into_parts(self) -> Vec<Part> {
+        self.parts
+    }
+
+    pub(super) fn cut(&self) -> &CutOff {
+        &self.cut
+    }
+
+    pub(super) fn ids(&self, network: &Network) -> Vec<String> {
+        let each = self.parts.iter();
+        each.map(|&part| network.part_id(part).to_owned()).collect()
+    }
+
+    /// Whether a part is one of those that failed, or is cut off by them.
+    pub(super) fn covers(&self, part: Part, network: &Network) -> bool {
+        match part {
+            Part::Element(element) => self.cut.is_cut_off(element),
+            Part::Link(link) => {
+                let (a, b) = network.link_ends(link);
+                self.cut.is_cut_off(a) && self.cut.is_cut_off(b) || self.parts.contains(&part)
+            }
+            Part::Group(_) => self.parts.contains(&part),
         }
     }
 
@@ -91,8 +115,7 @@ impl Region {
                     further.extend(region.steps(at, network));
                 }
                 // Of equals the first, whose parts come first.
-                let rank =
-                    |gain, region: &Self| (gain, std::cmp::Reverse(ids(&region.parts, network)));
+                let rank = |gain, region: &Self| (gain, std::cmp::Reverse(region.ids(network)));
                 let beaten = |(g, r): &(Nats, Self)| rank(*g, r) < rank(gain, &region);
                 if gain > 0 && best.as_ref().is_none_or(beaten) {
                     best = Some((gain, region));
@@ -151,33 +174,38 @@ impl Region {
         candidates: &Candidates,
         network: &Network,
     ) -> Option<Nats> {
-        let holds_parts = smaller.parts.iter().all(|&part| match part {
-            Part::Element(element) => self.cut.is_cut_off(element),
-            Part::Link(link) => {
-                let (a, b) = network.link_ends(link);
-                self.cut.is_cut_off(a) && self.cut.is_cut_off(b) || self.parts.contains(&part)
-            }
-            Part::Group(_) => self.parts.contains(&part),
-        });
+        let mut held = smaller.parts.iter();
+        let holds_parts = held.all(|&part| self.covers(part, network));
         if !holds_parts || !is_within(&smaller.lost, &self.lost) {
             return None;
         }
         let new = self.cut.difference(&smaller.cut);
-        let heads = new.elements().filter(|&element| {
-            let above = network.immediate_dominator(element);
-            !above.is_some_and(|above| new.is_cut_off(above))
-        });
-        let likelihood = candidates.likelihood();
-        let dark_at = |element| {
-            let at = [window - 1, window].map(|at| likelihood.darkness_at(at, element));
-            at[0].max(at[1])
-        };
-        let seen: Nats = heads.map(dark_at).sum();
-        let alone = candidates.failed().iter();
-        let alone: Nats = alone
-            .filter(|(element, _)| new.is_cut_off(**element))
-            .map(|(_, verdict)| verdict.gain)
-            .sum();
-        Some(seen - alone)
+        Some(darker_together(&new, window, candidates, network))
     }
+}
+
+/// How much better it explains what is seen of some elements that they are all cut off by one cause than
+/// that each of their failures happened by itself.
+pub(super) fn darker_together(
+    new: &CutOff,
+    window: i64,
+    candidates: &Candidates,
+    network: &Network,
+) -> Nats {
+    let heads = new.elements().filter(|&element| {
+        let above = network.immediate_dominator(element);
+        !above.is_some_and(|above| new.is_cut_off(above))
+    });
+    let likelihood = candidates.likelihood();
+    let dark_at = |element| {
+        let at = [window - 1, window].map(|at| likelihood.darkness_at(at, element));
+        at[0].max(at[1])
+    };
+    let seen: Nats = heads.map(dark_at).sum();
+    let alone = candidates.failed().iter();
+    let alone: Nats = alone
+        .filter(|(element, _)| new.is_cut_off(**element))
+        .map(|(_, verdict)| verdict.gain)
+        .sum();
+    seen - alone
 }

@@ -21,6 +21,15 @@ pub(super) fn reasoning(parts: &[Part], candidates: &Candidates, network: &Netwo
                 parts.len(),
                 thousands(together)
             ));
+        } else if let Some(device) = common_end(parts, network) {
+            let behind = network.lost(&[Part::Element(device)]).len();
+            sentences.push(format!(
+                "These {} links failed at the same time and all end at {}: if that has failed itself, \
+                 it takes {} with it.",
+                parts.len(),
+                name(Part::Element(device), network),
+                subscribers(behind)
+            ));
         } else {
             sentences.push(format!(
                 "These {} parts failed at the same time, side by side.",
@@ -41,6 +50,20 @@ pub(super) fn reasoning(parts: &[Part], candidates: &Candidates, network: &Netwo
         ));
     }
     sentences.join(" ")
+}
+
+/// The device at which all of the parts end, where these are links.
+fn common_end(parts: &[Part], network: &Network) -> Option<ElementNo> {
+    let ends = |part: &Part| match part {
+        Part::Link(link) => Some(network.link_ends(*link)),
+        _ => None,
+    };
+    let (a, b) = ends(parts.first()?)?;
+    let is_common = |&end: &ElementNo| {
+        let mut each = parts.iter();
+        each.all(|part| ends(part).is_some_and(|(a, b)| a == end || b == end))
+    };
+    [a, b].into_iter().find(is_common)
 }
 
 fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) -> Option<String> {

@@ -10,6 +10,7 @@ mod life;
 mod onset;
 mod power;
 mod readme;
+mod ring;
 mod streams;
 
 use forewarn::alarm::{

@@ -1,0 +1,132 @@
+//! What is found in a ring, of which much is not heard.
+
+use super::*;
+
+const SWITCHES: usize = 8;
+
+/// A ring of switches between two gateways. On each hangs an OLT with two homes, and another one that
+/// hangs on the next switch, too.
+fn ring() -> Arc<Network> {
+    let mut network = NetworkDefinition::default();
+    let mut attached = Vec::new();
+    for id in ["core1", "core2"] {
+        element(&mut network, id, ElementKind::Router);
+        network.elements.last_mut().unwrap().gateway = true;
+    }
+    let switches: Vec<String> = (1..=SWITCHES).map(|no| format!("s{no}")).collect();
+    for switch in &switches {
+        element(&mut network, switch, ElementKind::Switch);
+    }
+    let way = [&["core1".to_owned()], &switches[..], &["core2".to_owned()]].concat();
+    for pair in way.windows(2) {
+        link(&mut network, &pair[0], &pair[1]);
+    }
+    for (no, switch) in (1..).zip(&switches) {
+        let single = format!("olt{no}");
+        element(&mut network, &single, ElementKind::Olt);
+        link(&mut network, switch, &single);
+        for home in 1..=2 {
+            let ont = format!("{single}-h{home}");
+            element(&mut network, &ont, ElementKind::Ont);
+            link(&mut network, &single, &ont);
+            attached.push(Attachment {
+                account: format!("acc-{ont}"),
+                served_by: vec![ont],
+                redundancy: Redundancy::Any,
+            });
+        }
+        let Some(next) = switches.get(no) else {
+            continue;
+        };
+        let double = format!("double{no}");
+        element(&mut network, &double, ElementKind::Olt);
+        network.elements.last_mut().unwrap().redundancy = Some(Redundancy::Any);
+        link(&mut network, switch, &double);
+        link(&mut network, next, &double);
+    }
+    Arc::new(Network::build(&network, &attached).unwrap())
+}
+
+fn desk() -> Desk {
+    Desk::with(settings(), ring())
+}
+
+#[test]
+fn links_of_one_device_that_fail_at_one_time_are_one_failure() {
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core1", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    for switch in ["s1", "s2"] {
+        element(&mut network, switch, ElementKind::Switch);
+        link(&mut network, "core1", switch);
+    }
+    let mut attached = Vec::new();
+    for no in 1..=12 {
+        let olt = format!("olt{no}");
+        element(&mut network, &olt, ElementKind::Olt);
+        network.elements.last_mut().unwrap().redundancy = Some(Redundancy::Any);
+        link(&mut network, "s1", &olt);
+        if no > 2 {
+            link(&mut network, "s2", &olt);
+        }
+        attached.push(Attachment {
+            account: format!("acc-{olt}"),
+            served_by: vec![olt],
+            redundancy: Redundancy::Any,
+        });
+    }
+    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    let mut desk = Desk::with(settings(), network);
+    desk.raise(SECOND, "link-down", &["s1/olt3", "s1/olt7"]);
+    desk.raise(2 * SECOND, "link-down", &["s1/olt9"]);
+    desk.until(2 * MINUTE);
+    assert_eq!(
+        desk.open(),
+        [one(1, "s1/olt3+s1/olt7+s1/olt9", Confirmed, 0)]
+    );
+    let cause = desk.state(1).cause;
+    assert_eq!(
+        cause.text,
+        "Link s1/olt3, link s1/olt7 and link s1/olt9 have no signal; nobody is without service"
+    );
+    assert_eq!(
+        cause.reasoning,
+        "These 3 links failed at the same time and all end at switch s1: if that has failed itself, \
+         it takes 2 subscribers with it."
+    );
+    // One of another day has nothing to do with them.
+    desk.raise(24 * 60 * MINUTE, "link-down", &["s1/olt1"]);
+    desk.until(24 * 60 * MINUTE + 2 * MINUTE);
+    assert_eq!(desk.open().len(), 2, "{:?}", desk.open());
+}
+
+#[test]
+fn devices_that_go_dark_at_one_time_on_a_ring_are_cut_off_by_its_ends() {
+    let mut desk = desk();
+    // Both ways into the ring are cut; the one at `core1` is not heard of, nor is any switch.
+    desk.raise(SECOND, "link-down", &["s8/core2"]);
+    let dark = ["olt1", "olt3", "olt4", "olt6", "olt7", "double2", "double5"];
+    desk.raise(SECOND, "unreachable", &dark);
+    desk.until(3 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "s1+s8/core2", Confirmed, 16)]);
+}
+
+#[test]
+fn devices_that_go_dark_on_different_days_failed_by_themselves() {
+    let mut desk = desk();
+    for (day, olt) in (1..).zip(["olt2", "olt3", "olt4", "olt5"]) {
+        desk.raise(day * 24 * 60 * MINUTE, "unreachable", &[olt]);
+    }
+    desk.until(6 * 24 * 60 * MINUTE);
+    assert_eq!(desk.open().len(), 4, "{:?}", desk.open());
+}
+
+#[test]
+fn a_dark_stretch_of_a_ring_goes_on_behind_switches_that_say_nothing() {
+    let mut desk = desk();
+    // All is dark. Between what is heard of, two switches on either side say nothing.
+    desk.raise(SECOND, "device-down", &["s4", "s5"]);
+    desk.raise(SECOND, "unreachable", &["olt1", "olt4", "olt5", "olt8"]);
+    desk.until(3 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "s1+s8", Confirmed, 16)]);
+}
