@@ -338,6 +338,9 @@ pub(in crate::store) struct VersionedRows {
     /// What of a row is read besides its number. Truth values as 0 and 1; floating-point numbers
     /// come with 15 digits only from SQLite, which is a tenth of a micrometre of a position.
     pub(in crate::store) columns: &'static str,
+    /// Columns by which rows of one number are sorted, each after a comma; none where there is one row
+    /// for each number.
+    pub(in crate::store) then: &'static str,
 }
 
 /// Rows that one statement reads: a few megabytes.
@@ -359,17 +362,12 @@ where
     R: DeserializeOwned + 'static,
     T: Send + 'static,
 {
-    let sql: Arc<str> = read_statement(&store.engine, rows).into();
     let mut all = Vec::new();
     loop {
         let from = i64::try_from(all.len()).unwrap_or(i64::MAX);
-        let text: Option<String> = on_read!(store, pool =>
-            sqlx::query_scalar(AssertSqlSafe(Arc::clone(&sql)))
-                .bind(version).bind(from).bind(from + ROWS_PER_READ)
-                .fetch_one(pool).await)?;
+        let text = read_text(store, rows, version, (from, from + ROWS_PER_READ)).await?;
         let read = tokio::task::spawn_blocking(move || {
-            let text = text.as_deref().unwrap_or("[]");
-            let page: Vec<R> = serde_json::from_str(text).map_err(|error| corrupt(rows, &error))?;
+            let page = text.rows::<R>()?;
             page.into_iter().map(take).collect::<Result<Vec<T>>>()
         });
         let page = read.await.map_err(|error| corrupt(rows, &error))??;
@@ -378,6 +376,34 @@ where
         }
         all.extend(page);
     }
+}
+
+/// Rows as the database joined them.
+pub(in crate::store) struct RowsText {
+    of: VersionedRows,
+    text: Option<String>,
+}
+
+impl RowsText {
+    /// The rows, each its number and then the columns. Takes its time: a matter for a blocking thread.
+    pub(in crate::store) fn rows<R: DeserializeOwned>(&self) -> Result<Vec<R>> {
+        let text = self.text.as_deref().unwrap_or("[]");
+        serde_json::from_str(text).map_err(|error| corrupt(self.of, &error))
+    }
+}
+
+/// The rows of a version from a number on, before another one.
+pub(in crate::store) async fn read_text(
+    store: &Store,
+    rows: VersionedRows,
+    version: i64,
+    (from, before): (i64, i64),
+) -> Result<RowsText> {
+    let sql = read_statement(&store.engine, rows);
+    let text: Option<String> = on_read!(store, pool =>
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(version).bind(from).bind(before)
+            .fetch_one(pool).await)?;
+    Ok(RowsText { of: rows, text })
 }
 
 fn corrupt(rows: VersionedRows, error: &dyn std::error::Error) -> StoreError {
@@ -392,16 +418,17 @@ fn read_statement(engine: &Engine, rows: VersionedRows) -> String {
         table,
         number,
         columns,
+        then,
     } = rows;
     let among = format!("FROM {table} WHERE version = $1 AND {number} >= $2 AND {number} < $3");
     match engine {
         Engine::Sqlite { .. } => format!(
             "SELECT json_group_array(json_array({number}, {columns})) \
-             FROM (SELECT * {among} ORDER BY {number})"
+             FROM (SELECT * {among} ORDER BY {number}{then})"
         ),
         Engine::Postgres(_) => format!(
-            "SELECT CAST(json_agg(json_build_array({number}, {columns}) ORDER BY {number}) AS TEXT) \
-             {among}"
+            "SELECT CAST(json_agg(json_build_array({number}, {columns}) ORDER BY {number}{then}) \
+             AS TEXT) {among}"
         ),
     }
 }

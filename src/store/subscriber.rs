@@ -68,6 +68,23 @@ type SubscriberRow = (
     String,
 );
 type ContactRow = (i64, String, String);
+/// A [`SubscriberRow`] without the position, truth values as 0 and 1.
+type TextRow = (
+    i64,
+    String,
+    String,
+    String,
+    String,
+    String,
+    u8,
+    String,
+    String,
+    u8,
+    String,
+    String,
+    String,
+    String,
+);
 
 const SUBSCRIBER_COLUMNS: &str = "SELECT subscriber_no, account, name, language, time_zone, \
     segment, vulnerable, channels, quiet_hours, consent, address, latitude, longitude, served_by, \
@@ -82,6 +99,7 @@ impl Store {
             table: "subscriber",
             number: "subscriber_no",
             columns: "account, served_by, redundancy",
+            then: "",
         };
         let numbered = bulk::read_version(self, ROWS, version, attachment).await?;
         let mut all = Vec::with_capacity(numbered.len());
@@ -98,6 +116,7 @@ impl Store {
             table: "subscriber",
             number: "subscriber_no",
             columns: "latitude, longitude",
+            then: "",
         };
         type Row = (i64, Option<f64>, Option<f64>);
         let numbered = bulk::read_version(self, ROWS, version, |row: Row| {
@@ -117,17 +136,49 @@ impl Store {
         version: i64,
         from: SubscriberNo,
     ) -> Result<Vec<Subscriber>> {
-        let (from, to) = (i64::from(from.0), i64::from(from.0) + PAGE);
-        let condition = ">= $2 AND subscriber_no < $3 ORDER BY subscriber_no";
-        let subscribers = format!("{SUBSCRIBER_COLUMNS}{condition}");
-        let contacts = format!("{CONTACT_COLUMNS}{condition}, contact_no");
-        let rows: Vec<SubscriberRow> = on_read!(self, pool =>
-            sqlx::query_as(sqlx::AssertSqlSafe(subscribers))
-                .bind(version).bind(from).bind(to).fetch_all(pool).await)?;
-        let points: Vec<ContactRow> = on_read!(self, pool =>
-            sqlx::query_as(sqlx::AssertSqlSafe(contacts))
-                .bind(version).bind(from).bind(to).fetch_all(pool).await)?;
-        let page = join(rows, points)?;
+        const TEXTS: VersionedRows = VersionedRows {
+            table: "subscriber",
+            number: "subscriber_no",
+            columns: "account, name, language, time_zone, segment, \
+                CASE WHEN vulnerable THEN 1 ELSE 0 END, channels, quiet_hours, \
+                CASE WHEN consent THEN 1 ELSE 0 END, address, served_by, redundancy, cpe_serial",
+            then: "",
+        };
+        const CONTACTS: VersionedRows = VersionedRows {
+            table: "contact_point",
+            number: "subscriber_no",
+            columns: "kind, value",
+            then: ", contact_no",
+        };
+        // By themselves, because texts of numbers do not give all digits back.
+        const POSITIONS: &str = "SELECT latitude, longitude FROM subscriber \
+            WHERE version = $1 AND subscriber_no >= $2 AND subscriber_no < $3 ORDER BY subscriber_no";
+        let range = (i64::from(from.0), i64::from(from.0) + PAGE);
+        let (texts, contacts, positions) = tokio::try_join!(
+            bulk::read_text(self, TEXTS, version, range),
+            bulk::read_text(self, CONTACTS, version, range),
+            async {
+                let positions: Vec<(Option<f64>, Option<f64>)> = on_read!(self, pool =>
+                    sqlx::query_as(POSITIONS).bind(version).bind(range.0).bind(range.1)
+                        .fetch_all(pool).await)?;
+                Ok(positions)
+            },
+        )?;
+        let read = tokio::task::spawn_blocking(move || {
+            let texts: Vec<TextRow> = texts.rows()?;
+            if texts.len() != positions.len() {
+                return Err(StoreError::Corrupt {
+                    what: "subscriber",
+                    reason: "a version changed while it was read".to_owned(),
+                });
+            }
+            let rows = texts.into_iter().zip(positions).map(with_position);
+            join(rows.collect(), contacts.rows()?)
+        });
+        let page = read.await.map_err(|error| StoreError::Corrupt {
+            what: "subscriber",
+            reason: error.to_string(),
+        })??;
         Ok(page.into_iter().map(|(_, subscriber)| subscriber).collect())
     }
 
@@ -242,6 +293,32 @@ fn write_subscriber(subscriber: &Subscriber, row: &mut RowWriter<'_>) {
     row.text(json_list(subscriber.served_by.iter().map(String::as_str)).as_str());
     row.text(redundancy_name(subscriber.redundancy));
     row.text(subscriber.cpe_serial.as_str());
+}
+
+fn with_position(
+    (row, (latitude, longitude)): (TextRow, (Option<f64>, Option<f64>)),
+) -> SubscriberRow {
+    let (no, account, name, language, time_zone, segment, vulnerable, channels, quiet_hours, ..) =
+        row;
+    let (.., consent, address, served_by, redundancy, cpe_serial) = row;
+    (
+        no,
+        account,
+        name,
+        language,
+        time_zone,
+        segment,
+        vulnerable == 1,
+        channels,
+        quiet_hours,
+        consent == 1,
+        address,
+        latitude,
+        longitude,
+        served_by,
+        redundancy,
+        cpe_serial,
+    )
 }
 
 /// Puts contact points to their subscribers; both are sorted by subscriber number.

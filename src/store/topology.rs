@@ -95,6 +95,7 @@ impl Store {
             table: "element",
             number: "element_no",
             columns: "id",
+            then: "",
         };
         bulk::read_version(self, ROWS, version, |row: (i64, String)| Ok(row.1)).await
     }
@@ -115,6 +116,7 @@ impl Store {
             number: "element_no",
             columns: "id, kind, name, site, CASE WHEN gateway THEN 1 ELSE 0 END, \
                 CASE WHEN transit THEN 1 WHEN NOT transit THEN 0 END, redundancy, battery_minutes",
+            then: "",
         };
         bulk::read_version(self, ROWS, version, element).await
     }
@@ -124,6 +126,7 @@ impl Store {
             table: "link",
             number: "link_no",
             columns: "id, a, b, CASE WHEN transit THEN 1 WHEN NOT transit THEN 0 END",
+            then: "",
         };
         bulk::read_version(self, ROWS, version, |row: LinkRow| {
             Ok(Link {
