@@ -16,13 +16,15 @@ CREATE TABLE subscriber_position (
     PRIMARY KEY (version, latitude, longitude, subscriber_no)
 );
 INSERT INTO subscriber_key (version, kind, key, subscriber_no)
-    SELECT version, 'address' AS kind, address_key AS key, subscriber_no FROM subscriber
-        WHERE address_key <> ''
-    UNION SELECT version, 'cpe_serial', cpe_serial COLLATE "C", subscriber_no FROM subscriber
-        WHERE cpe_serial <> ''
-    UNION SELECT version, kind, value_key, subscriber_no FROM contact_point
-        WHERE kind IN ('email', 'phone') AND value_key <> ''
-    ORDER BY version, kind, key, subscriber_no;
+    SELECT version, 'address', address_key, subscriber_no FROM subscriber
+    WHERE address_key <> '' ORDER BY version, address_key, subscriber_no;
+INSERT INTO subscriber_key (version, kind, key, subscriber_no)
+    SELECT version, 'cpe_serial', cpe_serial, subscriber_no FROM subscriber
+    WHERE cpe_serial <> '' ORDER BY version, cpe_serial COLLATE "C", subscriber_no;
+INSERT INTO subscriber_key (version, kind, key, subscriber_no)
+    SELECT DISTINCT version, kind, value_key, subscriber_no FROM contact_point
+    WHERE kind IN ('email', 'phone') AND value_key <> ''
+    ORDER BY version, kind, value_key, subscriber_no;
 INSERT INTO subscriber_position (version, latitude, longitude, subscriber_no)
     SELECT version, latitude, longitude, subscriber_no FROM subscriber
     WHERE latitude IS NOT NULL AND longitude IS NOT NULL
