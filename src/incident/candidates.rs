@@ -10,7 +10,7 @@ use super::likelihood::{
 use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault, is_power};
 use crate::clock::Millis;
-use crate::topology::{ElementKind, ElementNo, GroupNo, Network, Part};
+use crate::topology::{ElementKind, ElementNo, GroupNo, LinkNo, Network, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -481,6 +481,14 @@ impl Candidates {
         let alarms = self.alarms_of.get(&part)?.iter();
         let alarms = alarms.filter_map(|no| book.get(*no));
         alarms.map(AlarmState::raised_ms).min()
+    }
+
+    /// The links with an alarm of their own.
+    pub(super) fn alarmed_links(&self) -> impl Iterator<Item = LinkNo> + '_ {
+        self.alarmed.iter().filter_map(|part| match part {
+            Part::Link(link) => Some(*link),
+            _ => None,
+        })
     }
 
     /// Whether a part has an alarm of its own that counts as evidence.

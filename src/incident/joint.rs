@@ -103,7 +103,8 @@ pub(super) fn explains_its_links(
 
 /// Joins failures of links that end at one device and failed at one time, where the device itself is not
 /// held to have failed: a card or a cable of it has. That they should have failed one by one is far less
-/// likely than that something took just these ([`odd_choice`]).
+/// likely than that something took just these ([`odd_choice`]). Only links that cut nobody off: what takes
+/// service from somebody stands, or waits to be believed, by itself.
 pub(super) fn join_links(
     sets: Vec<Vec<Part>>,
     candidates: &Candidates,
@@ -113,6 +114,7 @@ pub(super) fn join_links(
     let mut at_device: BTreeMap<ElementNo, Vec<(Millis, Part)>> = BTreeMap::new();
     for set in &sets {
         if let [part @ Part::Link(link)] = set[..]
+            && network.lost_alone(part).is_empty()
             && let Some(raised_ms) = candidates.raised_ms(part, book)
         {
             let (a, b) = network.link_ends(link);
@@ -134,9 +136,10 @@ pub(super) fn join_links(
     for (_, mut links) in devices {
         links.retain(|(_, link)| !taken.contains(link));
         links.sort_unstable_by_key(|&(raised_ms, link)| (raised_ms, network.part_id(link)));
-        for at_one_time in links.chunk_by(|(a, _), (b, _)| b - a <= WINDOW_MS) {
-            if at_one_time.len() > 1 {
-                let mut set: Vec<Part> = at_one_time.iter().map(|&(_, link)| link).collect();
+        while let [(first_ms, _), ..] = links[..] {
+            let later = links.partition_point(|(raised_ms, _)| raised_ms - first_ms <= WINDOW_MS);
+            let mut set: Vec<Part> = links.drain(..later).map(|(_, link)| link).collect();
+            if set.len() > 1 && network.lost(&set).is_empty() {
                 set.sort_unstable_by_key(|&link| network.part_id(link));
                 taken.extend(&set);
                 joined.push(set);

@@ -229,7 +229,15 @@ impl Search<'_> {
             let is_dead = self.candidates.contains(&part) && !by_links.is_cut_off(element);
             let fits = || {
                 let (all, book, network) = (self.all, self.book, self.network);
-                explains_its_links(element, &links, all, book, network)
+                // A link whose other end says that it is dead itself tells of that; several links to
+                // one device tell of either.
+                let mut telling = links.clone();
+                let mut far_ends = BTreeSet::new();
+                telling.retain(|&link| {
+                    let far = self.other_end(link, element);
+                    far.is_none_or(|far| !all.has_alarm(Part::Element(far)) && far_ends.insert(far))
+                });
+                explains_its_links(element, &telling, all, book, network)
             };
             if all_down || says_so || is_dead || fits() {
                 self.candidates.insert(part);
@@ -239,6 +247,12 @@ impl Search<'_> {
                 }
             }
         }
+    }
+
+    fn other_end(&self, link: Part, element: ElementNo) -> Option<ElementNo> {
+        let Part::Link(no) = link else { return None };
+        let (a, b) = self.network.link_ends(no);
+        Some(if a == element { b } else { a })
     }
 
     fn leads_to(&self, link: Part, element: ElementNo) -> bool {

@@ -3,10 +3,10 @@
 
 use super::candidates::Candidates;
 use super::joint::window_of;
-use super::likelihood::{Nats, is_polled};
+use super::likelihood::{ALIVE, Nats, is_polled};
 use super::localise::is_within;
 use crate::alarm::AlarmBook;
-use crate::topology::{CutOff, ElementNo, Network, Part, SubscriberSet};
+use crate::topology::{CutOff, ElementNo, LinkNo, Network, Part, SubscriberSet};
 use std::collections::BTreeSet;
 
 /// A ring of more devices is searched no further.
@@ -36,9 +36,14 @@ pub(super) fn push_out(
     let Some(window) = windows.min() else {
         return parts;
     };
+    let links: Vec<LinkNo> = candidates.alarmed_links().collect();
     let mut region = Region::of(parts, network);
     for _ in 0..MOST_STEPS {
-        let gain = |larger: &Region| larger.gain_over(&region, window, candidates, network);
+        let seen = region.darkness(window, &links, candidates, network);
+        let gain = |larger: &Region, is_far: bool| {
+            let alone = larger.replaces(&region, is_far, &links, candidates, network)?;
+            Some(larger.darkness(window, &links, candidates, network) - seen - alone)
+        };
         let Some(better) = region.better(network, gain) else {
             break;
         };
@@ -97,7 +102,11 @@ impl Region {
 
     /// The best of the regions with one end further out; past silent devices only if none right beside
     /// it is better.
-    fn better(&self, network: &Network, gain: impl Fn(&Self) -> Option<Nats>) -> Option<Self> {
+    fn better(
+        &self,
+        network: &Network,
+        gain: impl Fn(&Self, bool) -> Option<Nats>,
+    ) -> Option<Self> {
         let mut ends: Vec<(Self, ElementNo)> = (0..self.parts.len())
             .flat_map(|at| self.steps(at, network))
             .collect();
@@ -110,10 +119,12 @@ impl Region {
             let mut best: Option<(Nats, Self)> = None;
             let mut further = Vec::new();
             for (region, end) in ends {
-                let Some(gain) = gain(&region) else { continue };
                 if let Some(at) = region.position(end).filter(|_| depth < deepest) {
-                    further.extend(region.steps(at, network));
+                    further.push((region.parts.clone(), at));
                 }
+                let Some(gain) = gain(&region, depth > 1) else {
+                    continue;
+                };
                 // Of equals the first, whose parts come first.
                 let rank = |gain, region: &Self| (gain, std::cmp::Reverse(region.ids(network)));
                 let beaten = |(g, r): &(Nats, Self)| rank(*g, r) < rank(gain, &region);
@@ -124,7 +135,9 @@ impl Region {
             if let Some((_, region)) = best {
                 return Some(region);
             }
-            ends = further;
+            let further = further.into_iter();
+            let further = further.map(|(parts, at)| Self::of(parts, network).steps(at, network));
+            ends = further.flatten().collect();
         }
         None
     }
@@ -165,12 +178,13 @@ impl Region {
         steps
     }
 
-    /// By how much it explains what is seen better than a smaller one; `None` if it does not hold
-    /// that one.
-    fn gain_over(
+    /// What the failures explain by themselves that it takes in beyond those of a smaller one; `None` if
+    /// it does not hold that one, or if what it takes in is too little for it.
+    fn replaces(
         &self,
         smaller: &Self,
-        window: i64,
+        is_far: bool,
+        links: &[LinkNo],
         candidates: &Candidates,
         network: &Network,
     ) -> Option<Nats> {
@@ -179,33 +193,48 @@ impl Region {
         if !holds_parts || !is_within(&smaller.lost, &self.lost) {
             return None;
         }
-        let new = self.cut.difference(&smaller.cut);
-        Some(darker_together(&new, window, candidates, network))
+        let (new, inner) = (
+            self.cut.difference(&smaller.cut),
+            self.inner_links(links, network),
+        );
+        let failed = replaced(&new, candidates);
+        let is_lone = failed.len() < 2;
+        // Somebody who has service has reported a link in there; one alarm alone does not outweigh that.
+        if is_lone && (is_far || inner > smaller.inner_links(links, network)) {
+            return None;
+        }
+        Some(failed.into_iter().sum())
+    }
+
+    /// How much better what is seen fits it that all this is cut off by one cause than that all of it
+    /// has service.
+    pub(super) fn darkness(
+        &self,
+        window: i64,
+        links: &[LinkNo],
+        candidates: &Candidates,
+        network: &Network,
+    ) -> Nats {
+        let likelihood = candidates.likelihood();
+        let at = [window - 1, window]
+            .map(|at| likelihood.darkness_together(at, network.heads(&self.cut)));
+        at[0].max(at[1]) + self.inner_links(links, network) * ALIVE
+    }
+
+    /// Alarmed links with both ends cut off, of which nobody there could have told.
+    fn inner_links(&self, links: &[LinkNo], network: &Network) -> Nats {
+        let inner = links.iter().filter(|&&link| {
+            let (a, b) = network.link_ends(link);
+            let is_inside = self.cut.is_cut_off(a) && self.cut.is_cut_off(b);
+            is_inside && !self.parts.contains(&Part::Link(link))
+        });
+        Nats::try_from(inner.count()).unwrap_or(0)
     }
 }
 
-/// How much better it explains what is seen of some elements that they are all cut off by one cause than
-/// that each of their failures happened by itself.
-pub(super) fn darker_together(
-    new: &CutOff,
-    window: i64,
-    candidates: &Candidates,
-    network: &Network,
-) -> Nats {
-    let heads = new.elements().filter(|&element| {
-        let above = network.immediate_dominator(element);
-        !above.is_some_and(|above| new.is_cut_off(above))
-    });
-    let likelihood = candidates.likelihood();
-    let dark_at = |element| {
-        let at = [window - 1, window].map(|at| likelihood.darkness_at(at, element));
-        at[0].max(at[1])
-    };
-    let seen: Nats = heads.map(dark_at).sum();
-    let alone = candidates.failed().iter();
-    let alone: Nats = alone
-        .filter(|(element, _)| new.is_cut_off(**element))
-        .map(|(_, verdict)| verdict.gain)
-        .sum();
-    seen - alone
+/// What the failures that are held to have happened among some elements explain, each by itself.
+pub(super) fn replaced(cut: &CutOff, candidates: &Candidates) -> Vec<Nats> {
+    let failed = candidates.failed().iter();
+    let failed = failed.filter(|(element, _)| cut.is_cut_off(**element));
+    failed.map(|(_, verdict)| verdict.gain).collect()
 }

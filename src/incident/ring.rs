@@ -7,9 +7,9 @@
 use super::candidates::{Candidates, sole_parent};
 use super::joint::window_of;
 use super::likelihood::{Nats, is_polled};
-use super::outward::{Region, darker_together};
+use super::outward::{Region, replaced};
 use crate::alarm::AlarmBook;
-use crate::topology::{ElementNo, Network, Part};
+use crate::topology::{ElementNo, LinkNo, Network, Part};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,12 +35,13 @@ pub(super) fn find_ends(
             by_window.entry(window).or_default().push(part);
         }
     }
+    let links: Vec<LinkNo> = candidates.alarmed_links().collect();
     let windows: Vec<i64> = by_window.keys().copied().collect();
     for window in windows {
         // What fails at one time may be reported in the window after.
         let near = by_window.range(window..=window + 1);
         let parts: Vec<Part> = near.flat_map(|(_, parts)| parts).copied().collect();
-        while let Some(region) = best_ends(&parts, &sets, window, candidates, network) {
+        while let Some(region) = best_ends(&parts, &sets, (window, &links), candidates, network) {
             sets.retain(|set| !matches!(set[..], [part] if region.covers(part, network)));
             sets.push(region.into_parts());
         }
@@ -63,7 +64,7 @@ fn is_of_plant(part: Part, network: &Network) -> bool {
 fn best_ends(
     parts: &[Part],
     sets: &[Vec<Part>],
-    window: i64,
+    at: (i64, &[LinkNo]),
     candidates: &Candidates,
     network: &Network,
 ) -> Option<Region> {
@@ -101,7 +102,7 @@ fn best_ends(
         if held.count() < FEWEST_DARK || !is_joint(&region, network) {
             return None;
         }
-        let gain = gain_of(&region, window, candidates, network);
+        let gain = gain_of(&region, at, candidates, network);
         (gain > 0).then_some((gain, region))
     });
     // Of equals the first by its ids.
@@ -138,10 +139,16 @@ fn is_joint(region: &Region, network: &Network) -> bool {
 
 /// By how much these failures explain what is seen better than failures of what is dark behind them.
 /// A link is one of them only when it is alarmed, so that it costs the same either way.
-fn gain_of(region: &Region, window: i64, candidates: &Candidates, network: &Network) -> Nats {
+fn gain_of(
+    region: &Region,
+    (window, links): (i64, &[LinkNo]),
+    candidates: &Candidates,
+    network: &Network,
+) -> Nats {
     let likelihood = candidates.likelihood();
     let ends = region.parts().iter();
     let devices = ends.filter(|part| matches!(part, Part::Element(_))).count();
     let cost = likelihood.penalty() * if devices == 2 { 2 } else { 1 };
-    darker_together(region.cut(), window, candidates, network) - cost
+    let alone: Nats = replaced(region.cut(), candidates).into_iter().sum();
+    region.darkness(window, links, candidates, network) - alone - cost
 }

@@ -24,6 +24,8 @@ pub(super) fn group_gain(
     let lost = network.lost_alone(Part::Group(group));
     let mut replaced = Replaced::default();
     let (mut homes, mut heads, mut links) = (Vec::new(), Vec::new(), 0);
+    // What a link leads to; its own failure may be the one to be replaced.
+    let mut behind = Vec::new();
     for &member in network.group_members(group) {
         match member {
             Part::Element(element) if is_home(network, element) => homes.push(element),
@@ -31,6 +33,7 @@ pub(super) fn group_gain(
             Part::Link(link) => {
                 let below = network.link_ends(link).1;
                 if sole_parent(network, below).is_some() {
+                    behind.push(below);
                     heads.push(top_of_class(below, network));
                 } else {
                     let own = likelihood.lone_link(candidates.contains(member));
@@ -44,7 +47,7 @@ pub(super) fn group_gain(
     if !is_everywhere(&homes, candidates, network) {
         return None;
     }
-    for &element in homes.iter().chain(&heads) {
+    for &element in homes.iter().chain(&behind).chain(&heads) {
         replaced.add(element, &lost, candidates, network)?;
     }
     let at_window = |window: i64| -> Nats {

@@ -60,6 +60,10 @@ impl CutOff {
         self.elements.contains(element.0)
     }
 
+    pub(super) fn runs(&self) -> &[(u32, u32)] {
+        self.elements.runs()
+    }
+
     /// What this cuts off and the other does not.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {

@@ -333,6 +333,17 @@ impl Network {
         one.into_iter().chain(several).map(ElementNo)
     }
 
+    /// The elements of what is cut off that hang on none of the others there; each with all it dominates
+    /// makes up the whole.
+    pub fn heads<'a>(&'a self, cut: &'a CutOff) -> impl Iterator<Item = ElementNo> + 'a {
+        let kernel = &self.impact.kernel;
+        cut.runs().iter().flat_map(move |&(start, end)| {
+            let after = move |&head: &u32| Some(kernel.end(head).max(head + 1));
+            let heads = std::iter::successors(Some(start), after);
+            heads.take_while(move |&head| head < end).map(ElementNo)
+        })
+    }
+
     /// Whether an element would have service if, of the failures behind `cut`, its own had not
     /// happened. `is_down` says which links failed.
     ///

@@ -316,11 +316,18 @@ impl Epoch {
 
     /// See [`super::Likelihood::darkness`].
     pub(super) fn darkness(&self, element: ElementNo, tree: &Tree) -> Option<Nats> {
+        Some(mixture(self.darkness_by_share(element, tree)?))
+    }
+
+    /// The same for each share of missed reports.
+    pub(super) fn darkness_by_share(
+        &self,
+        element: ElementNo,
+        tree: &Tree,
+    ) -> Option<[Nats; GRID]> {
         let node = self.nodes.get(&element.0)?;
         let silence = tree.silence(element);
-        Some(mixture(std::array::from_fn(|j| {
-            node.told.cut_off[j] + silence[j]
-        })))
+        Some(std::array::from_fn(|j| node.told.cut_off[j] + silence[j]))
     }
 }
 

@@ -64,7 +64,7 @@ const SUPPRESSED: f64 = 0.3;
 const OWN_ALARM: Nats = 20 * NAT;
 
 /// What a sign of life counts against a failure: one report in a thousand is about another one.
-const ALIVE: Nats = -7 * NAT;
+pub(in crate::incident) const ALIVE: Nats = -7 * NAT;
 
 /// What it costs a common cause of several siblings to name one of them: a line card or a cable may
 /// take any of a handful.
@@ -195,6 +195,21 @@ impl Likelihood {
         let seen = self.epochs.get(&window);
         seen.and_then(|epoch| epoch.darkness(element, &self.tree))
             .unwrap_or_else(|| mixture(self.tree.silence(element)))
+    }
+
+    /// The same for elements that are cut off by one cause, which has one share of missed reports.
+    pub(in crate::incident) fn darkness_together(
+        &self,
+        window: i64,
+        elements: impl Iterator<Item = ElementNo>,
+    ) -> Nats {
+        let seen = self.epochs.get(&window);
+        let each = elements.map(|element| {
+            seen.and_then(|epoch| epoch.darkness_by_share(element, &self.tree))
+                .unwrap_or_else(|| self.tree.silence(element))
+        });
+        let none = [0; GRID];
+        mixture(each.fold(none, |sum, of| std::array::from_fn(|j| sum[j] + of[j])))
     }
 
     /// What a lone failure must explain at least.
