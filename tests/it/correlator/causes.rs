@@ -275,6 +275,19 @@ fn a_cable_with_all_its_fibres_cut_is_the_one_cause() {
 }
 
 #[test]
+fn a_port_that_takes_its_alarm_back_leaves_no_cable_cut() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt3-p1"]);
+    desk.raise(SECOND, "onu-los", &refs(&homes("olt3-p1")));
+    desk.until(2 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt3-p1", Confirmed, 4)]);
+    desk.clear(3 * MINUTE, "pon-los", &["olt3-p1"]);
+    desk.until(10 * MINUTE);
+    let open: Vec<_> = desk.open().iter().map(|i| (i.0, i.2, i.3)).collect();
+    assert_eq!(open, [(1, Confirmed, 4)]);
+}
+
+#[test]
 fn a_dead_switch_is_the_cause_of_its_dead_links() {
     let mut desk = Desk::new();
     desk.raise(SECOND, "link-down", &["s1/s2", "s2/s3", "s2/olt2"]);

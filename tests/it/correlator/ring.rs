@@ -130,3 +130,125 @@ fn a_dark_stretch_of_a_ring_goes_on_behind_switches_that_say_nothing() {
     desk.until(3 * MINUTE);
     assert_eq!(desk.open(), [one(1, "s1+s8", Confirmed, 16)]);
 }
+
+#[test]
+fn a_lone_alarm_beyond_a_dark_stretch_moves_no_end() {
+    let mut desk = desk();
+    // Three switches are dead, and all that reports them has done so. Two further on, an OLT is said to
+    // be out of reach, which is not so.
+    desk.raise(SECOND, "link-down", &["s2/s3", "s5/s6"]);
+    desk.raise(SECOND, "device-down", &["s3", "s4", "s5"]);
+    let dark = ["olt3", "olt4", "olt5", "double3", "double4"];
+    desk.raise(SECOND, "unreachable", &dark);
+    desk.raise(2 * SECOND, "unreachable", &["olt7"]);
+    desk.until(3 * MINUTE);
+    let open = desk.open().into_iter();
+    let open: Vec<_> = open
+        .map(|(_, cause, _, affected)| (cause, affected))
+        .collect();
+    let expected = [("s2/s3+s5/s6".to_owned(), 6), ("olt7".to_owned(), 2)];
+    assert_eq!(open, expected);
+}
+
+#[test]
+fn what_was_explained_before_does_not_move_an_end_up_to_what_everything_hangs_on() {
+    let mut network = NetworkDefinition::default();
+    let mut attached = Vec::new();
+    element(&mut network, "core1", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    for router in ["r", "a", "b"] {
+        element(&mut network, router, ElementKind::Router);
+    }
+    for (a, b) in [("core1", "r"), ("r", "a"), ("r", "b")] {
+        link(&mut network, a, b);
+    }
+    for ring in ["s", "t"] {
+        let switches: Vec<String> = (1..=5).map(|no| format!("{ring}{no}")).collect();
+        for switch in &switches {
+            element(&mut network, switch, ElementKind::Switch);
+        }
+        let way = [&["a".to_owned()], &switches[..], &["b".to_owned()]].concat();
+        for pair in way.windows(2) {
+            link(&mut network, &pair[0], &pair[1]);
+        }
+        for switch in &switches {
+            let olt = format!("olt-{switch}");
+            element(&mut network, &olt, ElementKind::Olt);
+            link(&mut network, switch, &olt);
+            for home in 1..=10 {
+                attached.push(Attachment {
+                    account: format!("acc-{olt}-{home}"),
+                    served_by: vec![olt.clone()],
+                    redundancy: Redundancy::Any,
+                });
+            }
+        }
+    }
+    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    let mut desk = Desk::with(settings(), network);
+    desk.raise(SECOND, "link-down", &["a/t1", "t5/b"]);
+    for no in 1..=5 {
+        desk.raise(SECOND, "device-down", &[&format!("t{no}")]);
+        desk.raise(SECOND, "unreachable", &[&format!("olt-t{no}")]);
+    }
+    desk.until(3 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "a/t1+t5/b", Confirmed, 50)]);
+}
+
+/// A switch with two ways in and `olts` OLTs, each with one subscriber; one of them with a way of its own.
+fn hub(olts: usize) -> Desk {
+    let mut network = NetworkDefinition::default();
+    let mut attached = Vec::new();
+    for id in ["core1", "core2"] {
+        element(&mut network, id, ElementKind::Router);
+        network.elements.last_mut().unwrap().gateway = true;
+    }
+    element(&mut network, "hub", ElementKind::Switch);
+    link(&mut network, "core1", "hub");
+    link(&mut network, "core2", "hub");
+    for no in 1..=olts {
+        let olt = format!("olt{no}");
+        element(&mut network, &olt, ElementKind::Olt);
+        link(&mut network, "hub", &olt);
+        if no == olts {
+            network.elements.last_mut().unwrap().redundancy = Some(Redundancy::Any);
+            link(&mut network, "core1", &olt);
+        }
+        attached.push(Attachment {
+            account: format!("acc-{olt}"),
+            served_by: vec![olt],
+            redundancy: Redundancy::Any,
+        });
+    }
+    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    // One alarm alone waits for company.
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: None,
+        ..settings()
+    };
+    Desk::with(settings, network)
+}
+
+#[test]
+fn dead_devices_that_say_so_do_not_make_dead_what_they_hang_on() {
+    let mut desk = hub(8);
+    desk.raise(SECOND, "unreachable", &["olt2", "olt5"]);
+    desk.raise(SECOND, "link-down", &["hub/olt2", "hub/olt5"]);
+    desk.until(3 * MINUTE);
+    let affected: u64 = desk.open().iter().map(|(.., affected)| affected).sum();
+    assert_eq!(affected, 2, "{:?}", desk.open());
+}
+
+#[test]
+fn an_alarm_that_cuts_nobody_off_is_no_second_voice_for_one_that_does() {
+    let mut desk = hub(16);
+    desk.raise(SECOND, "link-down", &["hub/olt2"]);
+    desk.raise(4 * MINUTE, "link-down", &["hub/olt16"]);
+    desk.until(20 * MINUTE);
+    let told: Vec<_> = desk
+        .open()
+        .into_iter()
+        .filter(|(_, _, state, affected)| *state == Confirmed && *affected > 0)
+        .collect();
+    assert_eq!(told, []);
+}
