@@ -119,6 +119,9 @@ impl Region {
             let mut best: Option<(Nats, Self)> = None;
             let mut further = Vec::new();
             for (region, end) in ends {
+                if !region.holds(self, network) {
+                    continue;
+                }
                 if let Some(at) = region.position(end).filter(|_| depth < deepest) {
                     further.push((region.parts.clone(), at));
                 }
@@ -178,8 +181,14 @@ impl Region {
         steps
     }
 
+    /// Whether all that a smaller one takes is in it.
+    fn holds(&self, smaller: &Self, network: &Network) -> bool {
+        let mut held = smaller.parts.iter();
+        held.all(|&part| self.covers(part, network)) && is_within(&smaller.lost, &self.lost)
+    }
+
     /// What the failures explain by themselves that it takes in beyond those of a smaller one; `None` if
-    /// it does not hold that one, or if what it takes in is too little for it.
+    /// what it takes in is too little for it.
     fn replaces(
         &self,
         smaller: &Self,
@@ -188,11 +197,6 @@ impl Region {
         candidates: &Candidates,
         network: &Network,
     ) -> Option<Nats> {
-        let mut held = smaller.parts.iter();
-        let holds_parts = held.all(|&part| self.covers(part, network));
-        if !holds_parts || !is_within(&smaller.lost, &self.lost) {
-            return None;
-        }
         let (new, inner) = (
             self.cut.difference(&smaller.cut),
             self.inner_links(links, network),
