@@ -30,7 +30,6 @@ use crate::rpc::{
     work,
 };
 use crate::store::{InstanceLock, Store};
-use crate::subscriber::Numbering;
 use crate::supervisor::{Stopped, Supervisor};
 use crate::topology::ElementKind;
 use crate::web::{self, Web};
@@ -343,13 +342,11 @@ fn services(
             live: correlator.live,
             clock: clock.clone(),
             message_id_domain: message_id_domain(config),
-            numbering: Numbering {
-                country_code: config.care.country_code.clone(),
-                trunk_prefix: config.care.trunk_prefix.clone(),
-            },
+            numbering: config.care.numbering(),
         },
         complaint: complaint::ComplaintApi {
             store: store.clone(),
+            numbering: config.care.numbering(),
             clock: clock.clone(),
             tasks,
             shutdown: shutdown.clone(),

@@ -15,6 +15,7 @@ pub use mail_url::MailUrl;
 
 use crate::detect::Rule;
 use crate::incident::CauseKind;
+use crate::subscriber::Numbering;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -231,6 +232,16 @@ pub struct Care {
     pub country_code: String,
     /// Digits; may be empty.
     pub trunk_prefix: String,
+}
+
+impl Care {
+    /// How numbers are dialled in the provider's country.
+    pub fn numbering(&self) -> Numbering {
+        Numbering {
+            country_code: self.country_code.clone(),
+            trunk_prefix: self.trunk_prefix.clone(),
+        }
+    }
 }
 
 /// Counting what telling is worth.

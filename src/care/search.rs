@@ -1,6 +1,6 @@
 //! What an agent may have typed: each reading of a query that its form allows, likeliest first.
 
-use crate::subscriber::{ContactKind, Numbering, address_key, contact_key};
+use crate::subscriber::{ContactKind, Numbering, address_key, contact_key, serial_key};
 
 /// Digits of the shortest text that is taken for a phone number.
 const PHONE_DIGITS: usize = 6;
@@ -18,7 +18,7 @@ pub enum SearchKey {
     Phone(String),
     /// The beginning of an address key.
     Address(String),
-    /// As typed.
+    /// A serial key.
     CpeSerial(String),
 }
 
@@ -55,7 +55,7 @@ pub fn search_order(query: &str, numbering: &Numbering) -> Vec<SearchKey> {
         .map(SearchKey::Address);
     let address = Vec::from_iter(address);
     let account = vec![SearchKey::Account(query.to_owned())];
-    let serial = vec![SearchKey::CpeSerial(query.to_owned())];
+    let serial = vec![SearchKey::CpeSerial(serial_key(query))];
     let order = if query.starts_with('+') {
         [phone, account, serial, address]
     } else if query.contains(char::is_whitespace) {

@@ -4,6 +4,7 @@ use super::import::{Failure, refused};
 use crate::clock::Millis;
 use crate::effect::complaint::read_csv;
 use crate::store::{ComplaintsTaken, Store};
+use crate::subscriber::Numbering;
 use anyhow::Context as _;
 use std::fs::File;
 use std::io::BufReader;
@@ -25,13 +26,14 @@ pub struct ImportComplaintsArgs {
 pub(super) async fn import(
     file: &Path,
     store: &Store,
+    numbering: &Numbering,
     now_ms: Millis,
 ) -> Result<ComplaintsTaken, Failure> {
     let name = file.display().to_string();
     let input = File::open(file)
         .with_context(|| format!("cannot open {name}"))
         .map_err(Failure::Other)?;
-    let complaints = read_csv(BufReader::new(input), &name, now_ms).map_err(refused)?;
+    let complaints = read_csv(BufReader::new(input), &name, now_ms, numbering).map_err(refused)?;
     store
         .take_complaints(&complaints, now_ms)
         .await

@@ -6,6 +6,7 @@ use crate::pipeline::importer::{
     ImportError, ImportReport, Phase, check_refused, import_subscribers, import_topology,
 };
 use crate::store::Store;
+use crate::subscriber::Numbering;
 use crate::topology::{GatewayRule, NetworkError, ReadError};
 use crate::{subscriber, topology};
 use anyhow::Context as _;
@@ -68,8 +69,13 @@ pub(super) enum Failure {
     Other(anyhow::Error),
 }
 
-/// Runs the command on the database. A service that runs on it notices the new version by itself.
-pub async fn run(args: ImportArgs, store: &Store, now_ms: Millis) -> anyhow::Result<ExitCode> {
+/// Runs the command on the database; `numbering` is for the phone numbers of complaints. A service that runs on it notices the new version by itself.
+pub async fn run(
+    args: ImportArgs,
+    store: &Store,
+    numbering: &Numbering,
+    now_ms: Millis,
+) -> anyhow::Result<ExitCode> {
     let bar = progress_bar();
     let (outcome, what, json) = match args.what {
         ImportWhat::Topology(args) => {
@@ -87,7 +93,7 @@ pub async fn run(args: ImportArgs, store: &Store, now_ms: Millis) -> anyhow::Res
         }
         ImportWhat::Complaints(args) => {
             bar.finish_and_clear();
-            return match complaint::import(&args.file, store, now_ms).await {
+            return match complaint::import(&args.file, store, numbering, now_ms).await {
                 Ok(taken) => {
                     let report = if args.json {
                         serde_json::to_string(&taken)?

@@ -27,7 +27,7 @@ use crate::store::Store;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The whole command line.
@@ -128,11 +128,13 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args).await?,
         Command::Config(command) => print(&config::run(command, config)?)?,
         Command::Import(args) => {
-            let store = open_store(config).await?;
-            return import::run(args, &store, Clock::System.now_ms()).await;
+            let config = Config::load(config, std::env::vars())?;
+            let store = open_store(&config).await?;
+            let numbering = config.care.numbering();
+            return import::run(args, &store, &numbering, Clock::System.now_ms()).await;
         }
         Command::Token(command) => {
-            let store = open_store(config).await?;
+            let store = open_store(&Config::load(config, std::env::vars())?).await?;
             print(&token::run(command, &store, Clock::System.now_ms()).await?)?;
         }
     }
@@ -140,8 +142,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// The database that the settings name.
-async fn open_store(config: Option<&Path>) -> anyhow::Result<Store> {
-    let config = Config::load(config, std::env::vars())?;
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let opened = Store::open(&config.database.url).await;
     opened.context("cannot open the database that database.url names")
 }

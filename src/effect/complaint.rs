@@ -3,7 +3,7 @@
 //! Invariant: a violation names an account or an id, never a contact, a position or the text.
 
 use crate::clock::{BELIEVABLE, Millis, is_believable};
-use crate::subscriber::{ContactKind, contact_key};
+use crate::subscriber::{ContactKind, Numbering, contact_key};
 use crate::topology::record::table::{Columns, Row, read_table};
 use crate::topology::record::{RecordErrors, RecordSink};
 use crate::topology::{Position, ReadError};
@@ -64,8 +64,10 @@ pub struct Complaint {
     pub id: String,
     /// Empty when not known.
     pub account: String,
-    /// The contact in its lookup form; empty when not known.
+    /// The contact in its likeliest lookup form; empty when not known.
     pub contact: String,
+    /// The other forms under which it may be stored, likeliest first.
+    pub contact_variants: Vec<String>,
     pub position: Option<Position>,
     /// When the customer made contact.
     pub at_ms: Millis,
@@ -107,8 +109,9 @@ impl Violation {
 }
 
 impl ComplaintDraft {
-    /// Checks every field and reports all violations at once.
-    pub fn check(self, now_ms: Millis) -> Result<Complaint, Vec<Violation>> {
+    /// Checks every field and reports all violations at once. `numbering` says what a phone number
+    /// without a country code means.
+    pub fn check(self, now_ms: Millis, numbering: &Numbering) -> Result<Complaint, Vec<Violation>> {
         let mut wrong = Vec::new();
         if self.id.is_empty() || self.id.len() > MAX_ID_BYTES {
             wrong.push(Violation::new("id", &self.id, "a text of 1 to 128 bytes"));
@@ -117,7 +120,7 @@ impl ComplaintDraft {
             let expected = "an account of at most 64 bytes";
             wrong.push(Violation::new("account", &self.account, expected));
         }
-        let contact = self.checked_contact(&mut wrong);
+        let (contact, contact_variants) = self.checked_contact(numbering, &mut wrong);
         if !self.position.is_none_or(is_on_earth) {
             let expected = "latitude from -90 to 90 and longitude from -180 to 180";
             wrong.push(Violation::new("position", "", expected));
@@ -151,6 +154,7 @@ impl ComplaintDraft {
                 id: self.id,
                 account: self.account,
                 contact,
+                contact_variants,
                 position: self.position,
                 at_ms: self.at_ms,
                 channel,
@@ -161,21 +165,30 @@ impl ComplaintDraft {
         }
     }
 
-    /// The contact in its lookup form: with an `@` an e-mail address, else a phone number.
-    fn checked_contact(&self, wrong: &mut Vec<Violation>) -> String {
+    /// The contact in its likeliest lookup form, and the others: with an `@` an e-mail address, else
+    /// a phone number.
+    fn checked_contact(
+        &self,
+        numbering: &Numbering,
+        wrong: &mut Vec<Violation>,
+    ) -> (String, Vec<String>) {
         let contact = self.contact.trim();
-        let kind = if contact.contains('@') {
-            ContactKind::Email
+        let is_phone = !contact.contains('@');
+        let key = if is_phone {
+            contact_key(ContactKind::Phone, contact)
         } else {
-            ContactKind::Phone
+            contact_key(ContactKind::Email, contact)
         };
-        let key = contact_key(kind, contact);
         let refused = contact.len() > MAX_CONTACT_BYTES || contact.contains('\0');
         if refused || (key.is_empty() && !contact.is_empty()) {
             let expected = "an e-mail address or a phone number of at most 254 bytes";
             wrong.push(Violation::new("contact", "", expected));
         }
-        key
+        if key.is_empty() || !is_phone {
+            return (key, Vec::new());
+        }
+        let mut keys = numbering.keys(contact).into_iter();
+        (keys.next().unwrap_or(key), keys.collect())
     }
 }
 
@@ -202,31 +215,38 @@ const TABLE: Columns = Columns {
 };
 
 /// Reads complaints from CSV (RFC 4180) with a header line, all or nothing. `file` is the name that
-/// errors give.
-pub fn read_csv(input: impl Read, file: &str, now_ms: Millis) -> Result<Vec<Complaint>, ReadError> {
+/// errors give; `numbering` is that of [`ComplaintDraft::check`].
+pub fn read_csv(
+    input: impl Read,
+    file: &str,
+    now_ms: Millis,
+    numbering: &Numbering,
+) -> Result<Vec<Complaint>, ReadError> {
     let mut parser = Parser {
         errors: RecordErrors::of_file(file),
         complaints: Vec::new(),
         now_ms,
+        numbering,
     };
     let draft = |row: &Row<'_>, errors: &mut RecordErrors| draft(row, now_ms, errors);
     read_table(input, file, TABLE, &mut parser, draft)?;
     Ok(parser.errors.unless_any(parser.complaints)?)
 }
 
-struct Parser {
+struct Parser<'a> {
     errors: RecordErrors,
     complaints: Vec<Complaint>,
     now_ms: Millis,
+    numbering: &'a Numbering,
 }
 
-impl RecordSink<ComplaintDraft> for Parser {
+impl RecordSink<ComplaintDraft> for Parser<'_> {
     fn errors(&mut self) -> &mut RecordErrors {
         &mut self.errors
     }
 
     fn take(&mut self, line: u64, draft: ComplaintDraft) {
-        match draft.check(self.now_ms) {
+        match draft.check(self.now_ms, self.numbering) {
             Ok(complaint) => self.complaints.push(complaint),
             Err(violations) => {
                 for wrong in violations {

@@ -278,7 +278,9 @@ impl Correlator {
 
     fn matching(&self, now_ms: Millis) -> Matching<'_> {
         let within_ms = self.settings.reopen_within_ms;
-        Matching::new(&self.tracked, &self.found, within_ms, now_ms)
+        let unmapped = self.unmapped().map(|alarm| (alarm.key(), alarm.source()));
+        let unmapped = unmapped.collect();
+        Matching::new(&self.tracked, &self.found, &unmapped, within_ms, now_ms)
     }
 
     /// Gives each failure to its incident, opens and ends incidents, and lets time work on them.

@@ -13,7 +13,7 @@ use super::life::{Impact, Tracked};
 use super::localise::{Failure, is_within};
 use super::onset::{FailedParts, Onset, Premises};
 use super::{Incident, IncidentNo, IncidentState};
-use crate::alarm::AlarmNo;
+use crate::alarm::{AlarmKey, AlarmNo, SourceId};
 use crate::topology::Part;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -81,12 +81,16 @@ pub(super) struct Matching<'a> {
     hosts: Vec<&'a Tracked>,
     /// Open incidents whose cause is gone, at least in part.
     gone: BTreeSet<IncidentNo>,
+    /// Of those, the ones with evidence that is active still, of what the network no longer knows.
+    /// Nobody took that back: it is the inventory that changed, not the outage.
+    unmapped: BTreeSet<IncidentNo>,
 }
 
 impl<'a> Matching<'a> {
     pub(super) fn new(
         tracked: &'a BTreeMap<IncidentNo, Tracked>,
         found: &'a [Found],
+        unmapped: &HashSet<(&AlarmKey, SourceId)>,
         reopen_within_ms: i64,
         now_ms: i64,
     ) -> Self {
@@ -94,6 +98,12 @@ impl<'a> Matching<'a> {
         let failed: BTreeSet<Part> = parts.copied().collect();
         let open = tracked.values().filter(|t| t.incident.state.is_open());
         let gone = open.filter(|t| is_gone(t, found, &failed));
+        let gone: Vec<&Tracked> = gone.collect();
+        let has_unmapped = |t: &&&Tracked| {
+            let mut evidence = t.incident.evidence.iter();
+            !unmapped.is_empty() && evidence.any(|e| unmapped.contains(&(&e.key, e.source)))
+        };
+        let without_place = gone.iter().filter(has_unmapped);
         let hosts = tracked.values().filter(|t| {
             let incident = &t.incident;
             let is_there =
@@ -104,7 +114,8 @@ impl<'a> Matching<'a> {
             tracked,
             found,
             hosts: hosts.collect(),
-            gone: gone.map(|t| t.incident.no).collect(),
+            unmapped: without_place.map(|t| t.incident.no).collect(),
+            gone: gone.iter().map(|t| t.incident.no).collect(),
         }
     }
 
@@ -175,6 +186,7 @@ impl<'a> Matching<'a> {
         let is_believed = |t: &Tracked| t.incident.state == IncidentState::Confirmed;
         let is_doubted = found.summary.is_lone
             && is_believed(tracked)
+            && !self.unmapped.contains(&tracked.incident.no)
             && !self
                 .tracked
                 .values()
@@ -193,9 +205,9 @@ impl<'a> Matching<'a> {
     }
 }
 
-/// Whether the cause of an incident is gone, at least in part.
+/// Whether the cause of an incident is gone, at least in part; also from the network.
 fn is_gone(tracked: &Tracked, found: &[Found], failed: &BTreeSet<Part>) -> bool {
-    if tracked.parts.is_empty() && !tracked.incident.declared.is_empty() {
+    if tracked.parts.is_empty() {
         let mut found = found.iter();
         return !found.any(|found| stands_for(&tracked.incident, found));
     }

@@ -13,6 +13,7 @@ use crate::pipeline::pace::CommitPace;
 use crate::proto::v1;
 use crate::proto::v1::complaint_service_server::{ComplaintService, ComplaintServiceServer};
 use crate::store::{ComplaintFilter, KeptComplaint, Store};
+use crate::subscriber::Numbering;
 use crate::topology::Position;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -37,6 +38,8 @@ const LARGEST_PAGE: u32 = 1_000;
 #[derive(Clone, Debug)]
 pub struct ComplaintApi {
     pub store: Store,
+    /// What a phone number without a country code means.
+    pub numbering: Numbering,
     pub clock: Clock,
     /// Holds the tasks that serve streams.
     pub tasks: TaskTracker,
@@ -159,7 +162,7 @@ async fn commit(
         progress.rejected.clear();
         for request in batch.drain(..) {
             number += 1;
-            match checked(request, api.clock.now_ms()) {
+            match checked(request, api.clock.now_ms(), &api.numbering) {
                 Ok(complaint) => complaints.push(complaint),
                 Err(violations) => progress.rejected.push(v1::RejectedComplaint {
                     number,
@@ -185,6 +188,7 @@ async fn commit(
 fn checked(
     request: v1::StreamComplaintsRequest,
     now_ms: Millis,
+    numbering: &Numbering,
 ) -> Result<Complaint, Vec<Violation>> {
     let Some(message) = request.complaint else {
         return Err(vec![Violation {
@@ -206,7 +210,7 @@ fn checked(
         category: message.category,
         text: message.text,
     }
-    .check(now_ms)
+    .check(now_ms, numbering)
 }
 
 fn violation_message(violation: &Violation) -> v1::FieldViolation {

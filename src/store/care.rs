@@ -15,7 +15,7 @@ const COLUMNS: &str = "SELECT s.account, s.name, s.address, s.language, s.time_z
 const BY_KEY: &str = "JOIN subscriber_key k \
     ON k.version = s.version AND k.subscriber_no = s.subscriber_no \
     WHERE k.version = (SELECT version FROM dataset WHERE kind = 'subscribers') ";
-const BY_CONTACT: &str = "JOIN subscriber_key k \
+const BY_EQUAL_KEY: &str = "JOIN subscriber_key k \
     ON k.version = s.version AND k.subscriber_no = s.subscriber_no \
     WHERE k.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
     AND k.key = $1 AND k.kind = $2 ORDER BY s.account LIMIT $3";
@@ -32,21 +32,18 @@ impl Store {
                 text.clone(),
                 text.to_uppercase(),
             ),
-            SearchKey::CpeSerial(text) => (
-                format!(
-                    "{COLUMNS}{BY_KEY}AND k.kind = 'cpe_serial' AND k.key IN ($1, $2) \
-                     ORDER BY s.account LIMIT $3"
-                ),
-                text.clone(),
-                text.to_uppercase(),
+            SearchKey::CpeSerial(value) => (
+                format!("{COLUMNS}{BY_EQUAL_KEY}"),
+                value.clone(),
+                KeyKind::CpeSerial.as_str().to_owned(),
             ),
             SearchKey::Email(value) => (
-                format!("{COLUMNS}{BY_CONTACT}"),
+                format!("{COLUMNS}{BY_EQUAL_KEY}"),
                 value.clone(),
                 KeyKind::Email.as_str().to_owned(),
             ),
             SearchKey::Phone(value) => (
-                format!("{COLUMNS}{BY_CONTACT}"),
+                format!("{COLUMNS}{BY_EQUAL_KEY}"),
                 value.clone(),
                 KeyKind::Phone.as_str().to_owned(),
             ),

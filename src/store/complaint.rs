@@ -90,6 +90,7 @@ impl TryFrom<Row> for KeptComplaint {
                 id: row.id,
                 account: row.account,
                 contact: row.contact,
+                contact_variants: Vec::new(),
                 position: position.map(|(latitude, longitude)| Position {
                     latitude,
                     longitude,
@@ -200,7 +201,7 @@ impl Tx {
     }
 
     async fn insert_complaints(&mut self, rows: &[Complaint], first_number: i64) -> Result<u64> {
-        Ok(on_tx!(self, conn => {
+        let added = on_tx!(self, conn => {
             let mut query = QueryBuilder::new(
                 "INSERT INTO complaint (complaint_no, id, account, contact, latitude, longitude, \
                  at_ms, channel, category, body, matched_by) ",
@@ -220,7 +221,38 @@ impl Tx {
             });
             query.push(" ON CONFLICT (id) DO NOTHING");
             query.build().execute(conn).await?.rows_affected()
-        }))
+        });
+        self.insert_contacts(rows, first_number).await?;
+        Ok(added)
+    }
+
+    /// Keeps the forms under which the contacts of complaints may be stored, where the complaint of
+    /// that number was new.
+    async fn insert_contacts(&mut self, rows: &[Complaint], first_number: i64) -> Result<()> {
+        let numbered = (first_number..).zip(rows);
+        let contacts: Vec<(i64, i64, &str)> = numbered
+            .filter(|(_, complaint)| !complaint.contact.is_empty())
+            .flat_map(|(number, complaint)| {
+                let forms = std::iter::once(&complaint.contact).chain(&complaint.contact_variants);
+                let placed = (0_i64..).zip(forms);
+                placed.map(move |(place, form)| (number, place, form.as_str()))
+            })
+            .collect();
+        for chunk in contacts.chunks(ROWS_PER_STATEMENT) {
+            on_tx!(self, conn => {
+                let mut query = QueryBuilder::new("WITH form (complaint_no, place, key) AS (");
+                query.push_values(chunk, |mut row, (number, place, form)| {
+                    row.push_bind(*number).push_bind(*place).push_bind((*form).to_owned());
+                });
+                query.push(
+                    ") INSERT INTO complaint_contact (complaint_no, place, key) \
+                     SELECT form.complaint_no, form.place, form.key FROM form \
+                     JOIN complaint c ON c.complaint_no = form.complaint_no",
+                );
+                query.build().execute(conn).await?.rows_affected()
+            });
+        }
+        Ok(())
     }
 
     /// An account or contact that complained of a rejected incident may be covered by another.
@@ -293,19 +325,19 @@ const BY_ACCOUNT: &str = "WITH candidate AS (\
     UPDATE complaint SET incident_no = candidate.incident_no, matched_by = 'account' \
     FROM candidate WHERE candidate.complaint_no = complaint.complaint_no AND candidate.place = 1";
 
-/// A contact may belong to several accounts: the covered one of them is the one that complains,
+/// A contact may have several forms, and belong to several accounts: the covered one of them is the one that complains,
 /// and is written into the complaint.
 const BY_CONTACT: &str = "WITH candidate AS (\
     SELECT c.complaint_no, i.incident_no, s.account, row_number() OVER (PARTITION BY c.complaint_no \
-        ORDER BY n.decision = 'covered', i.open DESC, i.onset_ms DESC, i.incident_no DESC, s.account) AS place \
-    FROM complaint c \
-    JOIN subscriber_key p ON p.key = c.contact AND p.kind IN ('email', 'phone') \
+        ORDER BY n.decision = 'covered', i.open DESC, f.place, i.onset_ms DESC, i.incident_no DESC, s.account) AS place \
+    FROM complaint c JOIN complaint_contact f ON f.complaint_no = c.complaint_no \
+    JOIN subscriber_key p ON p.key = f.key AND p.kind IN ('email', 'phone') \
         AND p.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
     JOIN subscriber s ON s.version = p.version AND s.subscriber_no = p.subscriber_no \
     JOIN notice n ON n.account = s.account AND n.stage = 'first' \
     JOIN incident i ON i.incident_no = n.incident_no AND i.state <> 'rejected' \
     WHERE c.incident_no IS NULL AND c.complaint_no >= $1 AND c.at_ms >= $2 \
-    AND c.account = '' AND c.contact <> '' \
+    AND c.account = '' \
     AND c.at_ms >= i.onset_ms - $3 AND c.at_ms <= coalesce(i.restored_ms, $4) + $5) \
     UPDATE complaint SET incident_no = candidate.incident_no, account = candidate.account, \
         matched_by = 'contact' \
@@ -315,8 +347,8 @@ const BY_CONTACT: &str = "WITH candidate AS (\
 const OPEN_POSITIONS: &str = "SELECT complaint_no, latitude, longitude FROM complaint c \
     WHERE c.incident_no IS NULL AND c.complaint_no >= $1 AND c.at_ms >= $2 AND c.account = '' \
     AND c.latitude IS NOT NULL AND c.longitude IS NOT NULL AND NOT EXISTS (\
-        SELECT 1 FROM subscriber_key p WHERE p.key = c.contact AND c.contact <> '' \
-        AND p.kind IN ('email', 'phone') AND p.version = (SELECT version FROM dataset WHERE kind = 'subscribers')) \
+        SELECT 1 FROM complaint_contact f JOIN subscriber_key p ON p.key = f.key \
+        WHERE f.complaint_no = c.complaint_no AND p.kind IN ('email', 'phone') AND p.version = (SELECT version FROM dataset WHERE kind = 'subscribers')) \
     ORDER BY complaint_no";
 
 /// Squared distances are in units of the radius, so that 1 is [`NEAR_M`]; flat geometry is exact

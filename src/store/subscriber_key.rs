@@ -7,7 +7,7 @@
 
 use super::bulk::{self, Table};
 use super::{Result, Tx};
-use crate::subscriber::{ContactKind, Subscriber, address_key, contact_key};
+use crate::subscriber::{ContactKind, Subscriber, address_key, contact_key, serial_key};
 use crate::topology::{Position, SubscriberNo};
 
 const KEY: Table = Table {
@@ -52,14 +52,14 @@ impl KeyKind {
         };
         match self {
             Self::Address => vec![address_key(&subscriber.address)],
-            Self::CpeSerial => vec![subscriber.cpe_serial.clone()],
+            Self::CpeSerial => vec![serial_key(&subscriber.cpe_serial)],
             Self::Email => contacts(ContactKind::Email),
             Self::Phone => contacts(ContactKind::Phone),
         }
     }
 }
 
-/// A text by which a subscriber is found: an address key, a contact key, or a serial number as given.
+/// A text by which a subscriber is found: an address key, a contact key or a serial key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SubscriberKey {
     kind: KeyKind,

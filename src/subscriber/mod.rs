@@ -2,6 +2,7 @@
 
 use crate::topology::{Position, Redundancy};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 /// An account with services.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,28 +173,39 @@ fn minute_of_day(text: &str) -> Option<u16> {
     (hour < 24 && minute < 60).then_some(hour * 60 + minute)
 }
 
-/// The form under which a contact value is looked up: e-mail in lower case, phone as digits only
-/// (a leading `00` is dropped), everything else trimmed.
+/// The form under which a contact value is looked up: e-mail in lower case, phone as
+/// [`phone::key`], everything else trimmed.
 pub fn contact_key(kind: ContactKind, value: &str) -> String {
     match kind {
         ContactKind::Email => value.trim().to_lowercase(),
-        ContactKind::Phone => {
-            let digits: String = value.chars().filter(char::is_ascii_digit).collect();
-            digits.strip_prefix("00").unwrap_or(&digits).to_owned()
-        }
+        ContactKind::Phone => phone::key(value),
         ContactKind::Push | ContactKind::Webhook => value.trim().to_owned(),
     }
 }
 
-/// The form under which an address is looked up: lower case, runs of anything but letters and
-/// digits replaced by one space.
+/// The form under which an address is looked up: without case and accents, however they were
+/// encoded (Unicode Standard Annex 15, form KD), runs of anything but letters and digits replaced by
+/// one space. `Straße` and `STRASSE` are the same, `Città` and `Citta` too.
 pub fn address_key(address: &str) -> String {
-    address
+    // Of other scripts the marks are vowels, which make the word.
+    let is_accent = |c: &char| ('\u{0300}'..='\u{036F}').contains(c);
+    let letters = address.nfkd().filter(|c| !is_accent(c)).nfc();
+    // By way of upper case, which has one form of ß and ss, of both sigmas and of both i.
+    let folded: String = letters
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect();
+    folded
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// The form under which the serial number of a device is looked up: as on a label that somebody
+/// reads out, without case and outer blanks.
+pub fn serial_key(serial: &str) -> String {
+    serial.trim().to_uppercase()
 }
 
 mod csv;
@@ -207,3 +219,38 @@ pub use fields::{ContactFields, LONGEST_ACCOUNT, SERVING, SubscriberFields, Subs
 pub use import::{locate_errors, parse_subscribers, read_subscribers};
 pub use jsonl::write_jsonl;
 pub use phone::Numbering;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_the_same_however_they_are_typed() {
+        let same: [&[&str]; 5] = [
+            &[
+                "Città di  Castello, 3",
+                "Citta\u{300} di Castello 3",
+                "CITTA DI CASTELLO/3",
+            ],
+            &[
+                "Straße des 17. Juni 1",
+                "STRASSE DES 17 JUNI 1",
+                "strasse des 17 juni 1",
+            ],
+            &[
+                "İstanbul Caddesi 7",
+                "istanbul caddesi 7",
+                "ISTANBUL CADDESI 7",
+            ],
+            &["Οδός Ερμού 2", "ΟΔΟΣ ΕΡΜΟΥ 2"],
+            &["北京路 8", "北京路-8"],
+        ];
+        for forms in same {
+            for form in forms {
+                assert_eq!(address_key(form), address_key(forms[0]), "{form}");
+            }
+        }
+        assert_eq!(address_key(" -Via  Po,1/b "), "via po 1 b");
+        assert_ne!(address_key("के"), address_key("का"), "a vowel is no accent");
+    }
+}

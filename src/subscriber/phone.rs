@@ -1,6 +1,21 @@
 //! Phone numbers as people type them, against the form in which they are stored.
 
-use super::{ContactKind, contact_key};
+/// The form under which a phone number is looked up: digits only, of international numbers without a
+/// leading `00` and without the `(0)` that is for callers inside the country: `+44 (0)20 ...`.
+pub(super) fn key(number: &str) -> String {
+    let number = number.trim();
+    let number = match number.split_once("(0)") {
+        Some((before, after)) if is_international(number) => &format!("{before}{after}"),
+        _ => number,
+    };
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    digits.strip_prefix("00").unwrap_or(&digits).to_owned()
+}
+
+fn is_international(number: &str) -> bool {
+    let mut digits = number.chars().filter(char::is_ascii_digit);
+    number.starts_with('+') || (digits.next() == Some('0') && digits.next() == Some('0'))
+}
 
 /// How numbers are dialled in the provider's country.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +33,8 @@ impl Numbering {
     pub fn keys(&self, typed: &str) -> Vec<String> {
         let typed = typed.trim();
         let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
-        let international = typed.starts_with('+') || digits.starts_with("00");
-        // "+44 (0)20": the 0 is for callers inside the country.
+        let international = is_international(typed);
+        // Where another digit than 0 stands in brackets.
         let in_brackets = format!("({})", self.trunk_prefix);
         let typed = match typed.split_once(&in_brackets) {
             Some((before, after)) if international && !self.trunk_prefix.is_empty() => {
@@ -27,7 +42,7 @@ impl Numbering {
             }
             _ => typed.to_owned(),
         };
-        let mut keys = vec![contact_key(ContactKind::Phone, &typed)];
+        let mut keys = vec![key(&typed)];
         if self.country_code.is_empty() {
             return keys;
         }
@@ -54,6 +69,7 @@ impl Numbering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subscriber::{ContactKind, contact_key};
     use proptest::prelude::*;
 
     fn numbering(country_code: &str, trunk_prefix: &str) -> Numbering {
@@ -86,6 +102,9 @@ mod tests {
         check(&britain, "+44 20 7946 0018", &keys);
         check(&britain, "+44 (0)20 7946 0018", &keys);
         check(&britain, "0044 20 7946 0018", &keys);
+        let moscow = numbering("7", "8");
+        let keys = ["74955550104", "84955550104", "4955550104"];
+        check(&moscow, "+7 (8) 495 555 0104", &[keys[0], keys[2], keys[1]]);
         check(&Numbering::default(), "06 5550 0104", &["0655500104"]);
         check(&Numbering::default(), "+39 06 5550", &["39065550"]);
     }
@@ -96,13 +115,14 @@ mod tests {
         fn national_and_international_forms_find_each_other(
             number in "[1-9][0-9]{5,9}",
             trunk in prop::sample::select(vec!["", "0", "8"]),
-            stored in 0_usize..3,
-            typed in 0_usize..3,
+            stored in 0_usize..4,
+            typed in 0_usize..4,
         ) {
             let numbering = numbering("39", trunk);
             let form = |which: usize| match which {
                 0 => format!("+39 {number}"),
                 1 => format!("0039-{number}"),
+                2 if trunk == "0" => format!("+39 ({trunk}) {number}"),
                 _ => format!("{trunk}{number}"),
             };
             let key = contact_key(ContactKind::Phone, &form(stored));

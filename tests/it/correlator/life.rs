@@ -318,6 +318,30 @@ fn where_the_cause_is_gone_from_the_network_nobody_is_said_never_to_have_been_wi
     assert!(desk.changes.iter().all(|c| c.never_lost.is_empty()));
 }
 
+/// The alarm of the old name is there still, and so is the outage.
+#[test]
+fn an_incident_whose_failed_link_is_renamed_goes_on_in_the_device_behind_it() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "link-down", &["s2/olt2"]);
+    desk.raise(SECOND, "unreachable", &["olt2"]);
+    desk.until(5 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "s2/olt2", Confirmed, 8)]);
+    let (mut definition, homes) = metro();
+    for link in &mut definition.links {
+        if link.id == "s2/olt2" {
+            link.id = "s2/olt2 anew".to_owned();
+        }
+    }
+    let network = Arc::new(Network::build(&definition, &homes).unwrap());
+    desk.correlator.replace_network(network, desk.now_ms);
+    desk.until(15 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
+    desk.clear(15 * MINUTE, "unreachable", &["olt2"]);
+    desk.until(25 * MINUTE);
+    assert_eq!(desk.open(), []);
+    assert_eq!(desk.state(1).state, Restored);
+}
+
 /// Hold-down in seconds of an incident with that cause and so many subscribers.
 fn hold_down(classes: &[(Option<CauseKind>, u64, i64)], cause: CauseKind, affected: u64) -> i64 {
     let hold_downs = classes

@@ -13,6 +13,7 @@ use forewarn::rpc::auth::{Caller, Role};
 use forewarn::rpc::complaint::ComplaintApi;
 use forewarn::rpc::effect::EffectApi;
 use forewarn::store::ComplaintFilter;
+use forewarn::subscriber::Numbering;
 use rstest::rstest;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -44,6 +45,7 @@ async fn serve(backend: Backend, role: Role) -> Served {
     };
     let complaints = ComplaintApi {
         store: t.store.clone(),
+        numbering: Numbering::default(),
         clock: Clock::manual(ONSET + 2 * HOUR),
         tasks: tasks.clone(),
         shutdown: shutdown.clone(),

@@ -2,20 +2,21 @@
 
 use super::world::{
     First, HOME, HOUR, ONSET, beside, by_account, by_contact, by_position, draft, fault, held_out,
-    matches, notify, person, publish, save, told,
+    italy, matches, notify, person, publish, save, told,
 };
 use crate::support::{Backend, store};
 use forewarn::effect::complaint::{Complaint, ComplaintDraft, read_csv};
 use forewarn::incident::{IncidentNo, IncidentState};
 use forewarn::notice::{Arm, Decision};
 use forewarn::store::ComplaintFilter;
+use forewarn::subscriber::Numbering;
 use forewarn::topology::{Position, ReadError, RecordErrors};
 use rstest::rstest;
 
 const NOW: i64 = ONSET + 25 * HOUR;
 
 fn read(text: &str) -> Result<Vec<Complaint>, RecordErrors> {
-    match read_csv(text.as_bytes(), "c.csv", NOW) {
+    match read_csv(text.as_bytes(), "c.csv", NOW, &Numbering::default()) {
         Ok(complaints) => Ok(complaints),
         Err(ReadError::Records(errors)) => Err(errors),
         Err(error) => panic!("{error}"),
@@ -23,7 +24,7 @@ fn read(text: &str) -> Result<Vec<Complaint>, RecordErrors> {
 }
 
 fn refused(draft: ComplaintDraft) -> Vec<&'static str> {
-    let violations = draft.check(NOW).unwrap_err();
+    let violations = draft.check(NOW, &Numbering::default()).unwrap_err();
     violations
         .into_iter()
         .map(|violation| violation.field)
@@ -44,7 +45,7 @@ fn every_wrong_field_is_named() {
         account: "A1".to_owned(),
         ..draft("T1", ONSET)
     };
-    assert!(sound.clone().check(NOW).is_ok());
+    assert!(sound.clone().check(NOW, &Numbering::default()).is_ok());
     let cases = [
         (
             ComplaintDraft {
@@ -244,9 +245,17 @@ async fn complaints_find_the_incident_by_account_contact_and_position(
         by_account("11-too-early", "A1", ONSET - HOUR - 1),
         by_account("12-day-later", "A1", ONSET + 24 * HOUR),
         by_account("13-too-late", "A1", ONSET + 25 * HOUR),
+        // Typed as inside the country, stored as abroad; the position is of somebody else's home.
+        ComplaintDraft {
+            position: Some(HOME),
+            contact: "(06) 5550-0102".to_owned(),
+            ..draft("14-inside", ONSET + 1)
+        }
+        .check(i64::MAX, &italy())
+        .unwrap(),
     ];
     let taken = t.store.take_complaints(&complaints, ONSET).await.unwrap();
-    assert_eq!((taken.added, taken.duplicates, taken.matched), (13, 0, 8));
+    assert_eq!((taken.added, taken.duplicates, taken.matched), (14, 0, 9));
     let expected = [
         ("01-told", Some(1), "account"),
         ("02-held-out", Some(1), "account"),
@@ -261,6 +270,7 @@ async fn complaints_find_the_incident_by_account_contact_and_position(
         ("11-too-early", None, ""),
         ("12-day-later", Some(1), "account"),
         ("13-too-late", None, ""),
+        ("14-inside", Some(1), "contact"),
     ];
     let expected = expected.map(|(id, incident, by)| (id.to_owned(), incident, by.to_owned()));
     assert_eq!(matches(&t.store).await, expected);
@@ -270,7 +280,7 @@ async fn complaints_find_the_incident_by_account_contact_and_position(
         limit: 10,
         ..ComplaintFilter::default()
     };
-    assert_eq!(t.store.complaints(&of_a2).await.unwrap().len(), 2);
+    assert_eq!(t.store.complaints(&of_a2).await.unwrap().len(), 3);
 }
 
 #[rstest]

@@ -7,7 +7,9 @@ use forewarn::incident::{Incident, IncidentNo, IncidentState};
 use forewarn::notice::plan::{Plan, PlannedNotice};
 use forewarn::notice::{Arm, Decision, Facts, NoticeId, PersonKey, Stage};
 use forewarn::store::{DatasetKind, Outcome, Settlement, Store};
-use forewarn::subscriber::{ChannelKind, ContactKind, ContactPoint, Segment, Subscriber};
+use forewarn::subscriber::{
+    ChannelKind, ContactKind, ContactPoint, Numbering, Segment, Subscriber,
+};
 use forewarn::topology::{Position, Redundancy};
 use uuid::Uuid;
 
@@ -186,13 +188,20 @@ pub(super) fn draft(id: &str, at_ms: i64) -> ComplaintDraft {
     }
 }
 
+pub(super) fn italy() -> Numbering {
+    Numbering {
+        country_code: "39".to_owned(),
+        trunk_prefix: String::new(),
+    }
+}
+
 pub(super) fn by_account(id: &str, account: &str, at_ms: i64) -> Complaint {
     let account = account.to_owned();
     ComplaintDraft {
         account,
         ..draft(id, at_ms)
     }
-    .check(i64::MAX)
+    .check(i64::MAX, &italy())
     .unwrap()
 }
 
@@ -202,7 +211,7 @@ pub(super) fn by_contact(id: &str, contact: &str, at_ms: i64) -> Complaint {
         contact,
         ..draft(id, at_ms)
     }
-    .check(i64::MAX)
+    .check(i64::MAX, &italy())
     .unwrap()
 }
 
@@ -212,7 +221,7 @@ pub(super) fn by_position(id: &str, position: Position, at_ms: i64) -> Complaint
         position,
         ..draft(id, at_ms)
     }
-    .check(i64::MAX)
+    .check(i64::MAX, &italy())
     .unwrap()
 }
 

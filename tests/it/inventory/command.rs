@@ -5,6 +5,7 @@ use crate::support::{Backend, store};
 use clap::{Args as _, FromArgMatches as _};
 use forewarn::cli::import::{self, ImportArgs};
 use forewarn::pipeline::importer::{ImportError, import_subscribers};
+use forewarn::subscriber::Numbering;
 use forewarn::topology::{Network, Redundancy};
 use std::process::ExitCode;
 
@@ -21,7 +22,9 @@ async fn the_command_imports_files_and_refuses_wrong_ones() {
     let mut file = Vec::new();
     forewarn::topology::write_jsonl(&small_network(), &mut file).unwrap();
     std::fs::write(path("network.jsonl"), &file).unwrap();
-    let run = async |words: &[&str]| import::run(import_args(words), &t.store, NOW).await;
+    let run = async |words: &[&str]| {
+        import::run(import_args(words), &t.store, &Numbering::default(), NOW).await
+    };
     let done = run(&["topology", &path("network.jsonl"), "--json"]).await;
     assert_eq!(done.unwrap(), ExitCode::SUCCESS);
 

@@ -5,7 +5,7 @@ use forewarn::clock::Clock;
 use forewarn::config::Config;
 use forewarn::effect::complaint::read_csv;
 use forewarn::rpc::auth::{Role, new_token};
-use forewarn::subscriber::read_subscribers;
+use forewarn::subscriber::{Numbering, read_subscribers};
 use forewarn::supervisor::Stopped;
 use forewarn::topology::read_topology;
 use serde_json::Value;
@@ -46,7 +46,13 @@ fn check_network(folder: &Path) {
     let network = read_topology(&read("topology.jsonl")[..], "t.jsonl", None).unwrap();
     let people = read_subscribers(&read("subscribers.jsonl")[..], "s.jsonl").unwrap();
     assert_eq!(people.len(), 3_000);
-    let complaints = read_csv(&read("complaints.csv")[..], "complaints.csv", i64::MAX).unwrap();
+    let complaints = read_csv(
+        &read("complaints.csv")[..],
+        "complaints.csv",
+        i64::MAX,
+        &Numbering::default(),
+    )
+    .unwrap();
     assert!(!complaints.is_empty());
     let truth: Value = serde_json::from_slice(&read("truth.json")).unwrap();
     let ids: std::collections::BTreeSet<&str> =
