@@ -1,7 +1,7 @@
 //! What an import changes: the new content against the current version, record by record.
 
 use crate::subscriber::Subscriber;
-use crate::topology::NetworkDefinition;
+use crate::topology::{NetworkDefinition, SharedRiskGroup};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
@@ -37,9 +37,21 @@ pub fn compare_networks(old: &NetworkDefinition, new: &NetworkDefinition) -> Dif
     let mut all = compare_by_id(&old.sites, &new.sites, |site| &site.id);
     all.add(compare_by_id(&old.elements, &new.elements, |e| &e.id));
     all.add(compare_by_id(&old.links, &new.links, |link| &link.id));
-    all.add(compare_by_id(&old.groups, &new.groups, |group| &group.id));
+    all.add(compare_by_id(
+        &sorted_members(&old.groups),
+        &sorted_members(&new.groups),
+        |group| &group.id,
+    ));
     all.moved = moved_elements(old, new);
     all
+}
+
+fn sorted_members(groups: &[SharedRiskGroup]) -> Vec<SharedRiskGroup> {
+    let mut groups = groups.to_vec();
+    for group in &mut groups {
+        group.members.sort_unstable();
+    }
+    groups
 }
 
 fn compare_by_id<'a, T: PartialEq>(

@@ -381,7 +381,7 @@ fn contact(kind: &str, value: &str) -> Vec<ContactFields> {
 #[case::phone(|f: &mut SubscriberFields| f.contact_points = contact("phone", "call me"),
     "phone: expected a phone number of 5 to 15 digits")]
 #[case::webhook(|f: &mut SubscriberFields| f.contact_points = contact("webhook", "example.net"),
-    "webhook: expected a URL with http:// or https://")]
+    "webhook: expected a URL with http:// or https:// of at most 512 bytes")]
 #[case::contact_kind(|f: &mut SubscriberFields| f.contact_points = contact("fax", "1"),
     "contact_points.kind: \"fax\" is not one of email, phone, push, webhook")]
 #[case::value_for_kind(|f: &mut SubscriberFields| f.contact_points = contact("a@b.example", "email"),

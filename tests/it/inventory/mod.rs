@@ -160,6 +160,7 @@ async fn the_same_import_twice_changes_nothing(
     let mut shuffled = small_network();
     shuffled.elements.reverse();
     shuffled.links.reverse();
+    shuffled.groups[0].members.reverse();
     let again = topology(&t.store, &shuffled).await;
     assert_eq!((again.changed, again.version), (false, first.version));
     assert_eq!(again.difference, Difference::default());
