@@ -6,7 +6,7 @@ use super::truth::Truth;
 use super::world::World;
 use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, Part, SubscriberSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A measured value, as telemetry carries it.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,18 +51,8 @@ pub(super) fn sessions(
         if let Some((&first_ms, _)) = changes.first_key_value() {
             sample(all, first_ms - first_ms.rem_euclid(every_ms));
         }
-        let mut without = 0;
         let mut is_silent = false;
-        for (at_ms, change) in changes {
-            without += change;
-            // A session that ends is noticed when its keepalives are not answered; one that begins
-            // at once.
-            let seen_ms = at_ms
-                + if change > 0 {
-                    settings.session_timeout_ms
-                } else {
-                    0
-                };
+        for (seen_ms, without) in seen(&changes, settings.session_timeout_ms) {
             let tick_ms = seen_ms + every_ms - seen_ms.rem_euclid(every_ms);
             if tick_ms >= until_ms {
                 break;
@@ -91,6 +81,37 @@ pub(super) fn sessions(
     }
     samples.sort_by(|a, b| (a.sampled_at_ms, &a.resource).cmp(&(b.sampled_at_ms, &b.resource)));
     (samples, reports)
+}
+
+/// How many sessions are seen to be gone, from each instant at which that changes. A session that ends
+/// is noticed when its keepalives have not been answered for so long, one that begins at once; what
+/// comes back in time is not missed.
+fn seen(changes: &BTreeMap<Millis, i64>, timeout_ms: Millis) -> BTreeMap<Millis, i64> {
+    let mut without: BTreeMap<Millis, i64> = BTreeMap::new();
+    let mut sum = 0;
+    for (&at_ms, change) in changes {
+        sum += change;
+        without.insert(at_ms, sum);
+    }
+    let instants = without
+        .keys()
+        .flat_map(|&at_ms| [at_ms, at_ms + timeout_ms]);
+    let instants: BTreeSet<Millis> = instants.collect();
+    let mut seen = BTreeMap::new();
+    let mut last = 0;
+    for at_ms in instants {
+        // Those that were gone all the time since.
+        let since_ms = at_ms - timeout_ms;
+        let before = without.range(..=since_ms).next_back();
+        let before = before.map_or(0, |(_, &gone)| gone);
+        let within = without.range(since_ms + 1..=at_ms).map(|(_, &gone)| gone);
+        let gone = within.min().map_or(before, |least| least.min(before));
+        if gone != last {
+            seen.insert(at_ms, gone);
+            last = gone;
+        }
+    }
+    seen
 }
 
 /// Per port: how many more are lost from an instant on, and the first fault that touches it.
@@ -140,4 +161,32 @@ fn subscribers_on(world: &World, port: ElementNo) -> i64 {
     let onts = world.onts_under(port).iter();
     let taken = onts.filter(|&&ont| world.subscriber_at(ont).is_some());
     i64::try_from(taken.count()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(changes: &[(Millis, i64)], expected: &[(Millis, i64)]) {
+        let changes = changes.iter().copied().collect();
+        let expected = expected.iter().copied().collect();
+        assert_eq!(seen(&changes, 60), expected);
+    }
+
+    #[test]
+    fn a_session_is_missed_when_it_has_been_gone_for_the_timeout() {
+        check(&[(100, 5), (300, -5)], &[(160, 5), (300, 0)]);
+        check(&[(100, 5), (130, -5)], &[]);
+        check(&[(100, 5), (160, -5)], &[]);
+        check(
+            &[(100, 5), (110, -5), (120, 5), (500, -5)],
+            &[(180, 5), (500, 0)],
+        );
+        check(
+            &[(100, 5), (120, 2), (400, -1), (500, -6)],
+            &[(160, 5), (180, 7), (400, 6), (500, 0)],
+        );
+        check(&[(100, 5), (130, -3), (200, -2)], &[(160, 2), (200, 0)]);
+    }
 }

@@ -318,7 +318,10 @@ fn check_contact(kind: ContactKind, value: &str) -> Result<(), &'static str> {
                     .all(|b| b.is_ascii_digit() || b"+ -./()".contains(&b)),
             "a phone number of 5 to 15 digits",
         ),
-        ContactKind::Push => (!value.is_empty(), "a push endpoint or token of at most 512 bytes"),
+        ContactKind::Push => (
+            !value.is_empty(),
+            "a push endpoint or token of at most 512 bytes",
+        ),
         ContactKind::Webhook => (
             value.starts_with("https://") || value.starts_with("http://"),
             "a URL with http:// or https:// of at most 512 bytes",

@@ -2,11 +2,12 @@
 
 use super::Step;
 use crate::figure::Figure;
+use forewarn::alarm::{AlarmEventKind, LogRecord};
 use forewarn::incident::IncidentNo;
 use forewarn::notice::{NoticeState, Stage};
 use forewarn::simulate::{FaultKind, Simulation, World};
 use forewarn::store::{NoticeFilter, NoticePage, Store};
-use forewarn::topology::{ElementNo, Network};
+use forewarn::topology::{ElementKind, ElementNo, Network, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How long before a first notice service may have been lost and come back.
@@ -38,6 +39,8 @@ pub(super) struct Ledger<'a> {
     outages: HashMap<u32, Vec<Outage>>,
     misplaced: &'a BTreeSet<ElementNo>,
     dark: BTreeSet<ElementNo>,
+    /// When alarms of homes themselves arrived, in order of time.
+    heard: HashMap<ElementNo, Vec<i64>>,
     hold_down_ms: i64,
 }
 
@@ -58,6 +61,9 @@ pub(super) struct Counted {
     /// homes by kind, and of one home.
     several: BTreeMap<FaultKind, [usize; 2]>,
     lone: [usize; 2],
+    /// People who were not told of an outage of several homes: no alarm of theirs arrived during it,
+    /// their home is misplaced, neither.
+    untold_people: [usize; 3],
     /// People who were not told of an outage of several homes, by its begin, end and kind.
     untold: BTreeMap<(i64, i64, &'static str), Vec<u32>>,
     /// Milliseconds from the loss to the notice.
@@ -99,7 +105,18 @@ impl<'a> Ledger<'a> {
             });
         }
         let dark = &simulation.truth.dark_homes;
+        let mut heard: HashMap<ElementNo, Vec<i64>> = HashMap::new();
+        for entry in &simulation.entries {
+            if let LogRecord::Event(event) = &entry.record
+                && event.kind == AlarmEventKind::Raise
+                && let Some(Part::Element(home)) = world.network().part(&event.key.resource)
+                && world.network().kind(home) == ElementKind::Ont
+            {
+                heard.entry(home).or_default().push(entry.received_at_ms);
+            }
+        }
         Self {
+            heard,
             world,
             outages,
             misplaced,
@@ -204,6 +221,23 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    fn untold_reason(&self, rank: u32, outage: &Outage) -> usize {
+        let network = self.world.network();
+        let serving = network.serving(network.subscriber_at_rank(rank));
+        let serving: Vec<ElementNo> = serving.collect();
+        let is_heard = |ont: &ElementNo| {
+            let mut times = self.heard.get(ont).into_iter().flatten();
+            times.any(|at_ms| (outage.from_ms..=outage.to_ms).contains(at_ms))
+        };
+        if !serving.iter().any(is_heard) {
+            0
+        } else if serving.iter().any(|ont| self.misplaced.contains(ont)) {
+            1
+        } else {
+            2
+        }
+    }
+
     fn judge_outage(&self, rank: u32, outage: &Outage, told: &[Told], counted: &mut Counted) {
         if outage.to_ms.saturating_sub(outage.from_ms) <= self.hold_down_ms {
             return;
@@ -222,6 +256,7 @@ impl<'a> Ledger<'a> {
         if !knew && first.is_none() {
             count[1] += 1;
             if !outage.is_lone {
+                counted.untold_people[self.untold_reason(rank, outage)] += 1;
                 let of = (outage.from_ms, outage.to_ms, outage.kind.as_str());
                 counted.untold.entry(of).or_default().push(rank);
             }
@@ -348,6 +383,19 @@ impl Counted {
             )
             .goal(&goal_text, missed <= goal),
         );
+        let reasons = [
+            "no alarm of theirs arrived during it",
+            "their home is at a wrong place in the inventory",
+            "for another reason",
+        ];
+        for (reason, people) in reasons.iter().zip(self.untold_people) {
+            figures.push(Figure::new(
+                format!("the same, {reason}"),
+                share(people, total[0]),
+                "share",
+                counted(people, total[0]),
+            ));
+        }
         for (kind, [all, missed]) in &self.several {
             figures.push(Figure::new(
                 format!("the same, {}", kind.as_str()),
