@@ -5,6 +5,7 @@ use super::polygon::{Point, Polygon};
 use super::problem::{AreaError, AreaFault, AreaWarning, MOST_POINTS};
 use super::ring::{self, Ring};
 use crate::topology::Position;
+use std::collections::BTreeSet;
 
 /// The union of polygons with holes and of discs.
 ///
@@ -37,10 +38,7 @@ impl Area {
 
     /// Number of edges of its polygons.
     pub fn edge_count(&self) -> usize {
-        self.polygons
-            .iter()
-            .map(|polygon| polygon.edges.len())
-            .sum()
+        self.polygons.iter().map(Polygon::edge_count).sum()
     }
 
     /// With latitude and longitude exchanged; `None` where that is no place on the earth.
@@ -127,12 +125,9 @@ impl AreaBuilder {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
-        let mut warnings = Vec::with_capacity(self.warnings.len());
-        for warning in self.warnings {
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
-            }
-        }
+        let mut known = BTreeSet::new();
+        let mut warnings = self.warnings;
+        warnings.retain(|warning| known.insert(warning.clone()));
         Ok(ReadArea {
             area: Area {
                 polygons: self.polygons,
