@@ -107,20 +107,34 @@ impl AreaBuilder {
         }
     }
 
+    /// Whether nothing with a size has come so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.polygons.is_empty() && self.discs.is_empty()
+    }
+
+    /// Names what has no size; without any, there was nothing at all.
+    fn explain_emptiness(&mut self, place: &str) {
+        let places = self.warnings.iter().filter_map(|warning| match warning {
+            AreaWarning::NoSize { place } => Some(place.clone()),
+            _ => None,
+        });
+        let places: Vec<String> = places.collect();
+        if places.is_empty() {
+            self.error(AreaError::new(place, AreaFault::NoShape));
+        }
+        for place in places {
+            self.error(AreaError::new(place, AreaFault::NoSize));
+        }
+    }
+
     pub(super) fn has_too_many_points(&self) -> bool {
         self.points > MOST_POINTS
     }
 
     /// The area, unless something was wrong or nothing is left.
     pub(super) fn finish(mut self, place: &str) -> Result<ReadArea, Vec<AreaError>> {
-        if self.errors.is_empty() && self.polygons.is_empty() && self.discs.is_empty() {
-            let no_size = |w: &AreaWarning| matches!(w, AreaWarning::NoSize { .. });
-            let fault = if self.warnings.iter().any(no_size) {
-                AreaFault::NoSize
-            } else {
-                AreaFault::NoShape
-            };
-            self.errors.push(AreaError::new(place, fault));
+        if self.errors.is_empty() && self.is_empty() {
+            self.explain_emptiness(place);
         }
         if !self.errors.is_empty() {
             return Err(self.errors);

@@ -38,7 +38,10 @@ pub enum AreaFault {
          (RFC 7946, 3.1.9)"
     )]
     AroundPole,
-    #[error("the area has no size: all points of each ring lie on one line")]
+    #[error(
+        "it has no size, and nothing else is in the area: all points of a ring lie on one line, or \
+         the radius of a circle is 0"
+    )]
     NoSize,
     #[error("there is no polygon and no circle in it")]
     NoShape,
@@ -79,7 +82,7 @@ pub enum AreaWarning {
     HolesOverlap { place: String },
     /// A ring jumps by more than 180 degrees of longitude.
     CrossesAntimeridian { place: String },
-    /// A ring without size was left out.
+    /// A ring or circle without size was left out.
     NoSize { place: String },
     /// A named part of an alert has no shape.
     NoShape { place: String, name: String },
@@ -145,7 +148,9 @@ impl fmt::Display for AreaWarning {
                 "{place}: an edge jumps by more than 180 degrees of longitude; it was taken the \
                  short way, across the antimeridian"
             ),
-            Self::NoSize { place } => write!(f, "{place}: a ring without size was left out"),
+            Self::NoSize { place } => {
+                write!(f, "{place}: a ring or circle without size was left out")
+            }
             Self::NoShape { place, name } => write!(
                 f,
                 "{place}: \"{name}\" has no polygon and no circle; it was left out"
