@@ -7,8 +7,9 @@ mod write;
 use super::client::ClientArgs;
 use crate::generate::{GenerateSettings, generate};
 use crate::simulate::{
-    Customers, FaultKind, Impairments, Reporting, SCENARIOS, Scenario, Simulation, World, believed,
-    complaints, misplace, named_scenario, random_scenario,
+    Customers, FaultKind, Impairments, Reporting, SCENARIOS, Scenario, SettingProblem, Simulation,
+    World, believed, check_amount, check_settings, check_speed, complaints, misplace,
+    named_scenario, random_scenario,
 };
 use crate::subscriber::{Subscriber, read_subscribers};
 use crate::topology::{NetworkDefinition, read_topology};
@@ -63,8 +64,14 @@ pub struct SimulateArgs {
     /// Send the alarms to the service at --server as well, in their time from now on
     #[arg(long)]
     pub send: bool,
-    /// So many times faster
-    #[arg(long, default_value_t = 1.0, requires = "send", value_name = "X")]
+    /// So many times faster, from 0.001 to 1,000,000
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        requires = "send",
+        value_name = "X",
+        allow_negative_numbers = true
+    )]
     pub speed: f64,
     #[command(flatten)]
     pub client: ClientArgs,
@@ -102,9 +109,6 @@ pub async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     }
     if args.out.is_none() && !args.send {
         bail!("nothing to do: name a folder with --out, or a service with --send");
-    }
-    if !(args.speed.is_finite() && args.speed > 0.0) {
-        bail!("--speed {}: expected a number over 0", args.speed);
     }
     let stage = stage(args)?;
     let scenario = scenario(args, &stage)?;
@@ -159,7 +163,13 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
     let mut settings: Settings =
         toml::from_str(&text).with_context(|| name().unwrap_or_default())?;
     let given: toml::Table = text.parse().with_context(|| name().unwrap_or_default())?;
-    check(&settings.impairments)?;
+    let mut problems = check_settings(
+        &settings.reporting,
+        &settings.impairments,
+        &settings.customers,
+    );
+    problems.extend(check_speed(args.speed));
+    refuse(&problems)?;
     let (definition, subscribers) = match (&args.network, args.generate) {
         (Some(folder), _) => read(folder)?,
         (None, count) => {
@@ -183,6 +193,8 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
         let homes = subscribers.len() / HOMES_PER_DARK_ONE;
         settings.impairments.dark_homes = u32::try_from(homes).unwrap_or(u32::MAX);
     }
+    let duration_ms = i64::from(args.minutes) * 60_000;
+    refuse(&check_amount(&world, &settings.impairments, duration_ms))?;
     Ok(Stage {
         definition,
         subscribers,
@@ -191,24 +203,13 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
     })
 }
 
-/// Shares have to be shares.
-fn check(impairments: &Impairments) -> anyhow::Result<()> {
-    let shares = [
-        ("missed", impairments.missed),
-        ("olt_reports_lost", impairments.olt_reports_lost),
-        ("late", impairments.late),
-        ("reordered", impairments.reordered),
-        ("duplicated", impairments.duplicated),
-        ("wrong_topology", impairments.wrong_topology),
-        ("lost_clears", impairments.lost_clears),
-        ("gasps_never_cleared", impairments.gasps_never_cleared),
-    ];
-    for (name, share) in shares {
-        if !(0.0..=1.0).contains(&share) {
-            bail!("impairments.{name} = {share}: expected a share from 0 to 1");
-        }
+/// All that is wrong, at once.
+fn refuse(problems: &[SettingProblem]) -> anyhow::Result<()> {
+    if problems.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    bail!("the settings cannot be played:\n  {}", lines.join("\n  "))
 }
 
 fn read(folder: &Path) -> anyhow::Result<(NetworkDefinition, Vec<Subscriber>)> {
