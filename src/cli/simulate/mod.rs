@@ -5,6 +5,7 @@ mod send;
 mod write;
 
 use super::client::ClientArgs;
+use super::gateways::GatewayArgs;
 use crate::generate::{GenerateSettings, generate};
 use crate::simulate::{
     Customers, FaultKind, Impairments, Reporting, SCENARIOS, Scenario, SettingProblem, Simulation,
@@ -12,7 +13,7 @@ use crate::simulate::{
     named_scenario, random_scenario,
 };
 use crate::subscriber::{Subscriber, read_subscribers};
-use crate::topology::{NetworkDefinition, read_topology};
+use crate::topology::{GatewayRule, NetworkDefinition, read_topology};
 use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
 use std::fs::File;
@@ -29,9 +30,12 @@ const DEFAULT_START: &str = "2026-01-12T08:00:00Z";
 /// complaints.csv (of customers who were told nothing).
 #[derive(Clone, Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// Folder with the network: files "topology" and "subscribers", .jsonl or .csv
+    /// Folder with the network: files "topology" and "subscribers", .jsonl or .csv; the topology may
+    /// be a map (.graphml) too
     #[arg(long, value_name = "DIR")]
     pub network: Option<PathBuf>,
+    #[command(flatten)]
+    pub gateways: GatewayArgs,
     /// Generate a network of so many subscribers instead
     #[arg(long, value_name = "N", conflicts_with = "network")]
     pub generate: Option<u32>,
@@ -170,8 +174,12 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
     );
     problems.extend(check_speed(args.speed));
     refuse(&problems)?;
+    let gateways = args.gateways.rule();
+    if args.network.is_none() && gateways.is_some() {
+        bail!("--gateway and --gateway-rule are for a map in the folder of --network");
+    }
     let (definition, subscribers) = match (&args.network, args.generate) {
-        (Some(folder), _) => read(folder)?,
+        (Some(folder), _) => read(folder, gateways.as_ref())?,
         (None, count) => {
             let count = count.unwrap_or_default();
             let generated = generate(&GenerateSettings::embedded(count, args.seed)?)?;
@@ -212,23 +220,30 @@ fn refuse(problems: &[SettingProblem]) -> anyhow::Result<()> {
     bail!("the settings cannot be played:\n  {}", lines.join("\n  "))
 }
 
-fn read(folder: &Path) -> anyhow::Result<(NetworkDefinition, Vec<Subscriber>)> {
-    let topology = existing(folder, "topology")?;
-    let subscribers = existing(folder, "subscribers")?;
+fn read(
+    folder: &Path,
+    gateways: Option<&GatewayRule>,
+) -> anyhow::Result<(NetworkDefinition, Vec<Subscriber>)> {
+    let topology = existing(folder, "topology", &["jsonl", "ndjson", "csv", "graphml"])?;
+    let subscribers = existing(folder, "subscribers", &["jsonl", "ndjson", "csv"])?;
     let open = |path: &Path| {
         let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
         Ok::<_, anyhow::Error>(BufReader::new(file))
     };
     let name = |path: &Path| path.display().to_string();
-    let definition = read_topology(open(&topology)?, &name(&topology), None)?;
+    let definition = read_topology(open(&topology)?, &name(&topology), gateways)?;
     let subscribers = read_subscribers(open(&subscribers)?, &name(&subscribers))?;
     Ok((definition, subscribers))
 }
 
-fn existing(folder: &Path, stem: &str) -> anyhow::Result<PathBuf> {
-    let candidates = ["jsonl", "ndjson", "csv"].map(|e| folder.join(stem).with_extension(e));
-    let found = candidates.into_iter().find(|path| path.is_file());
-    found.with_context(|| format!("{}: expected {stem}.jsonl or {stem}.csv", folder.display()))
+/// The first that is there.
+fn existing(folder: &Path, stem: &str, extensions: &[&str]) -> anyhow::Result<PathBuf> {
+    let named = |extension: &&str| folder.join(stem).with_extension(extension);
+    let found = extensions.iter().map(named).find(|path| path.is_file());
+    found.with_context(|| {
+        let extensions = extensions.join(", .");
+        format!("{}: expected {stem} as .{extensions}", folder.display())
+    })
 }
 
 fn scenario(args: &SimulateArgs, stage: &Stage) -> anyhow::Result<Scenario> {

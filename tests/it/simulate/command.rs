@@ -8,7 +8,7 @@ use forewarn::rpc::auth::{Role, new_token};
 use forewarn::subscriber::read_subscribers;
 use forewarn::supervisor::Stopped;
 use forewarn::topology::read_topology;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
@@ -293,6 +293,101 @@ async fn settings_that_would_never_end_are_refused() {
     assert!(
         said.contains("impairments.spurious_per_hour = 100000: expected")
             && said.contains("on this network"),
+        "{said}"
+    );
+}
+
+/// A map, with people at its nodes.
+fn write_map(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let map = "fixtures/topology-zoo/Abilene.graphml";
+    std::fs::copy(map, folder.join("topology.graphml")).unwrap();
+    let cities = [
+        "New York", "Chicago", "Seattle", "Denver", "Houston", "Atlanta",
+    ];
+    let people: Vec<String> = (0..600)
+        .map(|no| {
+            let city = cities[no % cities.len()];
+            json!({
+                "account": format!("A{no}"), "language": "en", "time_zone": "UTC",
+                "segment": "residential", "consent": true, "served_by": [city],
+            })
+            .to_string()
+        })
+        .collect();
+    std::fs::write(folder.join("subscribers.jsonl"), people.join("\n")).unwrap();
+}
+
+#[tokio::test]
+async fn it_plays_a_map() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = dir.path().join("abilene");
+    write_map(&network);
+    let out = dir.path().join("out");
+    let (folder, out) = (network.to_str().unwrap(), out.to_str().unwrap());
+    let play = [
+        "simulate",
+        "--network",
+        folder,
+        "--faults",
+        "2",
+        "--kinds",
+        "aggregation_node",
+        "--out",
+        out,
+    ];
+    // A map does not say where service comes from.
+    let said = fails(&play).await;
+    assert!(
+        said.contains("topology.graphml") && said.contains("gateways"),
+        "{said}"
+    );
+    for gateway in [
+        ["--gateway", "New York"],
+        ["--gateway-rule", "most-connected=1"],
+    ] {
+        let said = prints(&[&play[..], &gateway[..]].concat()).await;
+        assert!(said.contains("aggregation_node"), "{said}");
+        assert!(said.contains("on 600 subscribers"), "{said}");
+        let written = std::fs::read(Path::new(out).join("topology.jsonl")).unwrap();
+        let written = read_topology(&written[..], "t.jsonl", None).unwrap();
+        assert_eq!((written.elements.len(), written.links.len()), (11, 14));
+        assert_eq!(written.elements.iter().filter(|e| e.gateway).count(), 1);
+        let alarms = std::fs::read_to_string(Path::new(out).join("alarms.jsonl")).unwrap();
+        assert!(alarms.contains("device-down"), "{alarms}");
+    }
+    // As at the import, gateways are for maps only.
+    let other = ["--network", out, "--gateway", "New York"];
+    let said =
+        fails(&[&["simulate", "--scenario", "olt", "--out", out], &other[..]].concat()).await;
+    assert!(said.contains("only a map (.graphml)"), "{said}");
+    let none = [
+        "simulate",
+        "--generate",
+        "500",
+        "--gateway",
+        "x",
+        "--scenario",
+        "olt",
+        "--out",
+        out,
+    ];
+    let said = fails(&none).await;
+    assert!(said.contains("--network"), "{said}");
+    let nothing = dir.path().join("nothing");
+    std::fs::create_dir_all(&nothing).unwrap();
+    let empty = [
+        "simulate",
+        "--network",
+        nothing.to_str().unwrap(),
+        "--scenario",
+        "olt",
+        "--out",
+        out,
+    ];
+    let said = fails(&empty).await;
+    assert!(
+        said.contains("expected topology as .jsonl, .ndjson, .csv, .graphml"),
         "{said}"
     );
 }
