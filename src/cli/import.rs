@@ -1,13 +1,14 @@
 //! `forewarn import`: a network or its subscribers from a file into the configured database.
 
 use super::complaint::{self, ImportComplaintsArgs};
+use super::gateways::GatewayArgs;
 use crate::clock::Millis;
 use crate::pipeline::importer::{
     ImportError, ImportReport, Phase, check_refused, import_subscribers, import_topology,
 };
 use crate::store::Store;
 use crate::subscriber::Numbering;
-use crate::topology::{GatewayRule, NetworkError, ReadError};
+use crate::topology::{NetworkError, ReadError};
 use crate::{subscriber, topology};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -38,13 +39,8 @@ enum ImportWhat {
 struct TopologyArgs {
     /// The file; its name tells the format
     file: PathBuf,
-    /// Maps (.graphml) only: the label of a node from which service is supplied; can be repeated
-    #[arg(long, value_name = "LABEL", conflicts_with = "gateway_rule")]
-    gateway: Vec<String>,
-    /// Maps (.graphml) only: how to find the gateways: `external` (nodes outside the network) or
-    /// `most-connected=N` (in every connected part the N nodes with the most edges)
-    #[arg(long, value_name = "RULE", value_parser = gateway_rule)]
-    gateway_rule: Option<GatewayRule>,
+    #[command(flatten)]
+    gateways: GatewayArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -133,11 +129,7 @@ async fn run_topology(
     now_ms: Millis,
     bar: &ProgressBar,
 ) -> Result<ImportReport, Failure> {
-    let rule = match args.gateway_rule {
-        None if args.gateway.is_empty() => None,
-        None => Some(GatewayRule::Named(args.gateway)),
-        rule => rule,
-    };
+    let rule = args.gateways.rule();
     let path = args.file.clone();
     let definition = read(bar, &args.file, move |reader, name| {
         topology::read_topology(reader, name, rule.as_ref())
@@ -252,17 +244,6 @@ fn shown_on(bar: &ProgressBar) -> impl Fn(Phase, u64, u64) + Send + Sync {
         bar.set_length(total);
         bar.set_position(done);
     }
-}
-
-fn gateway_rule(text: &str) -> Result<GatewayRule, String> {
-    if text == "external" {
-        return Ok(GatewayRule::External);
-    }
-    text.strip_prefix("most-connected=")
-        .and_then(|count| count.parse().ok())
-        .filter(|count| *count > 0)
-        .map(GatewayRule::MostConnected)
-        .ok_or_else(|| "expected `external` or `most-connected=N` with N from 1".to_owned())
 }
 
 fn show(report: &ImportReport, what: &str, json: bool) -> anyhow::Result<()> {

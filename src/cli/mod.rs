@@ -8,6 +8,7 @@ pub mod client;
 pub mod complaint;
 pub mod config;
 pub mod eta;
+pub mod gateways;
 pub mod generate;
 pub mod import;
 pub mod incident;

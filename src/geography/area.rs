@@ -5,6 +5,7 @@ use super::polygon::{Point, Polygon};
 use super::problem::{AreaError, AreaFault, AreaWarning, MOST_POINTS};
 use super::ring::{self, Ring};
 use crate::topology::Position;
+use std::collections::BTreeSet;
 
 /// The union of polygons with holes and of discs.
 ///
@@ -37,10 +38,7 @@ impl Area {
 
     /// Number of edges of its polygons.
     pub fn edge_count(&self) -> usize {
-        self.polygons
-            .iter()
-            .map(|polygon| polygon.edges.len())
-            .sum()
+        self.polygons.iter().map(Polygon::edge_count).sum()
     }
 
     /// With latitude and longitude exchanged; `None` where that is no place on the earth.
@@ -109,30 +107,41 @@ impl AreaBuilder {
         }
     }
 
+    /// Whether nothing with a size has come so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.polygons.is_empty() && self.discs.is_empty()
+    }
+
+    /// Names what has no size; without any, there was nothing at all.
+    fn explain_emptiness(&mut self, place: &str) {
+        let places = self.warnings.iter().filter_map(|warning| match warning {
+            AreaWarning::NoSize { place } => Some(place.clone()),
+            _ => None,
+        });
+        let places: Vec<String> = places.collect();
+        if places.is_empty() {
+            self.error(AreaError::new(place, AreaFault::NoShape));
+        }
+        for place in places {
+            self.error(AreaError::new(place, AreaFault::NoSize));
+        }
+    }
+
     pub(super) fn has_too_many_points(&self) -> bool {
         self.points > MOST_POINTS
     }
 
     /// The area, unless something was wrong or nothing is left.
     pub(super) fn finish(mut self, place: &str) -> Result<ReadArea, Vec<AreaError>> {
-        if self.errors.is_empty() && self.polygons.is_empty() && self.discs.is_empty() {
-            let no_size = |w: &AreaWarning| matches!(w, AreaWarning::NoSize { .. });
-            let fault = if self.warnings.iter().any(no_size) {
-                AreaFault::NoSize
-            } else {
-                AreaFault::NoShape
-            };
-            self.errors.push(AreaError::new(place, fault));
+        if self.errors.is_empty() && self.is_empty() {
+            self.explain_emptiness(place);
         }
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
-        let mut warnings = Vec::with_capacity(self.warnings.len());
-        for warning in self.warnings {
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
-            }
-        }
+        let mut known = BTreeSet::new();
+        let mut warnings = self.warnings;
+        warnings.retain(|warning| known.insert(warning.clone()));
         Ok(ReadArea {
             area: Area {
                 polygons: self.polygons,

@@ -126,9 +126,9 @@ pub fn read_cap(text: &str) -> Result<CapAlert, Vec<AreaError>> {
     let Some(mut read) = read.filter(|_| reader.builder.errors.is_empty()) else {
         return Err(reader.builder.errors);
     };
-    let without_shape = read.message == CapMessage::Cancel && !reader.has_shape;
+    let needs_none = read.message == CapMessage::Cancel && reader.builder.is_empty();
     read.names = reader.names;
-    read.area = if without_shape {
+    read.area = if needs_none {
         None
     } else {
         Some(reader.builder.finish("cap")?)
@@ -139,7 +139,6 @@ pub fn read_cap(text: &str) -> Result<CapAlert, Vec<AreaError>> {
 #[derive(Default)]
 struct Reader<'a> {
     builder: AreaBuilder,
-    has_shape: bool,
     /// The same shapes stand in an alert once for each language.
     seen: BTreeSet<&'a str>,
     names: Vec<String>,
@@ -331,7 +330,6 @@ impl<'a> Reader<'a> {
                 self.circle(&format!("{place}.circle[{number}]"), circle);
             }
         }
-        self.has_shape |= shapes > 0;
         if shapes == 0 {
             self.builder.warnings.push(AreaWarning::NoShape {
                 place: place.to_owned(),
@@ -352,16 +350,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A radius of 0 marks a point, as the centre of an earthquake: nothing can be inside.
     fn circle(&mut self, place: &str, circle: &str) {
         let read = || {
             let wrong = || unreadable(place, "latitude,longitude and a radius in km", circle);
             let (centre, radius_km) = circle.split_once(char::is_whitespace).ok_or_else(wrong)?;
             let (latitude, longitude) = position(place, centre)?;
             let radius_km = number(place, radius_km.trim())?;
-            Disc::new(place, latitude, longitude, radius_km * 1_000.0)
+            if radius_km == 0.0 {
+                ring::point(place, longitude, latitude)?;
+                return Ok(None);
+            }
+            Disc::new(place, latitude, longitude, radius_km * 1_000.0).map(Some)
         };
         match read() {
-            Ok(disc) => self.builder.disc(disc),
+            Ok(Some(disc)) => self.builder.disc(disc),
+            Ok(None) => {
+                let place = place.to_owned();
+                self.builder.warnings.push(AreaWarning::NoSize { place });
+            }
             Err(error) => self.builder.error(error),
         }
     }

@@ -8,6 +8,7 @@ mod cap;
 mod disc;
 mod event;
 mod geojson;
+mod holes;
 mod impact;
 mod named;
 mod network_map;

@@ -2,13 +2,14 @@
 //!
 //! The points stand in the order of a Hilbert curve, so that neighbours on the map are neighbours in
 //! memory. Above them stands a tree of rectangles, sixteen to a node (a packed R-tree). For each
-//! polygon the tree is walked from the top with the edges that still matter: a rectangle that no
+//! ring the tree is walked from the top with the edges that still matter: a rectangle that no
 //! edge touches lies inside or outside as a whole; only the points of the lowest rectangles that an
-//! edge does touch are tested one by one, against those few edges.
+//! edge does touch are tested one by one, against those few edges. What holes hold is then taken from
+//! what their outline holds.
 
 use super::area::Area;
 use super::disc::{Covered, Disc};
-use super::polygon::{Bounds, Edge, Point, Polygon, Side};
+use super::polygon::{Bounds, Contour, Edge, Point, Polygon, Side};
 use crate::topology::Position;
 use std::ops::Range;
 
@@ -66,27 +67,51 @@ impl PointIndex {
 
     /// The slots of the points inside, as sorted, disjoint, non-adjacent, half-open runs.
     pub(super) fn within(&self, area: &Area) -> Vec<Range<usize>> {
-        let mut walk = Walk {
+        let mut runs = Vec::new();
+        for polygon in &area.polygons {
+            runs.extend(self.within_polygon(polygon));
+        }
+        for disc in &area.discs {
+            runs.extend(self.walked(|walk, top| walk.disc(disc, top, 0)));
+        }
+        // Parts may overlap; those of one part come in order.
+        if area.polygons.len() + area.discs.len() > 1 {
+            join(&mut runs);
+        }
+        runs
+    }
+
+    fn within_polygon(&self, polygon: &Polygon) -> Vec<Range<usize>> {
+        let within = self.within_contour(&polygon.outline);
+        if within.is_empty() || polygon.holes.is_empty() {
+            return within;
+        }
+        let holes = polygon.holes.iter();
+        let near = holes.filter(|hole| !hole.bounds.is_apart_from(&polygon.outline.bounds));
+        let mut without: Vec<_> = near.flat_map(|hole| self.within_contour(hole)).collect();
+        join(&mut without);
+        difference(&within, &without)
+    }
+
+    /// The same for what one ring encloses, be it an outline or a hole.
+    pub(super) fn within_contour(&self, contour: &Contour) -> Vec<Range<usize>> {
+        self.walked(|walk, top| {
+            walk.edges.extend_from_slice(&contour.edges);
+            walk.contour(contour, top, 0, 0..contour.edges.len(), false);
+        })
+    }
+
+    /// What a walk that begins at the top finds.
+    fn walked(&self, walk: impl FnOnce(&mut Walk<'_>, usize)) -> Vec<Range<usize>> {
+        let mut walker = Walk {
             index: self,
             edges: Vec::new(),
             runs: Vec::new(),
         };
-        let Some(top) = self.levels.len().checked_sub(1) else {
-            return Vec::new();
-        };
-        for polygon in &area.polygons {
-            walk.edges.clear();
-            walk.edges.extend_from_slice(&polygon.edges);
-            walk.polygon(polygon, top, 0, 0..polygon.edges.len(), false);
+        if let Some(top) = self.levels.len().checked_sub(1) {
+            walk(&mut walker, top);
         }
-        for disc in &area.discs {
-            walk.disc(disc, top, 0);
-        }
-        // Parts may overlap; those of one part come in order.
-        if area.polygons.len() + area.discs.len() > 1 {
-            join(&mut walk.runs);
-        }
-        walk.runs
+        walker.runs
     }
 
     /// How many different places the points of some slots are.
@@ -150,6 +175,30 @@ fn join(runs: &mut Vec<Range<usize>>) {
     });
 }
 
+/// What lies in runs of the first list and in none of the second; both are sorted and disjoint.
+fn difference(runs: &[Range<usize>], without: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut left = Vec::new();
+    let mut without = without.iter().peekable();
+    for run in runs {
+        let mut start = run.start;
+        while let Some(next) = without.peek().filter(|next| next.start < run.end) {
+            if start < next.start {
+                left.push(start..next.start);
+            }
+            start = start.max(next.end);
+            if next.end > run.end {
+                // It goes on into the next run.
+                break;
+            }
+            without.next();
+        }
+        if start < run.end {
+            left.push(start..run.end);
+        }
+    }
+    left
+}
+
 struct Walk<'a> {
     index: &'a PointIndex,
     /// A stack: those that matter to the rectangle in hand stand on top.
@@ -167,16 +216,16 @@ impl Walk<'_> {
 
     /// `edges` of the stack matter to this rectangle; `met` is whether the rays from its points meet
     /// an odd number of the others.
-    fn polygon(
+    fn contour(
         &mut self,
-        polygon: &Polygon,
+        contour: &Contour,
         level: usize,
         node: usize,
         edges: Range<usize>,
         mut met: bool,
     ) {
         let bounds = self.index.levels[level][node];
-        if bounds.is_apart_from(&polygon.bounds) {
+        if bounds.is_apart_from(&contour.bounds) {
             return;
         }
         let start = self.edges.len();
@@ -212,7 +261,7 @@ impl Walk<'_> {
             }
         } else {
             for child in self.index.below(level, node) {
-                self.polygon(polygon, level - 1, child, start..end, met);
+                self.contour(contour, level - 1, child, start..end, met);
             }
         }
         self.edges.truncate(start);

@@ -1,4 +1,4 @@
-//! A polygon as a bag of edges, and exactly which points lie inside.
+//! Polygons as bags of edges, one bag for each ring, and exactly which points lie inside.
 //!
 //! # Which side a border belongs to
 //!
@@ -8,8 +8,9 @@
 //! their rings and wherever they begin. The orientation of a point to an edge is computed by
 //! Shewchuk's adaptive predicates (crate `robust`), so no rounding enters.
 //!
-//! The moved point is inside when a ray from it to the east meets an odd number of edges. So the
-//! direction of rings does not matter, and holes need no name.
+//! The moved point is inside a ring when a ray from it to the east meets an odd number of its edges,
+//! so the direction of rings does not matter. It is inside a polygon when it is inside the outline and
+//! inside no hole: what a hole encloses is never inside, wherever the hole lies.
 
 use crate::topology::Position;
 use robust::{Coord, orient2d};
@@ -65,6 +66,14 @@ impl Bounds {
             min: point,
             max: point,
         });
+    }
+
+    pub(super) fn holds(&self, point: Point) -> bool {
+        (self.min.x..=self.max.x).contains(&point.x) && (self.min.y..=self.max.y).contains(&point.y)
+    }
+
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        other.holds(self.min) && other.holds(self.max)
     }
 
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
@@ -133,6 +142,12 @@ impl Edge {
             && (point.x < self.west() || self.orientation(point) > 0.0)
     }
 
+    /// Where it is at a height that it spans, rounded.
+    fn longitude_at(&self, y: f64) -> f64 {
+        let share = (y - self.lower.y) / (self.upper.y - self.lower.y);
+        self.lower.x + (self.upper.x - self.lower.x) * share
+    }
+
     /// What it means to the points of a rectangle.
     #[inline]
     pub(super) fn side(&self, of: &Bounds) -> Side {
@@ -170,14 +185,14 @@ impl Edge {
     }
 }
 
-/// Edges that close: outline and holes of one polygon, cut at the antimeridian.
+/// The edges of one ring, cut at the antimeridian; each part closes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Polygon {
+pub(super) struct Contour {
     pub(super) edges: Vec<Edge>,
     pub(super) bounds: Bounds,
 }
 
-impl Polygon {
+impl Contour {
     pub(super) fn new(edges: Vec<Edge>) -> Self {
         let mut bounds = Bounds::EMPTY;
         for edge in &edges {
@@ -190,19 +205,74 @@ impl Polygon {
     /// Whether a point lies inside.
     pub(super) fn contains(&self, point: Point) -> bool {
         let met = self.edges.iter().filter(|edge| edge.is_met_from(point));
-        met.count() % 2 == 1
+        self.bounds.holds(point) && met.count() % 2 == 1
     }
 
-    /// With longitude and latitude exchanged; `None` where that is no place on the earth.
-    pub(super) fn mirrored(&self) -> Option<Self> {
-        if self.bounds.min.x < -90.0 || self.bounds.max.x > 90.0 {
-            return None;
-        }
+    /// A point inside, away from the edges where there is room; `None` for a ring that is too thin to
+    /// find one, or that encloses everything twice.
+    pub(super) fn some_point_inside(&self) -> Option<Point> {
+        let ends = self.edges.iter().flat_map(|e| [e.lower.y, e.upper.y]);
+        let mut heights: Vec<f64> = ends.collect();
+        let y = middle_of_widest(&mut heights, 1)?;
+        let met = self.edges.iter().filter(|edge| edge.spans(y));
+        let mut crossings: Vec<f64> = met.map(|edge| edge.longitude_at(y)).collect();
+        let x = middle_of_widest(&mut crossings, 2)?;
+        // Rounded so far.
+        let point = Point { x, y };
+        self.contains(point).then_some(point)
+    }
+
+    fn mirrored(&self) -> Self {
         let turn = |p: Point| Point { x: p.y, y: p.x };
         let turned = self.edges.iter().map(|edge| {
             let (a, b) = (turn(edge.lower), turn(edge.upper));
             Edge::new(a, b)
         });
-        Some(Self::new(turned.collect()))
+        Self::new(turned.collect())
+    }
+}
+
+/// The middle of the widest gap between neighbours of a sorted list: of every `step`-th gap.
+fn middle_of_widest(values: &mut [f64], step: usize) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let gaps = values
+        .windows(2)
+        .step_by(step)
+        .filter_map(|pair| match pair {
+            [low, high] => Some((high - low, f64::midpoint(*low, *high))),
+            _ => None,
+        });
+    let widest = gaps.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(widest.1)
+}
+
+/// An outline and the holes in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Polygon {
+    pub(super) outline: Contour,
+    pub(super) holes: Vec<Contour>,
+}
+
+impl Polygon {
+    /// Whether a point lies inside the outline and inside no hole.
+    pub(super) fn contains(&self, point: Point) -> bool {
+        self.outline.contains(point) && !self.holes.iter().any(|hole| hole.contains(point))
+    }
+
+    pub(super) fn edge_count(&self) -> usize {
+        let rings = std::iter::once(&self.outline).chain(&self.holes);
+        rings.map(|ring| ring.edges.len()).sum()
+    }
+
+    /// With longitude and latitude exchanged; `None` where that is no place on the earth.
+    pub(super) fn mirrored(&self) -> Option<Self> {
+        let bounds = &self.outline.bounds;
+        if bounds.min.x < -90.0 || bounds.max.x > 90.0 {
+            return None;
+        }
+        Some(Self {
+            outline: self.outline.mirrored(),
+            holes: self.holes.iter().map(Contour::mirrored).collect(),
+        })
     }
 }

@@ -38,7 +38,10 @@ pub enum AreaFault {
          (RFC 7946, 3.1.9)"
     )]
     AroundPole,
-    #[error("the area has no size: all points of each ring lie on one line")]
+    #[error(
+        "it has no size, and nothing else is in the area: all points of a ring lie on one line, or \
+         the radius of a circle is 0"
+    )]
     NoSize,
     #[error("there is no polygon and no circle in it")]
     NoShape,
@@ -67,15 +70,19 @@ fn swap_hint(latitude: &str) -> &'static str {
 }
 
 /// What is odd about an area, though it can be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AreaWarning {
     /// Rings of one polygon cross each other or themselves.
     SelfCrossing { place: String },
     /// A polygon is too entangled to be checked for crossings in reasonable time.
     CrossingsUnchecked { place: String },
+    /// A hole lies outside the outline, or around it.
+    HoleOutside { place: String },
+    /// A hole lies within another hole, around it, or upon it.
+    HolesOverlap { place: String },
     /// A ring jumps by more than 180 degrees of longitude.
     CrossesAntimeridian { place: String },
-    /// A ring without size was left out.
+    /// A ring or circle without size was left out.
     NoSize { place: String },
     /// A named part of an alert has no shape.
     NoShape { place: String, name: String },
@@ -99,6 +106,8 @@ impl AreaWarning {
         match self {
             Self::SelfCrossing { .. } => "self_crossing",
             Self::CrossingsUnchecked { .. } => "crossings_unchecked",
+            Self::HoleOutside { .. } => "hole_outside",
+            Self::HolesOverlap { .. } => "holes_overlap",
             Self::CrossesAntimeridian { .. } => "crosses_antimeridian",
             Self::NoSize { .. } => "no_size",
             Self::NoShape { .. } => "no_shape",
@@ -117,19 +126,31 @@ impl fmt::Display for AreaWarning {
         match self {
             Self::SelfCrossing { place } => write!(
                 f,
-                "{place}: the outline crosses itself; what lies inside an even number of times \
-                 counts as outside"
+                "{place}: the outline crosses itself or a hole; what one ring encloses an even \
+                 number of times counts as outside of it"
             ),
             Self::CrossingsUnchecked { place } => write!(
                 f,
                 "{place}: the outline is too entangled to be checked for crossing itself"
+            ),
+            Self::HoleOutside { place } => write!(
+                f,
+                "{place}: a hole does not lie within the outline; what is inside of it is not \
+                 inside the area"
+            ),
+            Self::HolesOverlap { place } => write!(
+                f,
+                "{place}: a hole overlaps another one; what is inside of either is not inside the \
+                 area"
             ),
             Self::CrossesAntimeridian { place } => write!(
                 f,
                 "{place}: an edge jumps by more than 180 degrees of longitude; it was taken the \
                  short way, across the antimeridian"
             ),
-            Self::NoSize { place } => write!(f, "{place}: a ring without size was left out"),
+            Self::NoSize { place } => {
+                write!(f, "{place}: a ring or circle without size was left out")
+            }
             Self::NoShape { place, name } => write!(
                 f,
                 "{place}: \"{name}\" has no polygon and no circle; it was left out"

@@ -3,7 +3,8 @@
 //! Every longitude of a ring is used as it was given, never shifted: two neighbours that share a
 //! border across the antimeridian still share it to the last bit.
 
-use super::polygon::{Edge, Point, Polygon};
+use super::holes;
+use super::polygon::{Contour, Edge, Point, Polygon};
 use super::problem::{AreaError, AreaFault, AreaWarning};
 use robust::{Coord, orient2d};
 
@@ -56,15 +57,16 @@ pub(super) fn polygon(
     rings: &[Ring],
     warnings: &mut Vec<AreaWarning>,
 ) -> Result<Option<Polygon>, AreaError> {
-    let mut edges = Vec::new();
-    let mut segments = Vec::new();
+    let mut read: Vec<(&Ring, Contour)> = Vec::with_capacity(rings.len());
+    let mut segments: Vec<(Point, Point)> = Vec::new();
+    let mut of_outline = [0.0, 0.0];
     for (number, ring) in rings.iter().enumerate() {
         let turns = turns(ring)?;
         if turns.iter().any(|&turn| turn != 0) {
             let place = ring.place.clone();
             warnings.push(AreaWarning::CrossesAntimeridian { place });
         }
-        let unrolled = unroll(ring, &turns);
+        let mut unrolled = unroll(ring, &turns);
         if has_no_size(&unrolled) {
             let place = ring.place.clone();
             warnings.push(AreaWarning::NoSize { place });
@@ -73,17 +75,51 @@ pub(super) fn polygon(
             }
             continue;
         }
+        if number == 0 {
+            of_outline = width(&unrolled);
+        } else {
+            bring_beside(&mut unrolled, of_outline);
+        }
         segments.extend(unrolled.windows(2).map(|pair| (pair[0], pair[1])));
-        cut(ring, &turns, &mut edges);
+        read.push((ring, Contour::new(cut(ring, &turns))));
     }
-    let place = rings.first().map(|ring| ring.place.clone());
-    let place = place.unwrap_or_default();
-    match crosses_itself(&mut segments) {
-        Some(true) => warnings.push(AreaWarning::SelfCrossing { place }),
-        Some(false) => {}
-        None => warnings.push(AreaWarning::CrossingsUnchecked { place }),
+    let Some(((ring, outline), holes)) = read.split_first() else {
+        return Ok(None);
+    };
+    let place = ring.place.clone();
+    let crossings = crossings(&mut segments);
+    match crossings {
+        Crossings::Some | Crossings::Overlaps => warnings.push(AreaWarning::SelfCrossing { place }),
+        Crossings::None => {}
+        Crossings::Unknown => warnings.push(AreaWarning::CrossingsUnchecked { place }),
     }
-    Ok(Some(Polygon::new(edges)))
+    let knows_sides = matches!(crossings, Crossings::None | Crossings::Overlaps);
+    holes::look_at(outline, holes, knows_sides, warnings);
+    let mut contours = read.into_iter().map(|(_, contour)| contour);
+    let outline = contours.next();
+    Ok(outline.map(|outline| Polygon {
+        outline,
+        holes: contours.collect(),
+    }))
+}
+
+/// The westernmost and the easternmost longitude.
+fn width(points: &[Point]) -> [f64; 2] {
+    let both = [f64::INFINITY, f64::NEG_INFINITY];
+    points
+        .iter()
+        .fold(both, |[west, east], p| [west.min(p.x), east.max(p.x)])
+}
+
+/// Moves an unrolled hole by a turn of the earth where only so it comes to lie at the outline.
+fn bring_beside(hole: &mut [Point], [west, east]: [f64; 2]) {
+    let own = width(hole);
+    let meets = |turn: &f64| own[0] + turn <= east && own[1] + turn >= west;
+    if let Some(turn) = [0.0, 360.0, -360.0].into_iter().find(meets) {
+        for point in hole {
+            point.x += turn;
+        }
+    }
 }
 
 /// For each edge: 1 when it crosses the antimeridian to the east, -1 to the west, else 0.
@@ -146,8 +182,9 @@ fn has_no_size(points: &[Point]) -> bool {
     rest.iter().all(|&p| orientation(first, other, p) == 0.0)
 }
 
-/// Adds the edges of a ring, those across the antimeridian in two pieces, and closes both sides.
-fn cut(ring: &Ring, turns: &[i32], edges: &mut Vec<Edge>) {
+/// The edges of a ring, those across the antimeridian in two pieces, with both sides closed.
+fn cut(ring: &Ring, turns: &[i32]) -> Vec<Edge> {
+    let mut edges = Vec::with_capacity(turns.len());
     let mut heights = Vec::new();
     for (pair, turn) in ring.points.windows(2).zip(turns) {
         let (from, to) = (pair[0], pair[1]);
@@ -177,43 +214,72 @@ fn cut(ring: &Ring, turns: &[i32], edges: &mut Vec<Edge>) {
             edges.push(Edge::new(Point { x, y: pair[0] }, Point { x, y: pair[1] }));
         }
     }
+    edges
 }
 
 /// Most pairs of segments that are compared: about a second.
 const MOST_PAIRS: usize = 200_000_000;
 
-/// Whether two segments cross in a point inside of both, or lie upon one another; touching in a point
-/// is allowed. `None` when there are too many pairs that might.
-fn crosses_itself(segments: &mut [(Point, Point)]) -> Option<bool> {
+/// How the segments of a polygon meet, touching in a point aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Crossings {
+    None,
+    /// Some lie upon one another, but none crosses another.
+    Overlaps,
+    /// Two cross in a point inside of both.
+    Some,
+    /// There are too many pairs that might.
+    Unknown,
+}
+
+fn crossings(segments: &mut [(Point, Point)]) -> Crossings {
     let west = |s: &(Point, Point)| s.0.x.min(s.1.x);
     let east = |s: &(Point, Point)| s.0.x.max(s.1.x);
     segments.sort_unstable_by(|a, b| west(a).total_cmp(&west(b)));
     let mut open: Vec<(Point, Point)> = Vec::new();
     let mut pairs = 0;
+    let mut found = Crossings::None;
     for &segment in segments.iter() {
         open.retain(|other| east(other) >= west(&segment));
-        if open.iter().any(|&other| cross(segment, other)) {
-            return Some(true);
+        for &other in &open {
+            match meeting(segment, other) {
+                Crossings::Some => return Crossings::Some,
+                Crossings::Overlaps => found = Crossings::Overlaps,
+                _ => {}
+            }
         }
         pairs += open.len();
         if pairs > MOST_PAIRS {
-            return None;
+            let overlaps = found == Crossings::Overlaps;
+            return if overlaps {
+                Crossings::Some
+            } else {
+                Crossings::Unknown
+            };
         }
         open.push(segment);
     }
-    Some(false)
+    found
 }
 
-fn cross((a, b): (Point, Point), (c, d): (Point, Point)) -> bool {
+fn meeting((a, b): (Point, Point), (c, d): (Point, Point)) -> Crossings {
     if a.y.max(b.y) < c.y.min(d.y) || c.y.max(d.y) < a.y.min(b.y) {
-        return false;
+        return Crossings::None;
     }
     let (of_c, of_d) = (orientation(a, b, c), orientation(a, b, d));
     let (of_a, of_b) = (orientation(c, d, a), orientation(c, d, b));
     if of_c == 0.0 && of_d == 0.0 {
-        return overlap((a, b), (c, d));
+        return if overlap((a, b), (c, d)) {
+            Crossings::Overlaps
+        } else {
+            Crossings::None
+        };
     }
-    of_c * of_d < 0.0 && of_a * of_b < 0.0
+    if of_c * of_d < 0.0 && of_a * of_b < 0.0 {
+        Crossings::Some
+    } else {
+        Crossings::None
+    }
 }
 
 /// Whether two segments of one line share more than a point.

@@ -75,7 +75,8 @@ pub(super) fn about_normal(deviation: f64, rng: &mut impl Rng) -> f64 {
     deviation * (sum - 6.0)
 }
 
-/// The instants of a Poisson process in a time, in order.
+/// The instants of a Poisson process in a time, in order; none if the rate is no number over 0. More
+/// than some thousands a second are cut down to that: instants have no more digits.
 pub(super) fn poisson_times(
     per_hour: f64,
     from_ms: Millis,
@@ -83,10 +84,10 @@ pub(super) fn poisson_times(
     rng: &mut impl Rng,
 ) -> Vec<Millis> {
     let mut times = Vec::new();
-    if per_hour <= 0.0 {
+    if per_hour.is_nan() || per_hour <= 0.0 {
         return times;
     }
-    let mean_ms = 3_600_000.0 / per_hour;
+    let mean_ms = (3_600_000.0 / per_hour).max(LEAST_MEAN_MS);
     let mut at = from_ms as f64;
     loop {
         at -= mean_ms * (1.0 - rng.random::<f64>()).ln();
@@ -96,6 +97,9 @@ pub(super) fn poisson_times(
         times.push(whole(at));
     }
 }
+
+/// Between two instants of a Poisson process, on average.
+const LEAST_MEAN_MS: f64 = 0.1;
 
 /// To whole milliseconds.
 #[allow(

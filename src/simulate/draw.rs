@@ -2,7 +2,7 @@
 
 use super::chance::{happens, within};
 use super::fault::{Area, Batteries, Fault, FaultKind};
-use super::world::World;
+use super::world::{Role, World};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupKind, Network, Part};
 use rand::seq::IndexedRandom;
@@ -190,7 +190,7 @@ fn try_one(
     rng: &mut impl Rng,
 ) -> Option<Fault> {
     let end_ms = onset_ms + within(settings.lasting_ms, rng).max(1);
-    let home = *world.onts().choose(rng)?;
+    let home = *world.places().choose(rng)?;
     let power = |metres: [f64; 2], rng: &mut _| {
         let area = Area::Circle {
             centre: world.position(home)?,
@@ -260,10 +260,10 @@ fn parts_of(
 ) -> Option<Vec<Part>> {
     let network = world.network();
     let one = |part: Part| Some(vec![part]);
-    let parent = network.immediate_dominator(home)?;
     match kind {
         FaultKind::FeederCut => one(Part::Link(world.way_in(first_splitter(network, home)?)?)),
         FaultKind::DistributionCut => {
+            let parent = network.immediate_dominator(home)?;
             let above = network.immediate_dominator(parent)?;
             let between_splitters = network.kind(parent) == ElementKind::Splitter
                 && network.kind(above) == ElementKind::Splitter;
@@ -276,6 +276,11 @@ fn parts_of(
         FaultKind::LineCard => card(world, home, settings.ports_per_card),
         FaultKind::OltDeath => one(Part::Element(world.above(home, ElementKind::Olt)?)),
         FaultKind::AggregationNode => {
+            // A map shows nothing but nodes of this kind.
+            if world.onts().is_empty() && !network.is_gateway(home) {
+                let node = Part::Element(home);
+                return matches!(world.role(node), Some(Role::Device(_))).then(|| vec![node]);
+            }
             let ring = world.rings().choose(rng)?;
             one(Part::Element(*ring.choose(rng)?))
         }

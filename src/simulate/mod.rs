@@ -24,6 +24,7 @@
 //! On their way the reports suffer [`Impairments`].
 
 mod chance;
+mod check;
 mod customers;
 mod draw;
 mod fault;
@@ -37,6 +38,7 @@ mod sessions;
 mod truth;
 mod world;
 
+pub use check::{SettingProblem, check_amount, check_settings, check_speed};
 pub use customers::{CustomerComplaint, Customers, complaints};
 pub use draw::{DrawSettings, draw_apart, draw_fault, draw_over_time};
 pub use fault::{Area, Batteries, Fault, FaultKind, OnBattery, Stage};

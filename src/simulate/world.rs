@@ -26,6 +26,8 @@ pub struct World {
     devices: BTreeMap<ElementNo, Vec<LinkNo>>,
     rings: Vec<Vec<ElementNo>>,
     onts: Vec<ElementNo>,
+    /// Elements that serve somebody, where there are no ONTs.
+    serving: Vec<ElementNo>,
 }
 
 /// What the simulation knows of a subscriber.
@@ -86,6 +88,9 @@ impl World {
                 home_at[serving.0 as usize] = no;
             }
         }
+        let served = (0..).map(ElementNo).zip(&home_at);
+        let served = served.filter(|(_, home)| onts.is_empty() && **home != NONE);
+        let serving = served.map(|(element, _)| element).collect();
         let mut world = Self {
             homes,
             ends,
@@ -95,6 +100,7 @@ impl World {
             devices: BTreeMap::new(),
             rings: Vec::new(),
             onts,
+            serving,
             network,
         };
         world.index_links();
@@ -202,6 +208,16 @@ impl World {
 
     pub(super) fn onts(&self) -> &[ElementNo] {
         &self.onts
+    }
+
+    /// Where faults are looked for: at the ONTs, or in a network without any, as a map of routers is,
+    /// at whatever serves somebody.
+    pub(super) fn places(&self) -> &[ElementNo] {
+        if self.onts.is_empty() {
+            &self.serving
+        } else {
+            &self.onts
+        }
     }
 
     /// The ONTs at or under an element.

@@ -5,13 +5,15 @@ mod send;
 mod write;
 
 use super::client::ClientArgs;
+use super::gateways::GatewayArgs;
 use crate::generate::{GenerateSettings, generate};
 use crate::simulate::{
-    Customers, FaultKind, Impairments, Reporting, SCENARIOS, Scenario, Simulation, World, believed,
-    complaints, misplace, named_scenario, random_scenario,
+    Customers, FaultKind, Impairments, Reporting, SCENARIOS, Scenario, SettingProblem, Simulation,
+    World, believed, check_amount, check_settings, check_speed, complaints, misplace,
+    named_scenario, random_scenario,
 };
 use crate::subscriber::{Subscriber, read_subscribers};
-use crate::topology::{NetworkDefinition, read_topology};
+use crate::topology::{GatewayRule, NetworkDefinition, read_topology};
 use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
 use std::fs::File;
@@ -28,9 +30,12 @@ const DEFAULT_START: &str = "2026-01-12T08:00:00Z";
 /// complaints.csv (of customers who were told nothing).
 #[derive(Clone, Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// Folder with the network: files "topology" and "subscribers", .jsonl or .csv
+    /// Folder with the network: files "topology" and "subscribers", .jsonl or .csv; the topology may
+    /// be a map (.graphml) too
     #[arg(long, value_name = "DIR")]
     pub network: Option<PathBuf>,
+    #[command(flatten)]
+    pub gateways: GatewayArgs,
     /// Generate a network of so many subscribers instead
     #[arg(long, value_name = "N", conflicts_with = "network")]
     pub generate: Option<u32>,
@@ -63,8 +68,14 @@ pub struct SimulateArgs {
     /// Send the alarms to the service at --server as well, in their time from now on
     #[arg(long)]
     pub send: bool,
-    /// So many times faster
-    #[arg(long, default_value_t = 1.0, requires = "send", value_name = "X")]
+    /// So many times faster, from 0.001 to 1,000,000
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        requires = "send",
+        value_name = "X",
+        allow_negative_numbers = true
+    )]
     pub speed: f64,
     #[command(flatten)]
     pub client: ClientArgs,
@@ -102,9 +113,6 @@ pub async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     }
     if args.out.is_none() && !args.send {
         bail!("nothing to do: name a folder with --out, or a service with --send");
-    }
-    if !(args.speed.is_finite() && args.speed > 0.0) {
-        bail!("--speed {}: expected a number over 0", args.speed);
     }
     let stage = stage(args)?;
     let scenario = scenario(args, &stage)?;
@@ -159,9 +167,19 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
     let mut settings: Settings =
         toml::from_str(&text).with_context(|| name().unwrap_or_default())?;
     let given: toml::Table = text.parse().with_context(|| name().unwrap_or_default())?;
-    check(&settings.impairments)?;
+    let mut problems = check_settings(
+        &settings.reporting,
+        &settings.impairments,
+        &settings.customers,
+    );
+    problems.extend(check_speed(args.speed));
+    refuse(&problems)?;
+    let gateways = args.gateways.rule();
+    if args.network.is_none() && gateways.is_some() {
+        bail!("--gateway and --gateway-rule are for a map in the folder of --network");
+    }
     let (definition, subscribers) = match (&args.network, args.generate) {
-        (Some(folder), _) => read(folder)?,
+        (Some(folder), _) => read(folder, gateways.as_ref())?,
         (None, count) => {
             let count = count.unwrap_or_default();
             let generated = generate(&GenerateSettings::embedded(count, args.seed)?)?;
@@ -183,6 +201,8 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
         let homes = subscribers.len() / HOMES_PER_DARK_ONE;
         settings.impairments.dark_homes = u32::try_from(homes).unwrap_or(u32::MAX);
     }
+    let duration_ms = i64::from(args.minutes) * 60_000;
+    refuse(&check_amount(&world, &settings.impairments, duration_ms))?;
     Ok(Stage {
         definition,
         subscribers,
@@ -191,43 +211,39 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
     })
 }
 
-/// Shares have to be shares.
-fn check(impairments: &Impairments) -> anyhow::Result<()> {
-    let shares = [
-        ("missed", impairments.missed),
-        ("olt_reports_lost", impairments.olt_reports_lost),
-        ("late", impairments.late),
-        ("reordered", impairments.reordered),
-        ("duplicated", impairments.duplicated),
-        ("wrong_topology", impairments.wrong_topology),
-        ("lost_clears", impairments.lost_clears),
-        ("gasps_never_cleared", impairments.gasps_never_cleared),
-    ];
-    for (name, share) in shares {
-        if !(0.0..=1.0).contains(&share) {
-            bail!("impairments.{name} = {share}: expected a share from 0 to 1");
-        }
+/// All that is wrong, at once.
+fn refuse(problems: &[SettingProblem]) -> anyhow::Result<()> {
+    if problems.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    bail!("the settings cannot be played:\n  {}", lines.join("\n  "))
 }
 
-fn read(folder: &Path) -> anyhow::Result<(NetworkDefinition, Vec<Subscriber>)> {
-    let topology = existing(folder, "topology")?;
-    let subscribers = existing(folder, "subscribers")?;
+fn read(
+    folder: &Path,
+    gateways: Option<&GatewayRule>,
+) -> anyhow::Result<(NetworkDefinition, Vec<Subscriber>)> {
+    let topology = existing(folder, "topology", &["jsonl", "ndjson", "csv", "graphml"])?;
+    let subscribers = existing(folder, "subscribers", &["jsonl", "ndjson", "csv"])?;
     let open = |path: &Path| {
         let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
         Ok::<_, anyhow::Error>(BufReader::new(file))
     };
     let name = |path: &Path| path.display().to_string();
-    let definition = read_topology(open(&topology)?, &name(&topology), None)?;
+    let definition = read_topology(open(&topology)?, &name(&topology), gateways)?;
     let subscribers = read_subscribers(open(&subscribers)?, &name(&subscribers))?;
     Ok((definition, subscribers))
 }
 
-fn existing(folder: &Path, stem: &str) -> anyhow::Result<PathBuf> {
-    let candidates = ["jsonl", "ndjson", "csv"].map(|e| folder.join(stem).with_extension(e));
-    let found = candidates.into_iter().find(|path| path.is_file());
-    found.with_context(|| format!("{}: expected {stem}.jsonl or {stem}.csv", folder.display()))
+/// The first that is there.
+fn existing(folder: &Path, stem: &str, extensions: &[&str]) -> anyhow::Result<PathBuf> {
+    let named = |extension: &&str| folder.join(stem).with_extension(extension);
+    let found = extensions.iter().map(named).find(|path| path.is_file());
+    found.with_context(|| {
+        let extensions = extensions.join(", .");
+        format!("{}: expected {stem} as .{extensions}", folder.display())
+    })
 }
 
 fn scenario(args: &SimulateArgs, stage: &Stage) -> anyhow::Result<Scenario> {

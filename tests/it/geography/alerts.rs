@@ -73,17 +73,66 @@ fn a_circle_has_its_radius_in_kilometres() {
     assert!(!area.contains(at(latitude + 0.227, longitude)));
 }
 
+/// As the USGS gives the centre of an earthquake.
+const NO_SIZE: &str = "info[1].area[1].circle[1]: it has no size, and nothing else is in the area";
+
 #[test]
-fn a_circle_without_radius_is_refused() {
-    let says = "info[1].area[1].circle[1]: radius 0 m is not greater than 0";
-    assert!(refusals("earthquake")[0].starts_with(says));
+fn a_circle_without_radius_is_no_area() {
+    let errors = refusals("earthquake");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].starts_with(NO_SIZE), "{errors:?}");
+}
+
+#[test]
+fn a_circle_without_radius_is_left_out_beside_what_has_a_size() {
+    let polygon = "<polygon>-16,-174 -16,-173 -15,-173 -15,-174 -16,-174</polygon>";
+    let other = "<circle>-17.5,-173.274 20</circle>";
+    for shape in [polygon, other] {
+        let text = file("earthquake").replace("<circle>", &format!("{shape}<circle>"));
+        let area = read_cap(&text).unwrap().area.unwrap();
+        let number = if shape == polygon { 1 } else { 2 };
+        let warnings: Vec<String> = area.warnings.iter().map(ToString::to_string).collect();
+        let says =
+            format!("info[1].area[1].circle[{number}]: a ring or circle without size was left out");
+        assert_eq!(warnings, [says]);
+        assert_eq!(area.warnings[0].code(), "no_size");
+        assert!(!area.area.contains(at(-16.053, -173.274)));
+        let inside = if shape == polygon {
+            at(-15.5, -173.5)
+        } else {
+            at(-17.6, -173.274)
+        };
+        assert!(area.area.contains(inside));
+    }
+    // Its centre has to be somewhere, and a radius below 0 is no radius.
+    let nowhere = file("earthquake").replace("-16.053,-173.274", "-116.053,-173.274");
+    let errors = read_cap(&nowhere).unwrap_err();
+    assert!(
+        errors[0].to_string().contains("latitude -116.053"),
+        "{errors:?}"
+    );
+    let negative = file("earthquake").replace(" 0.0<", " -0.5<");
+    let errors = read_cap(&negative).unwrap_err();
+    assert!(
+        errors[0].to_string().contains("radius -500 m"),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_cancellation_needs_no_size() {
+    let references = "<references>s,a,2026-03-10T08:00:00Z</references>";
+    let info =
+        "<info><event>E</event><area><areaDesc>x</areaDesc><circle>42,12 0</circle></area></info>";
+    let cancel = read_cap(&composed("Cancel", references, info)).unwrap();
+    assert_eq!(cancel.area, None);
 }
 
 #[test]
 fn latin_1_is_decoded() {
     let text = file("earthquake-iso8859-1");
     assert!(text.contains("Usulután"));
-    assert!(refusals("earthquake-iso8859-1")[0].contains("radius 0 m"));
+    assert!(refusals("earthquake-iso8859-1")[0].starts_with(NO_SIZE));
     let declared_wrong = decode_xml(b"<?xml version=\"1.0\"?><a>\xe9</a>").unwrap_err();
     assert!(matches!(declared_wrong.fault, AreaFault::Unreadable { .. }));
 }

@@ -53,7 +53,7 @@ fn ring() -> impl Strategy<Value = Vec<[f64; 2]>> {
 }
 
 fn any_area() -> impl Strategy<Value = Area> {
-    let polygons = proptest::collection::vec(proptest::collection::vec(ring(), 1..3), 1..4);
+    let polygons = proptest::collection::vec(proptest::collection::vec(ring(), 1..4), 1..4);
     let polygons = polygons.prop_filter_map("without size", |parts| {
         let text = json!({"type": "MultiPolygon", "coordinates": parts}).to_string();
         read_geojson(&text).ok().map(|read| read.area)

@@ -211,6 +211,166 @@ fn a_ring_that_crosses_itself_is_reported() {
     assert_eq!(read(&polygon(&[&outline, &hole])).warnings, []);
 }
 
+/// Inside, one by one, by the index of premises, and in whole cells of it.
+#[track_caller]
+fn assert_inside(area: &Area, inside: &[Position], outside: &[Position]) {
+    for (places, expected) in [(inside, true), (outside, false)] {
+        for &place in places {
+            assert_eq!(area.contains(place), expected, "{place:?}");
+            // So many at one place fill whole cells.
+            let (_, map) = town(&vec![Some(place); 300]);
+            let found = map.premises.within(area).len();
+            assert_eq!(found, if expected { 300 } else { 0 }, "{place:?}");
+        }
+    }
+    let all: Vec<Option<Position>> = inside.iter().chain(outside).copied().map(Some).collect();
+    let (_, map) = town(&all);
+    assert_eq!(map.premises.within(area).len(), inside.len());
+}
+
+#[test]
+fn nothing_is_inside_of_a_hole_that_lies_outside_the_outline() {
+    let outline = rectangle(0.0, 10.0, 1.0, 10.0);
+    let beside = rectangle(12.0, 14.0, 4.0, 6.0);
+    let read_area = read(&polygon(&[
+        &outline,
+        &beside,
+        &rectangle(2.0, 4.0, 4.0, 6.0),
+    ]));
+    assert_eq!(codes(&read_area), ["hole_outside"]);
+    assert_eq!(
+        read_area.warnings[0].to_string(),
+        "geometry.coordinates[1]: a hole does not lie within the outline; what is inside of it is \
+         not inside the area"
+    );
+    let (inside, outside) = ([at(5.0, 1.0), at(5.0, 9.0)], [at(5.0, 13.0), at(5.0, 3.0)]);
+    assert_inside(&read_area.area, &inside, &outside);
+    // In a bay of the outline, which is all around it, whatever side it touches.
+    let bay = [
+        [0.0, 0.0],
+        [9.0, 0.0],
+        [9.0, 9.0],
+        [6.0, 9.0],
+        [6.0, 3.0],
+        [3.0, 3.0],
+        [3.0, 9.0],
+        [0.0, 9.0],
+    ];
+    let free = rectangle(4.0, 5.0, 4.0, 5.0);
+    let touching = [[3.0, 6.0], [5.0, 5.0], [5.0, 7.0]];
+    for hole in [&free[..], &touching[..]] {
+        let read_area = read(&polygon(&[&bay, hole]));
+        assert_eq!(codes(&read_area), ["hole_outside"]);
+        assert_inside(
+            &read_area.area,
+            &[at(5.0, 1.0)],
+            &[at(4.5, 4.5), at(6.0, 4.5)],
+        );
+    }
+    // Along the border, which it shares.
+    let read_area = read(&polygon(&[&outline, &rectangle(10.0, 12.0, 4.0, 6.0)]));
+    assert_eq!(codes(&read_area), ["self_crossing", "hole_outside"]);
+    assert_inside(
+        &read_area.area,
+        &[at(5.0, 9.0)],
+        &[at(5.0, 11.0), at(5.0, 10.0)],
+    );
+    // Within it, all corners on it: nothing is wrong.
+    let inscribed = [[0.0, 5.0], [5.0, 1.0], [10.0, 5.0], [5.0, 10.0]];
+    let read_area = read(&polygon(&[&outline, &inscribed]));
+    assert_eq!(read_area.warnings, []);
+    assert_inside(&read_area.area, &[at(2.0, 1.0)], &[at(5.0, 5.0)]);
+}
+
+#[test]
+fn a_hole_around_the_outline_leaves_nothing() {
+    let outline = rectangle(4.0, 6.0, 4.0, 6.0);
+    let read_area = read(&polygon(&[&outline, &rectangle(0.0, 10.0, 1.0, 10.0)]));
+    assert_eq!(codes(&read_area), ["hole_outside"]);
+    assert_inside(&read_area.area, &[], &[at(5.0, 5.0), at(2.0, 2.0)]);
+}
+
+#[test]
+fn nothing_is_inside_of_a_hole_within_a_hole() {
+    let outline = rectangle(0.0, 10.0, 1.0, 10.0);
+    let (hole, island) = (rectangle(2.0, 8.0, 2.0, 8.0), rectangle(6.0, 7.0, 6.0, 7.0));
+    let nested = read(&polygon(&[&outline, &hole, &island]));
+    assert_eq!(codes(&nested), ["holes_overlap"]);
+    assert_eq!(
+        nested.warnings[0].to_string(),
+        "geometry.coordinates[2]: a hole overlaps another one; what is inside of either is not \
+         inside the area"
+    );
+    assert_inside(&nested.area, &[at(9.0, 9.0)], &[at(6.5, 6.5), at(3.0, 3.0)]);
+    // An island is a polygon of its own.
+    let closed = |ring: &[[f64; 2]; 4]| -> Vec<[f64; 2]> { [&ring[..], &ring[..1]].concat() };
+    let parts = json!({"type": "MultiPolygon", "coordinates": [
+        [closed(&outline), closed(&hole)], [closed(&island)]
+    ]});
+    let islands = read(&parts.to_string());
+    assert_eq!(islands.warnings, []);
+    let inside = [at(9.0, 9.0), at(6.5, 6.5)];
+    assert_inside(&islands.area, &inside, &[at(3.0, 3.0)]);
+    // Each polygon has holes of its own.
+    let parts = json!({"type": "MultiPolygon", "coordinates": [
+        [closed(&rectangle(20.0, 30.0, 1.0, 10.0)), closed(&hole)], [closed(&outline)]
+    ]});
+    let apart = read(&parts.to_string());
+    assert_eq!(codes(&apart), ["hole_outside"]);
+    assert_inside(
+        &apart.area,
+        &[at(3.0, 3.0), at(3.0, 25.0)],
+        &[at(3.0, 15.0)],
+    );
+}
+
+#[test]
+fn a_hole_that_reaches_over_the_outline_takes_away_only() {
+    let outline = rectangle(0.0, 10.0, 1.0, 10.0);
+    let over = read(&polygon(&[&outline, &rectangle(9.0, 12.0, 4.0, 6.0)]));
+    assert_eq!(codes(&over), ["self_crossing"]);
+    let outside = [at(5.0, 9.5), at(5.0, 11.0)];
+    assert_inside(&over.area, &[at(5.0, 8.0), at(7.0, 9.5)], &outside);
+}
+
+#[test]
+fn holes_lie_where_they_lie_on_both_sides_of_the_antimeridian() {
+    let outline = rectangle(177.0, -178.0, -19.0, -16.0);
+    let east = rectangle(-179.5, -178.5, -18.0, -17.0);
+    let west = rectangle(177.5, 178.5, -18.0, -17.0);
+    let across = rectangle(179.5, -179.8, -18.0, -17.0);
+    let fine = read(&polygon(&[&outline, &east, &west]));
+    assert_eq!(codes(&fine), ["crosses_antimeridian"]);
+    let holes = [at(-17.5, -179.0), at(-17.5, 178.0)];
+    assert_inside(&fine.area, &[WEST, at(-16.5, -179.0)], &holes);
+    let fine = read(&polygon(&[&outline, &across]));
+    assert_eq!(
+        codes(&fine),
+        ["crosses_antimeridian", "crosses_antimeridian"]
+    );
+    assert_inside(
+        &fine.area,
+        &[WEST, EAST],
+        &[at(-17.5, 180.0), at(-17.5, -179.9)],
+    );
+    // Out of reach on the other side, and over the border there.
+    let beyond = read(&polygon(&[
+        &outline,
+        &rectangle(-177.0, -176.0, -18.0, -17.0),
+    ]));
+    assert_eq!(codes(&beyond), ["crosses_antimeridian", "hole_outside"]);
+    assert_inside(&beyond.area, &[WEST, EAST], &[at(-17.5, -176.5)]);
+    let over = read(&polygon(&[
+        &outline,
+        &rectangle(-179.0, -177.0, -18.0, -17.0),
+    ]));
+    assert_eq!(codes(&over), ["crosses_antimeridian", "self_crossing"]);
+    assert_inside(&over.area, &[WEST], &[at(-17.5, -178.5), at(-17.5, -177.5)]);
+    let other_side = read(&polygon(&[&west, &across]));
+    assert_eq!(codes(&other_side), ["crosses_antimeridian", "hole_outside"]);
+    assert_inside(&other_side.area, &[at(-17.5, 178.0)], &[at(-17.5, 180.0)]);
+}
+
 #[test]
 fn a_point_on_a_border_belongs_to_one_of_two_neighbours() {
     let west = area(&[&rectangle(12.0, 12.5, 41.0, 42.0)]);

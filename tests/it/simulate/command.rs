@@ -8,7 +8,7 @@ use forewarn::rpc::auth::{Role, new_token};
 use forewarn::subscriber::{Numbering, read_subscribers};
 use forewarn::supervisor::Stopped;
 use forewarn::topology::read_topology;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 async fn forewarn(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forewarn"));
-    command.args(args).env_clear();
+    command.args(args).env_clear().kill_on_drop(true);
     command.output().await.unwrap()
 }
 
@@ -197,6 +197,205 @@ async fn it_says_what_is_wrong() {
     );
     let nowhere = fails(&["simulate", "--scenario", "busy-day", "--out", "x"]).await;
     assert!(nowhere.contains("--network, or have one made"), "{nowhere}");
+}
+
+/// What it says of these settings; it must not play.
+async fn refusal(settings: &str, more: &[&str]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.toml");
+    std::fs::write(&path, settings).unwrap();
+    let out = dir.path().join("out");
+    let (path, out) = (path.to_str().unwrap(), out.to_str().unwrap());
+    let args = [
+        "simulate",
+        "--scenario",
+        "olt",
+        "--settings",
+        path,
+        "--out",
+        out,
+    ];
+    let network: &[&str] = if more.contains(&"--generate") {
+        &[]
+    } else {
+        &["--generate", "500"]
+    };
+    let args = [&args[..], network, more].concat();
+    let run = tokio::time::timeout(std::time::Duration::from_mins(1), fails(&args));
+    run.await.expect("it hangs")
+}
+
+#[tokio::test]
+async fn rates_that_are_no_numbers_do_not_hang() {
+    for key in ["spurious_per_hour", "poller_outages_per_day"] {
+        for value in ["nan", "inf", "-1.0", "1e300"] {
+            let said = refusal(&format!("[impairments]\n{key} = {value}"), &[]).await;
+            assert!(said.contains(&format!("impairments.{key} = ")), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_settings_is_said_at_once() {
+    let settings = "
+        [reporting]
+        gasp_heard = nan
+        out_of_band = -0.1
+        latency_ms = [9223372036854775807, 9223372036854775807]
+        los_ms = [3000, 50]
+        back_ms = [-5, 5]
+        burst_gap_ms = -20
+        poll_every_ms = 0
+        missed_polls = 9223372036854775807
+        poll_timeout_ms = 9223372036854775807
+        session_timeout_ms = -1
+        [impairments]
+        missed = 1.5
+        late_ms = [600000, 5000]
+        clock_skew_ms = inf
+        dark_home_stay_ms = 1
+        [customers]
+        notice_ms = -1
+        untold_per_minute = nan
+        business_factor = -2.0
+        patience_ms = 9223372036854775807
+    ";
+    let said = refusal(settings, &["--send", "--speed", "nan"]).await;
+    for expected in [
+        "reporting.gasp_heard = NaN: expected a share from 0 to 1",
+        "reporting.out_of_band = -0.1: expected a share from 0 to 1",
+        "reporting.latency_ms = [9223372036854775807, 9223372036854775807]: expected",
+        "reporting.los_ms = [3000, 50]: expected the least and the most, in this order",
+        "reporting.back_ms = [-5, 5]: expected",
+        "reporting.burst_gap_ms = -20: expected",
+        "reporting.poll_every_ms = 0: expected milliseconds from 1 to",
+        "reporting.missed_polls = 9223372036854775807: expected a whole number from 1 to 1000",
+        "reporting.poll_timeout_ms = 9223372036854775807: expected",
+        "reporting.session_timeout_ms = -1: expected",
+        "impairments.missed = 1.5: expected a share from 0 to 1",
+        "impairments.late_ms = [600000, 5000]: expected the least and the most, in this order",
+        "impairments.clock_skew_ms = inf: expected",
+        "impairments.dark_home_stay_ms = 1: expected",
+        "customers.notice_ms = -1: expected",
+        "customers.untold_per_minute = NaN: expected",
+        "customers.business_factor = -2: expected",
+        "customers.patience_ms = 9223372036854775807: expected",
+        "--speed = NaN: expected",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert_eq!(said.matches(": expected").count(), 19, "{said}");
+    for speed in ["0", "-2", "inf", "1e-300", "1e300"] {
+        let speed = format!("--speed={speed}");
+        let said = refusal("", &["--send", &speed]).await;
+        assert!(said.contains("--speed = "), "{speed}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_would_never_end_are_refused() {
+    let many = "[impairments]\nspurious_per_hour = 100000.0";
+    let said = refusal(many, &["--generate", "20000", "--minutes", "100000"]).await;
+    assert!(
+        said.contains("impairments.spurious_per_hour = 100000: expected")
+            && said.contains("on this network"),
+        "{said}"
+    );
+}
+
+/// A map, with people at its nodes.
+fn write_map(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let map = "fixtures/topology-zoo/Abilene.graphml";
+    std::fs::copy(map, folder.join("topology.graphml")).unwrap();
+    let cities = [
+        "New York", "Chicago", "Seattle", "Denver", "Houston", "Atlanta",
+    ];
+    let people: Vec<String> = (0..600)
+        .map(|no| {
+            let city = cities[no % cities.len()];
+            json!({
+                "account": format!("A{no}"), "language": "en", "time_zone": "UTC",
+                "segment": "residential", "consent": true, "served_by": [city],
+            })
+            .to_string()
+        })
+        .collect();
+    std::fs::write(folder.join("subscribers.jsonl"), people.join("\n")).unwrap();
+}
+
+#[tokio::test]
+async fn it_plays_a_map() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = dir.path().join("abilene");
+    write_map(&network);
+    let out = dir.path().join("out");
+    let (folder, out) = (network.to_str().unwrap(), out.to_str().unwrap());
+    let play = [
+        "simulate",
+        "--network",
+        folder,
+        "--faults",
+        "2",
+        "--kinds",
+        "aggregation_node",
+        "--out",
+        out,
+    ];
+    // A map does not say where service comes from.
+    let said = fails(&play).await;
+    assert!(
+        said.contains("topology.graphml") && said.contains("gateways"),
+        "{said}"
+    );
+    for gateway in [
+        ["--gateway", "New York"],
+        ["--gateway-rule", "most-connected=1"],
+    ] {
+        let said = prints(&[&play[..], &gateway[..]].concat()).await;
+        assert!(said.contains("aggregation_node"), "{said}");
+        assert!(said.contains("on 600 subscribers"), "{said}");
+        let written = std::fs::read(Path::new(out).join("topology.jsonl")).unwrap();
+        let written = read_topology(&written[..], "t.jsonl", None).unwrap();
+        assert_eq!((written.elements.len(), written.links.len()), (11, 14));
+        assert_eq!(written.elements.iter().filter(|e| e.gateway).count(), 1);
+        let alarms = std::fs::read_to_string(Path::new(out).join("alarms.jsonl")).unwrap();
+        assert!(alarms.contains("device-down"), "{alarms}");
+    }
+    // As at the import, gateways are for maps only.
+    let other = ["--network", out, "--gateway", "New York"];
+    let said =
+        fails(&[&["simulate", "--scenario", "olt", "--out", out], &other[..]].concat()).await;
+    assert!(said.contains("only a map (.graphml)"), "{said}");
+    let none = [
+        "simulate",
+        "--generate",
+        "500",
+        "--gateway",
+        "x",
+        "--scenario",
+        "olt",
+        "--out",
+        out,
+    ];
+    let said = fails(&none).await;
+    assert!(said.contains("--network"), "{said}");
+    let nothing = dir.path().join("nothing");
+    std::fs::create_dir_all(&nothing).unwrap();
+    let empty = [
+        "simulate",
+        "--network",
+        nothing.to_str().unwrap(),
+        "--scenario",
+        "olt",
+        "--out",
+        out,
+    ];
+    let said = fails(&empty).await;
+    assert!(
+        said.contains("expected topology as .jsonl, .ndjson, .csv, .graphml"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

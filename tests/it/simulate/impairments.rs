@@ -2,8 +2,9 @@
 
 use super::*;
 use forewarn::alarm::AlarmKey;
-use forewarn::simulate::{Customers, Source, believed, complaints, misplace};
+use forewarn::simulate::{Customers, Source, believed, check_settings, complaints, misplace};
 use forewarn::topology::SubscriberNo;
+use serde_json::{Value, from_value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Many alarms: streets without mains, and an OLT.
@@ -57,6 +58,62 @@ fn at_rate_0_nothing_changes() {
         i.dark_home_stay_ms = 5;
     });
     assert_eq!(ideal.entries, other.entries);
+    // A rate that is no number is none.
+    let not_a_number = with(|i| {
+        i.spurious_per_hour = f64::NAN;
+        i.poller_outages_per_day = f64::NAN;
+    });
+    assert_eq!(ideal.entries, not_a_number.entries);
+}
+
+#[test]
+fn every_value_that_can_be_set_is_checked() {
+    let default = [
+        json!(Reporting::default()),
+        json!(Impairments::default()),
+        json!(Customers::default()),
+    ];
+    let check = |[reporting, impairments, customers]: [Value; 3]| {
+        check_settings(
+            &from_value(reporting).unwrap(),
+            &from_value(impairments).unwrap(),
+            &from_value(customers).unwrap(),
+        )
+    };
+    assert_eq!(check(default.clone()), []);
+    assert_eq!(
+        check_settings(
+            &Reporting::default(),
+            &Impairments::none(),
+            &Customers::default()
+        ),
+        []
+    );
+    let mut wrong = default.clone();
+    let mut keys = Vec::new();
+    for (section, name) in wrong
+        .iter_mut()
+        .zip(["reporting", "impairments", "customers"])
+    {
+        for (key, value) in section.as_object_mut().unwrap() {
+            if value.is_boolean() || key == "dark_homes" {
+                continue;
+            }
+            *value = if value.is_array() {
+                json!([2, 1])
+            } else {
+                json!(-1)
+            };
+            keys.push(format!("{name}.{key}"));
+        }
+    }
+    let mut found: Vec<String> = check(wrong)
+        .into_iter()
+        .map(|problem| problem.key)
+        .collect();
+    keys.sort();
+    found.sort();
+    assert_eq!(found, keys);
 }
 
 #[test]
