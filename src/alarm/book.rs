@@ -10,7 +10,7 @@ pub use super::history::Interval;
 use super::history::{History, Mark};
 use super::{
     AlarmEvent, AlarmEventKind, AlarmKey, FlapThresholds, LogEntry, LogRecord, ServiceEffect,
-    Severity, SourceId, effect_of,
+    Severity, SourceId, effect_of, is_last_word,
 };
 use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,10 @@ const ALARMS_PER_PAGE: usize = 2_000;
 /// Entries of the queue of ended alarms that may be out of date, besides as many as there are
 /// alarms.
 const QUEUE_SLACK: usize = 1_024;
+
+/// What says a dying gasp so long after another one has had power in between; one who repeats what is
+/// active does so more often. Milliseconds.
+const GASP_AGAIN_MS: i64 = 15 * 60_000;
 
 /// Place of an alarm in its book; used again after the alarm is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -220,12 +224,14 @@ impl AlarmState {
     /// The times of activity that are remembered, oldest first, by the clock of the source.
     pub fn intervals(&self) -> impl Iterator<Item = Interval> + '_ {
         let swept_ms = self.swept.map(|sweep| sweep.at_ms);
-        self.history.intervals().map(move |interval| Interval {
-            end_ms: interval
-                .end_ms
-                .or(swept_ms.map(|at_ms| at_ms.max(interval.start_ms))),
-            ..interval
-        })
+        self.history
+            .intervals(self.again_ms())
+            .map(move |interval| Interval {
+                end_ms: interval
+                    .end_ms
+                    .or(swept_ms.map(|at_ms| at_ms.max(interval.start_ms))),
+                ..interval
+            })
     }
 
     fn new(source: SourceId, key: Arc<AlarmKey>) -> Self {
@@ -249,7 +255,17 @@ impl AlarmState {
                 .is_some_and(|at| at + RETENTION_MS < watermark_ms)
     }
 
-    fn apply(&mut self, event: &AlarmEvent, entry: &LogEntry) {
+    /// From what time on a report that it is active tells of a new begin, if it says so twice.
+    fn again_ms(&self) -> i64 {
+        if is_last_word(&self.key.alarm_type) {
+            GASP_AGAIN_MS
+        } else {
+            i64::MAX
+        }
+    }
+
+    /// `is_listed`: a snapshot says it, which tells of old alarms as of new ones.
+    fn apply(&mut self, event: &AlarmEvent, entry: &LogEntry, is_listed: bool) {
         let at_ms = event.event_at_ms;
         let is_clear = event.kind == AlarmEventKind::Clear;
         if !is_clear {
@@ -267,7 +283,12 @@ impl AlarmState {
                 self.newest = Some(report);
             }
         }
-        self.history.insert(Mark { at_ms, is_clear });
+        // What is listed as active has said nothing since.
+        let is_news = is_clear || !is_listed || !self.history.is_active();
+        if is_news || self.again_ms() == i64::MAX {
+            self.history
+                .insert(Mark { at_ms, is_clear }, self.again_ms());
+        }
         if !self.history.is_active() {
             self.swept = None;
         }
@@ -286,10 +307,11 @@ impl AlarmState {
             .latest_ms()
             .is_some_and(|latest| at_ms > latest)
         {
-            self.history.insert(Mark {
+            let end = Mark {
                 at_ms: sweep.at_ms.min(at_ms - 1),
                 is_clear: true,
-            });
+            };
+            self.history.insert(end, self.again_ms());
         }
     }
 }
@@ -329,6 +351,7 @@ impl AlarmBook {
 
     fn apply_event(&mut self, event: &AlarmEvent, entry: &LogEntry) -> Applied {
         let (no, is_stale) = self.place(entry.source, &event.key);
+        let is_listed = self.source_mut(entry.source).snapshot_begin.is_some();
         let watermark_ms = self.watermark_ms;
         let Some(alarm) = self.alarms.get_mut(no.0 as usize).and_then(Option::as_mut) else {
             return Applied::Nothing;
@@ -337,7 +360,8 @@ impl AlarmBook {
             *alarm = AlarmState::new(alarm.source, Arc::clone(&alarm.key));
         }
         let was_active = alarm.is_active();
-        alarm.apply(event, entry);
+        let raised_ms = alarm.raised_ms();
+        alarm.apply(event, entry, is_listed);
         match (was_active, alarm.is_active()) {
             (false, true) => {
                 alarm.active_received_ms = entry.received_at_ms;
@@ -352,7 +376,12 @@ impl AlarmBook {
                 self.active -= usize::from(was_active);
                 self.bound_queue();
             }
-            (true, true) => {}
+            (true, true) => {
+                // It began again, and its end was not reported.
+                if alarm.raised_ms() > raised_ms {
+                    alarm.active_received_ms = entry.received_at_ms;
+                }
+            }
         }
         Applied::Alarm(no)
     }

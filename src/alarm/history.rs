@@ -47,8 +47,8 @@ pub struct Interval {
 }
 
 impl History {
-    /// Takes a report; one older than what is kept is ignored.
-    pub(super) fn insert(&mut self, mark: Mark) {
+    /// Takes a report; one older than what is kept is ignored. For `again_ms` see [`Self::intervals`].
+    pub(super) fn insert(&mut self, mark: Mark, again_ms: i64) {
         if let Some(minutes) = &mut self.minutes {
             minutes.insert(mark);
         }
@@ -70,7 +70,7 @@ impl History {
             if self.minutes.is_none() && self.marks.len() > 2 && self.has_ended() {
                 self.minutes = Some(Box::new(Minutes::of(&self.marks)));
             }
-            self.fold();
+            self.fold(again_ms);
         }
     }
 
@@ -83,7 +83,7 @@ impl History {
         self.minutes.as_ref()?.unstable_until_ms(thresholds)
     }
 
-    fn fold(&mut self) {
+    fn fold(&mut self, again_ms: i64) {
         let Some(last_ms) = self.marks.last().map(|m| m.at_ms) else {
             return;
         };
@@ -97,8 +97,8 @@ impl History {
                 _ if mark.is_clear => None,
                 Some(Folded {
                     active_since_ms: Some(since),
-                    ..
-                }) => Some(since),
+                    last_ms,
+                }) if mark.at_ms - last_ms < again_ms => Some(since),
                 _ => Some(mark.at_ms),
             };
             self.folded = Some(Folded {
@@ -124,15 +124,26 @@ impl History {
         }
     }
 
-    /// The times of activity, oldest first; a clear ends one, further clears change nothing.
-    pub(super) fn intervals(&self) -> impl Iterator<Item = Interval> + '_ {
+    /// The times of activity, oldest first; a clear ends one, further clears change nothing. A report
+    /// that the condition is there, `again_ms` or more after the one before, begins a new one: the end
+    /// between them was not reported, and is put where the condition was last seen.
+    pub(super) fn intervals(&self, again_ms: i64) -> impl Iterator<Item = Interval> + '_ {
         let mut open = self.folded.and_then(|f| f.active_since_ms);
+        let mut last_ms = self.folded.map_or(0, |f| f.last_ms);
         let mut marks = self.marks.iter();
         let mut ended = false;
         std::iter::from_fn(move || {
             for mark in marks.by_ref() {
+                let before_ms = std::mem::replace(&mut last_ms, mark.at_ms);
                 match (open, mark.is_clear) {
                     (None, false) => open = Some(mark.at_ms),
+                    (Some(start_ms), false) if mark.at_ms - before_ms >= again_ms => {
+                        open = Some(mark.at_ms);
+                        return Some(Interval {
+                            start_ms,
+                            end_ms: Some(before_ms),
+                        });
+                    }
                     (Some(start_ms), true) => {
                         open = None;
                         return Some(Interval {
@@ -158,6 +169,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const NEVER: i64 = i64::MAX;
+
     fn raise(at_ms: Millis) -> Mark {
         Mark {
             at_ms,
@@ -176,10 +189,10 @@ mod tests {
     fn a_late_raise_does_not_undo_a_newer_clear() {
         let mut history = History::default();
         for mark in [raise(1), clear(5), raise(3), raise(5)] {
-            history.insert(mark);
+            history.insert(mark, NEVER);
         }
         assert!(!history.is_active());
-        let seen: Vec<_> = history.intervals().collect();
+        let seen: Vec<_> = history.intervals(NEVER).collect();
         assert_eq!(
             seen,
             [Interval {
@@ -190,13 +203,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_again_much_later_began_again() {
+        let orders = [[1, 10, 60], [60, 10, 1], [10, 60, 1], [60, 1, 10]];
+        for order in orders {
+            let mut history = History::default();
+            for at_ms in order {
+                history.insert(raise(at_ms), 50);
+            }
+            let seen: Vec<_> = history.intervals(50).map(|i| i.start_ms).collect();
+            assert_eq!(seen, [1, 60]);
+        }
+        // Also when what was said before is kept no longer.
+        let mut history = History::default();
+        for at_ms in [1, 10, 2 * HISTORY_MS, 4 * HISTORY_MS] {
+            history.insert(raise(at_ms), 50);
+        }
+        let last = history.intervals(50).last();
+        assert_eq!(last.map(|i| i.start_ms), Some(4 * HISTORY_MS));
+    }
+
+    #[test]
     fn an_alarm_repeated_for_days_keeps_its_begin_and_its_size() {
         let mut history = History::default();
         for minute in 0..10_000 {
-            history.insert(raise(minute * 60_000));
+            history.insert(raise(minute * 60_000), NEVER);
         }
         assert!(history.marks.len() <= MARKS_KEPT);
-        assert_eq!(history.intervals().next().map(|i| i.start_ms), Some(0));
+        assert_eq!(history.intervals(NEVER).next().map(|i| i.start_ms), Some(0));
     }
 
     proptest! {
@@ -220,7 +253,7 @@ mod tests {
             let fill = |marks: &[Mark]| {
                 let mut history = History::default();
                 for mark in marks {
-                    history.insert(*mark);
+                    history.insert(*mark, NEVER);
                 }
                 history
             };

@@ -80,6 +80,11 @@ pub fn is_power(alarm_type: &str) -> bool {
         .any(|name| same_type(name, alarm_type))
 }
 
+/// Whether the type tells what a device says when it loses power and can say nothing more.
+pub fn is_last_word(alarm_type: &str) -> bool {
+    same_type("dying-gasp", alarm_type)
+}
+
 /// Whether the type tells what became of the service itself, as who counts sessions sees it, and not of
 /// a device.
 pub fn is_service_seen(alarm_type: &str) -> bool {

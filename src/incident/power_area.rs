@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Places nearer to one another than this may hang on one feed; about the reach of a low-voltage
 /// substation and its neighbours.
 const NEAR_METRES: f64 = 1_500.0;
+/// Areas without power in squares of this side, or in neighbouring ones, are of one region: about how far
+/// apart the substations of one medium-voltage grid are.
+const REGION_METRES: f64 = 10_000.0;
 /// Fewer homes without power are lone ones.
 const FEWEST_HOMES: usize = 3;
 /// Where most homes around have power again, so many of one place must still be dark to count: many a
@@ -29,6 +32,8 @@ struct Place {
     position: Option<Position>,
     window: i64,
     dark: Vec<ElementNo>,
+    /// Homes around that went dark later: where power has failed, that is the end of their batteries.
+    later: Vec<ElementNo>,
     without_power: usize,
     alive: usize,
 }
@@ -60,7 +65,7 @@ pub(super) fn power_areas(
             places.push(place);
         }
     }
-    let mut areas: Vec<Vec<Part>> = Vec::new();
+    let mut areas: Vec<Vec<&Place>> = Vec::new();
     for mut joined in join(&places) {
         leave_those_that_are_back(&mut joined);
         let of = |count: fn(&Place) -> usize| joined.iter().map(|p| count(p)).sum::<usize>();
@@ -70,11 +75,22 @@ pub(super) fn power_areas(
             && 2 * without_power >= dark
             && beats_chance(without_power, window, candidates);
         if is_power {
-            let homes = joined.iter().flat_map(|place| &place.dark);
-            areas.push(by_id(homes.copied().collect(), network));
+            areas.push(joined);
         }
     }
-    areas
+    let areas = join_regions(areas);
+    let in_areas = areas.iter().flatten().flat_map(|place| &place.dark);
+    let mut taken: BTreeSet<ElementNo> = in_areas.copied().collect();
+    let mut with_batteries = |joined: &Vec<&Place>| {
+        let mut homes: Vec<ElementNo> = Vec::new();
+        for place in joined {
+            homes.extend(&place.dark);
+            let late = place.later.iter().filter(|&&home| taken.insert(home));
+            homes.extend(late);
+        }
+        by_id(homes, network)
+    };
+    areas.iter().map(&mut with_batteries).collect()
 }
 
 /// Homes in the order of their ids. Numbers follow the definition of the network, and so do ids for
@@ -144,6 +160,7 @@ fn look(
         position: network.position(element),
         window,
         dark: Vec::new(),
+        later: Vec::new(),
         without_power: 0,
         alive: 0,
     };
@@ -166,6 +183,11 @@ fn look(
                 }
                 Observation::Alarmed(at_ms) if is_then(at_ms) => place.dark.push(child),
                 Observation::Alive(at_ms) if is_then(at_ms) => place.alive += 1,
+                Observation::NoPower(at_ms) | Observation::Alarmed(at_ms)
+                    if at_ms.div_euclid(WINDOW_MS) > window =>
+                {
+                    place.later.push(child);
+                }
                 _ => {}
             }
         }
@@ -195,6 +217,65 @@ pub(super) fn mostly_without_power(
         }
     }
     without_power > alarmed
+}
+
+/// Areas of one region that lost power at one time are one power cut: rare as they are, two that have
+/// nothing to do with one another do not happen within minutes a few kilometres apart.
+fn join_regions(areas: Vec<Vec<&Place>>) -> Vec<Vec<&Place>> {
+    let mut in_square: BTreeMap<(i32, i32), Vec<(usize, i64)>> = BTreeMap::new();
+    for (at, area) in areas.iter().enumerate() {
+        for place in area {
+            if let Some(position) = place.position {
+                let there = in_square.entry(region_of(position)).or_default();
+                if there.last() != Some(&(at, place.window)) {
+                    there.push((at, place.window));
+                }
+            }
+        }
+    }
+    // The first area of each region, by way of others of it.
+    let mut first: Vec<usize> = (0..areas.len()).collect();
+    let of = |first: &[usize], mut at: usize| {
+        while let Some(&before) = first.get(at)
+            && before != at
+        {
+            at = before;
+        }
+        at
+    };
+    for (&(row, column), there) in &in_square {
+        let around = (row..=row + 1).flat_map(|r| (column - 1..=column + 1).map(move |c| (r, c)));
+        for other in around.filter_map(|square| in_square.get(&square)) {
+            for &(a, window) in there {
+                for &(b, _) in other.iter().filter(|(_, w)| (w - window).abs() <= 1) {
+                    let (a, b) = (of(&first, a), of(&first, b));
+                    if let Some(entry) = first.get_mut(a.max(b)) {
+                        *entry = a.min(b);
+                    }
+                }
+            }
+        }
+    }
+    let mut regions: BTreeMap<usize, Vec<&Place>> = BTreeMap::new();
+    for (at, area) in areas.into_iter().enumerate() {
+        regions.entry(of(&first, at)).or_default().extend(area);
+    }
+    regions.into_values().collect()
+}
+
+/// A square of [`REGION_METRES`] on the ground, more or less.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a few ten thousand squares"
+)]
+fn region_of(position: Position) -> (i32, i32) {
+    const METRES_PER_DEGREE: f64 = 111_132.0;
+    let row = (position.latitude * METRES_PER_DEGREE / REGION_METRES).floor();
+    // The same for all of a row, so that its squares lie side by side.
+    let parallel = (row + 0.5) * REGION_METRES / METRES_PER_DEGREE;
+    let side = REGION_METRES / parallel.to_radians().cos().max(0.01);
+    let column = (position.longitude * METRES_PER_DEGREE / side).floor();
+    (row as i32, column as i32)
 }
 
 /// Places in groups: those near one another that lost power at one time, and what is near those.

@@ -221,15 +221,21 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Whether an alarm of the person's home arrived in a time.
+    fn is_heard(&self, rank: u32, [from_ms, to_ms]: [i64; 2]) -> bool {
+        let network = self.world.network();
+        let mut serving = network.serving(network.subscriber_at_rank(rank));
+        serving.any(|ont| {
+            let mut times = self.heard.get(&ont).into_iter().flatten();
+            times.any(|at_ms| (from_ms..=to_ms).contains(at_ms))
+        })
+    }
+
     fn untold_reason(&self, rank: u32, outage: &Outage) -> usize {
         let network = self.world.network();
         let serving = network.serving(network.subscriber_at_rank(rank));
         let serving: Vec<ElementNo> = serving.collect();
-        let is_heard = |ont: &ElementNo| {
-            let mut times = self.heard.get(ont).into_iter().flatten();
-            times.any(|at_ms| (outage.from_ms..=outage.to_ms).contains(at_ms))
-        };
-        if !serving.iter().any(is_heard) {
+        if !self.is_heard(rank, [outage.from_ms, outage.to_ms]) {
             0
         } else if serving.iter().any(|ont| self.misplaced.contains(ont)) {
             1
@@ -316,13 +322,17 @@ impl Counted {
     pub(super) async fn print_untold(&self, story: &Story<'_>) {
         let mut untold: Vec<_> = self.untold.iter().collect();
         untold.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
-        for ((from_ms, to_ms, kind), people) in untold.into_iter().take(30) {
+        for ((from_ms, to_ms, kind), people) in untold.into_iter().take(60) {
             let seconds = (to_ms - from_ms) / 1_000;
             println!(
                 "{kind} at {from_ms} for {seconds} s: {} not told",
                 people.len()
             );
-            if let Some(&rank) = people.first() {
+            // Best somebody of whom more could have been made.
+            let heard = people
+                .iter()
+                .find(|&&rank| story.ledger.is_heard(rank, [*from_ms, *to_ms]));
+            if let Some(&rank) = heard.or(people.first()) {
                 story.print(rank, [*from_ms, *to_ms]).await;
             }
         }
@@ -469,6 +479,16 @@ impl Story<'_> {
             size: 20,
         };
         let (notices, _) = self.store.list_notices(&filter, page).await.unwrap();
+        for ont in world.serving(world.subscriber_at_rank(rank)) {
+            let times = self.ledger.heard.get(&ont).into_iter().flatten();
+            let times: Vec<i64> = times
+                .copied()
+                .filter(|at_ms| (from_ms - AROUND_MS..=to_ms + AROUND_MS).contains(at_ms))
+                .collect();
+            let id = world.part_id(Part::Element(ont));
+            let misplaced = self.ledger.misplaced.contains(&ont);
+            println!("    {id}, misplaced: {misplaced}, alarms at {times:?}");
+        }
         for notice in notices {
             println!(
                 "    {} {}: {:?} {:?} {:?}, sent at {:?}",

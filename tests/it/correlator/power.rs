@@ -96,3 +96,100 @@ fn power_that_fails_for_more_homes_of_a_street_is_still_gone_for_the_first() {
     desk.until(90 * MINUTE);
     assert_eq!(people(&desk), 18);
 }
+
+#[test]
+fn a_home_whose_battery_ends_during_a_power_cut_is_without_power_like_its_neighbours() {
+    let mut desk = Desk::with(settings(), streets());
+    for street in 1..=3 {
+        desk.raise(SECOND, "dying-gasp", &refs(&homes_of(street)[..5]));
+    }
+    desk.until(3 * MINUTE);
+    assert_eq!(people(&desk), 15);
+    desk.raise(50 * MINUTE, "dying-gasp", &["s2-h6"]);
+    desk.raise(55 * MINUTE, "offline", &["s3-h6"]);
+    // Elsewhere power has not failed.
+    desk.raise(55 * MINUTE, "dying-gasp", &["s7-h1"]);
+    desk.until(80 * MINUTE);
+    assert_eq!(people(&desk), 17);
+}
+
+#[test]
+fn a_second_dying_gasp_tells_of_a_second_power_cut() {
+    let mut desk = Desk::with(settings(), streets());
+    let homes = [homes_of(1), homes_of(2)].concat();
+    desk.raise(SECOND, "dying-gasp", &refs(&homes));
+    desk.raise(10 * SECOND, "offline", &refs(&homes));
+    desk.until(10 * MINUTE);
+    assert_eq!(people(&desk), 12);
+    // Power is back, but the gasps are never taken back.
+    desk.clear(60 * MINUTE, "offline", &refs(&homes));
+    desk.until(90 * MINUTE);
+    assert_eq!(desk.open(), []);
+    desk.raise(20 * 60 * MINUTE, "dying-gasp", &refs(&homes));
+    desk.until(20 * 60 * MINUTE + 5 * MINUTE);
+    assert_eq!(people(&desk), 12);
+    let onsets: Vec<i64> = desk.correlator.incidents().map(|i| i.onset_ms).collect();
+    assert_eq!(onsets, [20 * 60 * MINUTE]);
+}
+
+/// Streets of three villages, 6 kilometres apart, and of a town far away.
+#[test]
+fn a_region_that_loses_power_at_one_time_is_one_incident() {
+    let villages = |latitude: f64, name: &str, network: &mut NetworkDefinition| {
+        let site = format!("site-{name}");
+        let position = Position {
+            latitude,
+            longitude: 12.5,
+        };
+        network.sites.push(Site {
+            id: site.clone(),
+            name: String::new(),
+            position: Some(position),
+        });
+        let port = format!("p-{name}");
+        element(network, &port, ElementKind::PonPort);
+        network.elements.last_mut().unwrap().site = Some(site);
+        link(network, "olt", &port);
+        for home in 1..=HOMES {
+            let id = format!("{name}-h{home}");
+            element(network, &id, ElementKind::Ont);
+            link(network, &port, &id);
+        }
+    };
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    element(&mut network, "olt", ElementKind::Olt);
+    link(&mut network, "core", "olt");
+    let names = ["a", "b", "c", "far"];
+    for (name, latitude) in names.into_iter().zip([41.9, 41.954, 42.008, 43.5]) {
+        villages(latitude, name, &mut network);
+    }
+    let homes =
+        |name: &str| -> Vec<String> { (1..=HOMES).map(|home| format!("{name}-h{home}")).collect() };
+    let attached = names.iter().flat_map(|name| homes(name));
+    let attached: Vec<Attachment> = attached
+        .map(|home| Attachment {
+            account: format!("acc-{home}"),
+            served_by: vec![home],
+            redundancy: Redundancy::Any,
+        })
+        .collect();
+    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    let open = |gasps: &[(i64, &str)]| -> Vec<u64> {
+        let mut desk = Desk::with(settings(), Arc::clone(&network));
+        for (at_ms, name) in gasps {
+            desk.raise(*at_ms, "dying-gasp", &refs(&homes(name)[..5]));
+        }
+        desk.until(90 * MINUTE);
+        desk.open().iter().map(|(.., people)| *people).collect()
+    };
+    let at_once = [
+        (SECOND, "a"),
+        (2 * SECOND, "b"),
+        (3 * SECOND, "c"),
+        (4 * SECOND, "far"),
+    ];
+    assert_eq!(open(&at_once), [15, 5]);
+    assert_eq!(open(&[(SECOND, "a"), (60 * MINUTE, "b")]), [5, 5]);
+}
