@@ -12,7 +12,7 @@ use super::candidates::{Candidates, NumberMap, sole_parent};
 use super::joint::{explains_its_links, is_plausible, join_links, join_siblings};
 use super::likelihood::{Observation, is_home, is_polled};
 use super::outward::push_out;
-use super::power_area::{mostly_without_power, power_areas};
+use super::power_area::{PowerArea, mostly_without_power, power_areas};
 use super::reasoning::reasoning;
 use super::ring::find_ends;
 use super::wall::Wall;
@@ -139,11 +139,11 @@ impl Search<'_> {
         let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
         for part in explained {
             let below = self.network.cut_off(&[part]);
-            let area = areas.iter_mut().find_map(|homes| {
+            let area = areas.iter_mut().find_map(|area| {
                 let is_below =
                     |home: &&Part| matches!(home, Part::Element(home) if below.is_cut_off(*home));
-                let home = homes.iter().find(is_below).copied()?;
-                Some((homes, home))
+                let home = area.homes.iter().find(is_below).copied()?;
+                Some((&mut area.homes, home))
             });
             let Some((homes, home)) = area else { continue };
             self.candidates.remove(&part);
@@ -158,7 +158,45 @@ impl Search<'_> {
                 homes.sort_by_key(|&home| self.network.part_id(home));
             }
         }
-        areas
+        for part in others {
+            self.leave_to_power(part, &mut areas);
+        }
+        areas.into_iter().map(|area| area.homes).collect()
+    }
+
+    /// An element that was only inferred, from some of its homes, all of which went dark when power
+    /// failed beside it, has no fault: its homes that are dark are part of the power cut.
+    fn leave_to_power(&mut self, part: Part, areas: &mut [PowerArea]) {
+        let Part::Element(element) = part else { return };
+        if areas.is_empty()
+            || self.all.has_alarm(part)
+            || is_home(self.network, element)
+            || is_polled(self.network.kind(element))
+        {
+            return;
+        }
+        let below = self.network.cut_off(&[part]);
+        let homes = below.elements().filter(|&e| is_home(self.network, e));
+        let (mut dark, mut silent) = (Vec::new(), 0);
+        for home in homes {
+            match self.all.observation(home) {
+                Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) => {
+                    dark.push((home, at_ms));
+                }
+                Observation::Silent => silent += 1,
+                Observation::Alive(_) => {}
+            }
+        }
+        let mut areas = areas.iter_mut();
+        let area = areas.find(|area| silent > 0 && area.explains(&dark, self.network));
+        if let (Some(area), Some(&(first, _))) = (area, dark.first()) {
+            self.candidates.remove(&part);
+            self.symptoms.insert(part, Part::Element(first));
+            area.homes
+                .extend(dark.into_iter().map(|(home, _)| Part::Element(home)));
+            area.homes.sort_by_key(|&home| self.network.part_id(home));
+            area.homes.dedup();
+        }
     }
 
     /// The candidates among the elements that take somebody with them, by the first whom they take.

@@ -38,12 +38,40 @@ struct Place {
     alive: usize,
 }
 
-/// The homes of each power cut, by number. `is_explained`: homes that something else has cut off.
+/// A power cut that follows no part of the network.
+#[derive(Debug)]
+pub(super) struct PowerArea {
+    /// By id.
+    pub(super) homes: Vec<Part>,
+    /// Where power failed, and in which window.
+    places: Vec<(Position, i64)>,
+}
+
+impl PowerArea {
+    /// Whether power failed beside all of these homes when they went dark. That something else did so
+    /// there in the same minutes is too rare to be thought of.
+    pub(super) fn explains(&self, went_dark: &[(ElementNo, i64)], network: &Network) -> bool {
+        let is_near = |there: Position, at_ms: i64| {
+            self.places.iter().any(|(position, window)| {
+                is_then(at_ms.div_euclid(WINDOW_MS), *window)
+                    && distance_metres(*position, there) <= NEAR_METRES
+            })
+        };
+        let mut homes = went_dark.iter();
+        homes.all(|&(home, at_ms)| {
+            let place = place_of(home, network);
+            let position = place.and_then(|place| network.position(place));
+            position.is_some_and(|there| is_near(there, at_ms))
+        })
+    }
+}
+
+/// The power cuts. `is_explained`: homes that something else has cut off.
 pub(super) fn power_areas(
     candidates: &Candidates,
     network: &Network,
     is_explained: impl Fn(ElementNo) -> bool,
-) -> Vec<Vec<Part>> {
+) -> Vec<PowerArea> {
     let mut homes_of: BTreeMap<ElementNo, Vec<i64>> = BTreeMap::new();
     for (&home, &at_ms) in candidates.without_power() {
         if !is_explained(home)
@@ -88,7 +116,13 @@ pub(super) fn power_areas(
             let late = place.later.iter().filter(|&&home| taken.insert(home));
             homes.extend(late);
         }
-        by_id(homes, network)
+        let places = joined.iter();
+        PowerArea {
+            homes: by_id(homes, network),
+            places: places
+                .filter_map(|place| Some((place.position?, place.window)))
+                .collect(),
+        }
     };
     areas.iter().map(&mut with_batteries).collect()
 }

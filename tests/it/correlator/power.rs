@@ -193,3 +193,24 @@ fn a_region_that_loses_power_at_one_time_is_one_incident() {
     assert_eq!(open(&at_once), [15, 5]);
     assert_eq!(open(&[(SECOND, "a"), (60 * MINUTE, "b")]), [5, 5]);
 }
+
+#[test]
+fn homes_that_went_dark_beside_a_power_cut_are_no_failure_of_their_splitter() {
+    let mut desk = Desk::with(settings(), streets());
+    for street in 1..=3 {
+        desk.raise(SECOND, "dying-gasp", &refs(&homes_of(street)));
+    }
+    // At the edge of what has no power, where nobody's last word arrived.
+    desk.raise(20 * SECOND, "onu-los", &refs(&homes_of(4)[..4]));
+    desk.until(5 * MINUTE);
+    assert_eq!(people(&desk), 3 * HOMES as u64 + 4);
+    // The same far away, or at another time, is a cut.
+    let mut desk = Desk::with(settings(), streets());
+    for street in 1..=3 {
+        desk.raise(SECOND, "dying-gasp", &refs(&homes_of(street)));
+    }
+    desk.until(20 * MINUTE);
+    desk.raise(20 * MINUTE, "onu-los", &refs(&homes_of(4)[..4]));
+    desk.until(30 * MINUTE);
+    assert_eq!(people(&desk), 4 * HOMES as u64);
+}
