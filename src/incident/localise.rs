@@ -12,7 +12,7 @@ use super::candidates::{Candidates, NumberMap, sole_parent};
 use super::joint::{explains_its_links, is_plausible, join_links, join_siblings};
 use super::likelihood::{Observation, is_home, is_polled};
 use super::outward::push_out;
-use super::power_area::{PowerArea, mostly_without_power, power_areas};
+use super::power_area::{PowerArea, by_id, mostly_without_power, power_areas};
 use super::reasoning::reasoning;
 use super::ring::find_ends;
 use super::wall::Wall;
@@ -155,13 +155,13 @@ impl Search<'_> {
                         && self.all.observation(element) == Observation::Silent
                 });
                 homes.extend(dark.map(Part::Element));
-                homes.sort_by_key(|&home| self.network.part_id(home));
             }
         }
         for part in others {
             self.leave_to_power(part, &mut areas);
         }
-        areas.into_iter().map(|area| area.homes).collect()
+        let homes = areas.into_iter().map(|area| area.homes);
+        homes.map(|homes| by_id(homes, self.network)).collect()
     }
 
     /// An element that was only inferred, from some of its homes, all of which went dark when power
@@ -194,8 +194,6 @@ impl Search<'_> {
             self.symptoms.insert(part, Part::Element(first));
             area.homes
                 .extend(dark.into_iter().map(|(home, _)| Part::Element(home)));
-            area.homes.sort_by_key(|&home| self.network.part_id(home));
-            area.homes.dedup();
         }
     }
 
@@ -328,7 +326,10 @@ impl Search<'_> {
         let cut = self.network.cut_off(&all);
         let down: HashSet<LinkNo> = all.iter().flat_map(|&part| self.links_of(part)).collect();
         let groups = all.iter().filter(|part| matches!(part, Part::Group(_)));
-        let with_group: HashSet<ElementNo> = groups.flat_map(|&g| self.elements_of(g)).collect();
+        let mut with_group: NumberMap<ElementNo, usize> = NumberMap::default();
+        for element in groups.flat_map(|&group| self.elements_of(group)) {
+            *with_group.entry(element).or_default() += 1;
+        }
         let touching = all
             .iter()
             .copied()
@@ -340,10 +341,21 @@ impl Search<'_> {
                 }
                 Part::Element(element) => {
                     let is_down = |link| down.contains(&link);
-                    !with_group.contains(&element)
+                    !with_group.contains_key(&element)
                         && self.network.has_way_in(element, &cut, is_down)
                 }
-                Part::Group(_) => self.stands_without(&all, part),
+                Part::Group(_) => {
+                    // Right behind something that works, and failed by nothing else: most are.
+                    let mut members = self.elements_of(part).into_iter();
+                    let is_beside = members.any(|element| {
+                        with_group.get(&element) == Some(&1)
+                            && !self.candidates.contains(&Part::Element(element))
+                            && self
+                                .network
+                                .has_way_in(element, &cut, |link| down.contains(&link))
+                    });
+                    is_beside || self.stands_without(&all, part)
+                }
             })
             .collect();
         (touching, cut)

@@ -41,7 +41,7 @@ struct Place {
 /// A power cut that follows no part of the network.
 #[derive(Debug)]
 pub(super) struct PowerArea {
-    /// By id.
+    /// In no order.
     pub(super) homes: Vec<Part>,
     /// Where power failed, and in which window.
     places: Vec<(Position, i64)>,
@@ -118,7 +118,7 @@ pub(super) fn power_areas(
         }
         let places = joined.iter();
         PowerArea {
-            homes: by_id(homes, network),
+            homes: homes.into_iter().map(Part::Element).collect(),
             places: places
                 .filter_map(|place| Some((place.position?, place.window)))
                 .collect(),
@@ -127,11 +127,11 @@ pub(super) fn power_areas(
     areas.iter().map(&mut with_batteries).collect()
 }
 
-/// Homes in the order of their ids. Numbers follow the definition of the network, and so do ids for
+/// Homes in the order of their ids, each once. Numbers follow the definition of the network, and so do ids for
 /// the most part: what is in the order of numbers is sorted by id in few comparisons.
-pub(super) fn by_id(mut homes: Vec<ElementNo>, network: &Network) -> Vec<Part> {
+pub(super) fn by_id(mut homes: Vec<Part>, network: &Network) -> Vec<Part> {
     homes.sort_unstable();
-    let mut homes: Vec<Part> = homes.into_iter().map(Part::Element).collect();
+    homes.dedup();
     homes.sort_by_key(|&home| network.part_id(home));
     homes
 }
