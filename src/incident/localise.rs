@@ -491,7 +491,7 @@ impl Search<'_> {
             .map(|parts| Failure {
                 parts: parts.clone(),
                 ran_on_battery: self.all.ran_on_battery(parts, self.network).is_some(),
-                reasoning: reasoning(parts, self.all, self.network),
+                reasoning: reasoning(parts, self.all, self.network, self.book),
                 ..Failure::default()
             })
             .collect();

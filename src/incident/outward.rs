@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 const MOST_STEPS: usize = 16;
 /// Regions that more parts cut off have no ends to be looked for: what takes so much is far larger
 /// than a ring, and says so itself.
-const MOST_PARTS: usize = 16;
+pub(super) const MOST_PARTS: usize = 16;
 /// Devices in a line that may be passed before one is seen to be dark: some of those that are cut off
 /// say nothing, or not yet.
 const MOST_SILENT: usize = 4;

@@ -6,7 +6,7 @@
 //! places are joined when they are near one another and lost power at one time.
 
 use super::candidates::Candidates;
-use super::likelihood::{LEAF_SHARES, Observation, WINDOW_MS, is_home};
+use super::likelihood::{LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home};
 use crate::geography::distance_metres;
 use crate::topology::{ElementNo, Network, Part, Position};
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,11 +156,17 @@ fn is_then(window: i64, of: i64) -> bool {
 /// Whether so many homes lose power within a window by chance more rarely than there are places for
 /// power cuts.
 fn beats_chance(homes: usize, window: i64, candidates: &Candidates) -> bool {
+    gain_of_gasps(homes, window, candidates) > 0
+}
+
+/// By how much one power cut explains better than chance that so many homes lose power within a
+/// window.
+pub(super) fn gain_of_gasps(homes: usize, window: i64, candidates: &Candidates) -> Nats {
     let likelihood = candidates.likelihood();
     let [weight, ..] = likelihood.leaf_weights(window * WINDOW_MS);
     let homes = i64::try_from(homes).unwrap_or(i64::MAX / weight.gasped(1.0).max(1));
     const { assert!(LEAF_SHARES > 0) };
-    homes.saturating_mul(weight.gasped(1.0)) > likelihood.penalty()
+    homes.saturating_mul(weight.gasped(1.0)) - likelihood.penalty()
 }
 
 /// The nearest element above a home that stands somewhere, else the one it hangs on.

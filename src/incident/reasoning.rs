@@ -3,14 +3,23 @@
 
 use super::candidates::Candidates;
 use super::evidence::{name, thousands};
-use super::likelihood::{ANY_TIME, NAT, Nats, WINDOW_MS};
-use crate::topology::{ElementNo, Network, Part};
+use super::joint::window_of;
+use super::likelihood::{ANY_TIME, NAT, Nats, WINDOW_MS, is_home};
+use super::outward::{MOST_PARTS, Region, replaced};
+use super::power_area::gain_of_gasps;
+use crate::alarm::AlarmBook;
+use crate::topology::{ElementNo, LinkNo, Network, Part};
 
 /// Parts whose reasons are given.
 const EXPLAINED: usize = 3;
 
 /// See [`super::Cause::reasoning`].
-pub(super) fn reasoning(parts: &[Part], candidates: &Candidates, network: &Network) -> String {
+pub(super) fn reasoning(
+    parts: &[Part],
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> String {
     let mut sentences: Vec<String> = Vec::new();
     if parts.len() > 1 {
         let alone: usize = parts.iter().map(|&p| network.lost_alone(p).len()).sum();
@@ -21,6 +30,7 @@ pub(super) fn reasoning(parts: &[Part], candidates: &Candidates, network: &Netwo
                 parts.len(),
                 thousands(together)
             ));
+            sentences.extend(of_region(parts, candidates, network, book));
         } else if let Some(device) = common_end(parts, network) {
             let behind = network.lost(&[Part::Element(device)]).len();
             sentences.push(format!(
@@ -35,6 +45,7 @@ pub(super) fn reasoning(parts: &[Part], candidates: &Candidates, network: &Netwo
                 "These {} parts failed at the same time, side by side.",
                 parts.len()
             ));
+            sentences.extend(of_homes(parts, candidates, network));
         }
     }
     let reasons = parts.iter().filter_map(|&part| match part {
@@ -64,6 +75,62 @@ fn common_end(parts: &[Part], network: &Network) -> Option<ElementNo> {
         each.all(|part| ends(part).is_some_and(|(a, b)| a == end || b == end))
     };
     [a, b].into_iter().find(is_common)
+}
+
+/// How well the failure of these parts together explains what is dark behind them.
+fn of_region(
+    parts: &[Part],
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> Option<String> {
+    if parts.len() > MOST_PARTS {
+        return None;
+    }
+    let windows = parts.iter();
+    let windows = windows.filter_map(|&part| window_of(part, candidates, book));
+    let window = windows.min()?;
+    let region = Region::of(parts.to_vec(), network);
+    let links: Vec<LinkNo> = candidates.alarmed_links().collect();
+    let failures = Nats::try_from(parts.len()).unwrap_or(Nats::MAX);
+    let cost = candidates.likelihood().penalty().saturating_mul(failures);
+    let gain = region
+        .darkness(window, &links, candidates, network)
+        .saturating_sub(cost);
+    let mut text = format!(
+        "What is dark behind them is {} likelier by their failure than by chance",
+        times(gain)
+    );
+    let alone = replaced(region.cut(), candidates);
+    if !alone.is_empty() {
+        let separate: Nats = alone.iter().sum();
+        text += "; by separate failures of ";
+        text += &thousands(alone.len());
+        text += " parts behind them: ";
+        text += &times(separate);
+    }
+    text.push('.');
+    Some(text)
+}
+
+/// How much likelier than by chance so many homes lose power together.
+fn of_homes(parts: &[Part], candidates: &Candidates, network: &Network) -> Option<String> {
+    let homes = parts.iter().map(|&part| match part {
+        Part::Element(element) if is_home(network, element) => Some(element),
+        _ => None,
+    });
+    let homes: Vec<ElementNo> = homes.collect::<Option<_>>()?;
+    let gasps = homes
+        .iter()
+        .filter_map(|home| candidates.without_power().get(home));
+    let times_ms: Vec<i64> = gasps.copied().collect();
+    let first_ms = times_ms.iter().min()?;
+    let gain = gain_of_gasps(times_ms.len(), first_ms.div_euclid(WINDOW_MS), candidates);
+    Some(format!(
+        "{} of them say that they have no power: {} likelier by one power cut than by chance.",
+        thousands(times_ms.len()),
+        times(gain)
+    ))
 }
 
 fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) -> Option<String> {

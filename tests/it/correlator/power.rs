@@ -105,6 +105,11 @@ fn a_home_whose_battery_ends_during_a_power_cut_is_without_power_like_its_neighb
     }
     desk.until(3 * MINUTE);
     assert_eq!(people(&desk), 15);
+    let reasoning = desk.state(1).cause.reasoning;
+    assert!(
+        reasoning.contains("15 of them say that they have no power: 10^"),
+        "{reasoning}"
+    );
     desk.raise(50 * MINUTE, "dying-gasp", &["s2-h6"]);
     desk.raise(55 * MINUTE, "offline", &["s3-h6"]);
     // Elsewhere power has not failed.

@@ -51,6 +51,17 @@ fn desk() -> Desk {
     Desk::with(settings(), ring())
 }
 
+/// The powers of ten of the odds that are told for the failures together and one by one.
+fn odds(reasoning: &str) -> Vec<i32> {
+    let parts = [
+        "What is dark behind them is 10^",
+        "separate failures of 5 parts behind them: 10^",
+    ];
+    let after = parts.iter().filter_map(|part| reasoning.split(part).nth(1));
+    let numbers = after.filter_map(|text| text.split(' ').next()?.parse().ok());
+    numbers.collect()
+}
+
 #[test]
 fn links_of_one_device_that_fail_at_one_time_are_one_failure() {
     let mut network = NetworkDefinition::default();
@@ -109,6 +120,9 @@ fn devices_that_go_dark_at_one_time_on_a_ring_are_cut_off_by_its_ends() {
     desk.raise(SECOND, "unreachable", &dark);
     desk.until(3 * MINUTE);
     assert_eq!(desk.open(), [one(1, "s1+s8/core2", Confirmed, 16)]);
+    let reasoning = desk.state(1).cause.reasoning;
+    assert_eq!(odds(&reasoning).len(), 2, "{reasoning}");
+    assert!(odds(&reasoning)[0] > odds(&reasoning)[1], "{reasoning}");
 }
 
 #[test]
