@@ -187,6 +187,10 @@ pub fn contact_key(kind: ContactKind, value: &str) -> String {
 /// encoded (Unicode Standard Annex 15, form KD), runs of anything but letters and digits replaced by
 /// one space. `Straße` and `STRASSE` are the same, `Città` and `Citta` too.
 pub fn address_key(address: &str) -> String {
+    if address.is_ascii() {
+        // Most are, and of a million each microsecond counts.
+        return words(&address.to_ascii_lowercase());
+    }
     // Of other scripts the marks are vowels, which make the word.
     let is_accent = |c: &char| ('\u{0300}'..='\u{036F}').contains(c);
     let letters = address.nfkd().filter(|c| !is_accent(c)).nfc();
@@ -195,8 +199,11 @@ pub fn address_key(address: &str) -> String {
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)
         .collect();
-    folded
-        .split(|c: char| !c.is_alphanumeric())
+    words(&folded)
+}
+
+fn words(text: &str) -> String {
+    text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(" ")
@@ -251,6 +258,7 @@ mod tests {
             }
         }
         assert_eq!(address_key(" -Via  Po,1/b "), "via po 1 b");
+        assert_eq!(address_key(" -Vìa  Po,1/b "), "via po 1 b");
         assert_ne!(address_key("के"), address_key("का"), "a vowel is no accent");
     }
 }
