@@ -574,13 +574,22 @@ async fn write_index(
 ) -> Result<(), ImportError> {
     // A list for each kind of key and one of positions; their lengths are not known before.
     let lists = KeyKind::ALL.len() as u64 + 1;
-    for (done, kind) in (0..).zip(KeyKind::ALL) {
-        progress(Phase::Index, done, lists);
+    let sort = |kind| {
         let of = Arc::clone(subscribers);
-        let keys = tokio::task::spawn_blocking(move || SubscriberKey::sorted(kind, &of)).await?;
+        tokio::task::spawn_blocking(move || SubscriberKey::sorted(kind, &of))
+    };
+    // Each list is sorted while the one before is written.
+    let mut kinds = KeyKind::ALL.into_iter();
+    let mut sorting = kinds.next().map(sort);
+    let mut done = 0;
+    while let Some(sorted) = sorting.take() {
+        progress(Phase::Index, done, lists);
+        let keys = sorted.await?;
+        sorting = kinds.next().map(sort);
         write_chunks!(store, ticket, keys, insert_subscriber_keys, |_: u64| ());
+        done += 1;
     }
-    progress(Phase::Index, lists - 1, lists);
+    progress(Phase::Index, done, lists);
     let of = Arc::clone(subscribers);
     let positions = tokio::task::spawn_blocking(move || PremisesPosition::sorted(&of)).await?;
     write_chunks!(

@@ -260,29 +260,52 @@ async fn insert_sqlite<R>(
     conn: &mut SqliteConnection,
     table: Table,
     conflict: &str,
-    mut rows: &[R],
+    rows: &[R],
     write: &impl Fn(&R, &mut RowWriter<'_>),
 ) -> Result<()> {
     let largest = ROWS_PER_STATEMENT.min(SQLITE_PARAMETERS / table.columns.len());
-    for size in std::iter::once(largest).chain(SMALLER_STATEMENTS) {
-        if rows.len() < size {
-            continue;
+    let mut sql: Arc<str> = Arc::default();
+    let mut sql_rows = 0;
+    let mut portions = portions(rows, largest).into_iter();
+    let mut next = portions.next().map(|p| (p, arguments_of(table, p, write)));
+    while let Some((portion, arguments)) = next.take() {
+        if sql_rows != portion.len() {
+            sql_rows = portion.len();
+            sql = sqlite_statement(table, conflict, sql_rows).into();
         }
-        let sql: Arc<str> = sqlite_statement(table, conflict, size).into();
-        while rows.len() >= size {
-            let (chunk, rest) = rows.split_at(size);
-            let mut arguments = SqliteArguments::default();
-            arguments.reserve(size * table.columns.len(), 0);
-            for row in chunk {
-                write_row(table, Target::Sqlite(&mut arguments), row, write)?;
-            }
-            sqlx::query_with(AssertSqlSafe(Arc::clone(&sql)), arguments)
-                .execute(&mut *conn)
-                .await?;
+        let query = sqlx::query_with(AssertSqlSafe(Arc::clone(&sql)), arguments?);
+        // The next values are made ready while the driver's thread writes these.
+        let prepare = async { portions.next().map(|p| (p, arguments_of(table, p, write))) };
+        let (executed, prepared) = tokio::join!(biased; query.execute(&mut *conn), prepare);
+        executed?;
+        next = prepared;
+    }
+    Ok(())
+}
+
+/// Rows in portions of the largest size, and what is left over in the smaller ones.
+fn portions<R>(mut rows: &[R], largest: usize) -> Vec<&[R]> {
+    let mut portions = Vec::with_capacity(rows.len() / largest.max(1) + 30);
+    for size in std::iter::once(largest).chain(SMALLER_STATEMENTS) {
+        while let Some((portion, rest)) = rows.split_at_checked(size) {
+            portions.push(portion);
             rows = rest;
         }
     }
-    Ok(())
+    portions
+}
+
+fn arguments_of<R>(
+    table: Table,
+    rows: &[R],
+    write: &impl Fn(&R, &mut RowWriter<'_>),
+) -> Result<SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(rows.len() * table.columns.len(), 0);
+    for row in rows {
+        write_row(table, Target::Sqlite(&mut arguments), row, write)?;
+    }
+    Ok(arguments)
 }
 
 /// Nameless parameters: named ones would be looked up by name for each value.
