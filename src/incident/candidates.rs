@@ -74,8 +74,8 @@ pub(super) struct Candidates {
     /// By what homes hang on: how many of them said themselves that they have no power.
     gasped: NumberMap<ElementNo, u32>,
     unmapped: BTreeSet<AlarmNo>,
-    /// Alarms of devices that live without mains, and the devices.
-    on_battery: BTreeMap<AlarmNo, ElementNo>,
+    /// Alarms of devices that live without mains: the devices, and since when.
+    on_battery: BTreeMap<AlarmNo, (ElementNo, Millis)>,
 }
 
 /// Where an alarm speaks of the service of an element.
@@ -201,13 +201,24 @@ impl Candidates {
             Some(Part::Element(element)) if !is_home(network, element) => Some(element),
             _ => None,
         };
-        let device = device.filter(|_| alarm.is_some_and(says_so));
-        let old = match device {
-            Some(device) => self.on_battery.insert(no, device),
+        let alarm = alarm.filter(|alarm| says_so(alarm));
+        let new = device.zip(alarm.map(AlarmState::raised_ms));
+        let old = match new {
+            Some(new) => self.on_battery.insert(no, new),
             None if self.on_battery.is_empty() => None,
             None => self.on_battery.remove(&no),
         };
-        old != device
+        old != new
+    }
+
+    /// The devices that live without mains, or did until they failed, and since when.
+    pub(super) fn on_battery(&self) -> BTreeMap<ElementNo, Millis> {
+        let mut devices = BTreeMap::new();
+        for &(device, since_ms) in self.on_battery.values() {
+            let first_ms = devices.entry(device).or_insert(since_ms);
+            *first_ms = since_ms.min(*first_ms);
+        }
+        devices
     }
 
     /// The first of the devices that failed, or were cut off by a failed link, and had said that they
@@ -216,7 +227,7 @@ impl Candidates {
         if self.on_battery.is_empty() {
             return None;
         }
-        let on_battery: BTreeSet<ElementNo> = self.on_battery.values().copied().collect();
+        let on_battery: BTreeSet<ElementNo> = self.on_battery.values().map(|(d, _)| *d).collect();
         let mut devices = parts.iter().filter_map(|&part| match part {
             Part::Element(element) => Some(element),
             Part::Link(link) => {

@@ -232,6 +232,7 @@ impl Correlator {
             let known = known.get(&failure.parts);
             if let Some(known) = known.filter(|k| !failure.is_fresh && k.covers(failure)) {
                 let mut known = known.clone();
+                known.power_cut = failure.power_cut;
                 if losses_changed {
                     let failed = known.failed();
                     let onset =

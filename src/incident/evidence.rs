@@ -213,11 +213,15 @@ fn kind_of(parts: &[Part], votes: Votes, network: &Network) -> CauseKind {
     }
 }
 
+/// Failures of one incident whose reasons are given besides those of the first.
+const EXPLAINED: usize = 4;
+
 /// Puts failures of one incident together; the largest part of the evidence names the kind.
 pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option<Summary> {
     summaries.sort_by_key(|s| std::cmp::Reverse(s.evidence_count));
     let (first, rest) = summaries.split_first()?;
     let mut sum = Summary::clone(first);
+    let mut explained = 0;
     for other in rest {
         sum.parts.extend(&other.parts);
         sum.evidence.extend(other.evidence.iter().cloned());
@@ -236,12 +240,20 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());
         sum.overrun = sum.overrun.or_else(|| other.overrun.clone());
-        if !other.reasoning.is_empty() {
+        if !other.reasoning.is_empty() && explained < EXPLAINED {
+            explained += 1;
             if !sum.reasoning.is_empty() {
                 sum.reasoning.push(' ');
             }
             sum.reasoning.push_str(&other.reasoning);
         }
+    }
+    if rest.len() > explained {
+        let more = rest.len() - explained;
+        let plural = if more == 1 { "" } else { "s" };
+        let more = thousands(more);
+        sum.reasoning
+            .push_str(&[" So for ", &more, " more failure", plural, "."].concat());
     }
     sum.parts
         .sort_unstable_by_key(|&part| network.part_id(part));
@@ -262,34 +274,28 @@ pub(super) fn describe(parts: &[Part], kind: CauseKind, lost: usize, network: &N
     const NAMED: usize = 3;
     let is_home =
         |part: &Part| matches!(part, Part::Element(e) if network.kind(*e) == ElementKind::Ont);
-    if parts.len() > 1 && parts.iter().all(is_home) {
-        let predicate = if kind == CauseKind::Power {
+    let (homes, others): (Vec<Part>, Vec<Part>) = parts.iter().copied().partition(is_home);
+    let is_power = kind == CauseKind::Power;
+    if homes.len() > 1 && (others.is_empty() || is_power) {
+        let predicate = if is_power {
             "have no power"
         } else {
             "are dark"
         };
+        let with_them = if others.is_empty() {
+            String::new()
+        } else {
+            format!(", and with them {}", listed(&others, NAMED, network))
+        };
         return format!(
-            "{} homes near one another {predicate}, {} to {}; {} subscribers",
-            thousands(parts.len()),
-            parts.first().map_or("", |&part| network.part_id(part)),
-            parts.last().map_or("", |&part| network.part_id(part)),
+            "{} homes near one another {predicate}, {} to {}{with_them}; {} subscribers",
+            thousands(homes.len()),
+            homes.first().map_or("", |&part| network.part_id(part)),
+            homes.last().map_or("", |&part| network.part_id(part)),
             thousands(lost)
         );
     }
-    let mut names: Vec<String> = parts
-        .iter()
-        .take(NAMED)
-        .map(|&p| name(p, network))
-        .collect();
-    if parts.len() > NAMED {
-        names.push(format!("{} more", parts.len() - NAMED));
-    }
-    let final_name = names.pop().unwrap_or_default();
-    let (subject, several) = if names.is_empty() {
-        (final_name, false)
-    } else {
-        (format!("{} and {final_name}", names.join(", ")), true)
-    };
+    let (subject, several) = (listed(parts, NAMED, network), parts.len() > 1);
     let active = matches!(
         parts.first(),
         Some(Part::Element(e)) if matches!(
@@ -320,6 +326,21 @@ pub(super) fn describe(parts: &[Part], kind: CauseKind, lost: usize, network: &N
         n => format!("{} subscribers behind it", thousands(n)),
     };
     format!("{subject} {predicate}; {behind}")
+}
+
+/// "A, B and 3 more"; so many are named.
+fn listed(parts: &[Part], named: usize, network: &Network) -> String {
+    let first = parts.iter().take(named);
+    let mut names: Vec<String> = first.map(|&part| name(part, network)).collect();
+    if parts.len() > named {
+        names.push(format!("{} more", parts.len() - named));
+    }
+    let last = names.pop().unwrap_or_default();
+    if names.is_empty() {
+        last
+    } else {
+        format!("{} and {last}", names.join(", "))
+    }
 }
 
 pub(super) fn name(part: Part, network: &Network) -> String {

@@ -7,17 +7,21 @@
 //! - A single premise is no candidate by itself, but counts for the element above it.
 //! - Each alarm at a part that is cut off belongs to exactly one failure.
 
+mod owners;
+mod power;
+
 use super::apart::keep_apart;
-use super::candidates::{Candidates, NumberMap, sole_parent};
+use super::candidates::{Candidates, NumberMap};
 use super::joint::{explains_its_links, is_plausible, join_links, join_siblings};
-use super::likelihood::{Observation, is_home, is_polled};
 use super::outward::push_out;
-use super::power_area::{PowerArea, by_id, mostly_without_power, power_areas};
+use super::power_area::by_id;
 use super::reasoning::reasoning;
 use super::ring::find_ends;
 use super::wall::Wall;
 use crate::alarm::{AlarmBook, AlarmNo};
 use crate::topology::{CutOff, ElementNo, LinkNo, Network, Part, SubscriberSet};
+use owners::Owners;
+pub(super) use power::PowerCut;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Parts that failed, and the loss alarms that they explain.
@@ -33,6 +37,7 @@ pub(super) struct Failure {
     pub(super) is_fresh: bool,
     /// One of the parts had said that it lived on a battery.
     pub(super) ran_on_battery: bool,
+    pub(super) power_cut: Option<PowerCut>,
     /// Why these parts, and what else it might have been; in words.
     pub(super) reasoning: String,
 }
@@ -54,12 +59,18 @@ pub(super) fn localise(
     };
     search.take_groups();
     search.drop_symptoms();
-    let power = search.take_power_areas();
+    let areas = search.take_power_areas();
     let (mut sets, cut) = search.independent_sets();
-    sets.extend(power);
+    let of_areas = areas.iter().map(|area| by_id(area.homes.clone(), network));
+    sets.extend(of_areas);
     let mut sets = keep_apart(sets, apart, network);
     sets.sort_unstable_by_key(|set| set.first().map(|&part| network.part_id(part)));
-    search.assign(&(sets, cut))
+    let power_cuts = search.power_cuts(&sets, &areas);
+    let mut failures = search.assign(&(sets, cut));
+    for (failure, power_cut) in failures.iter_mut().zip(power_cuts) {
+        failure.power_cut = power_cut;
+    }
+    failures
 }
 
 /// One run of the localisation.
@@ -103,97 +114,6 @@ impl Search<'_> {
         }
         for member in taken.into_keys() {
             self.candidates.remove(&member);
-        }
-    }
-
-    /// Finds power cuts that follow no part of the network, and takes what they explain from the
-    /// candidates: a port that misses the signal of homes without power has no fault.
-    fn take_power_areas(&mut self) -> Vec<Vec<Part>> {
-        if self.all.without_power().is_empty() {
-            return Vec::new();
-        }
-        let lacks_power = |&part: &Part| match part {
-            Part::Element(element) if is_home(self.network, element) => {
-                self.all.without_power().contains_key(&element)
-            }
-            Part::Element(element) => {
-                !self.all.has_own_fault(self.book, part)
-                    && !is_polled(self.network.kind(element))
-                    && mostly_without_power(element, self.all, self.network)
-            }
-            _ => false,
-        };
-        let explained: Vec<Part> = self
-            .candidates
-            .iter()
-            .copied()
-            .filter(lacks_power)
-            .collect();
-        let others: Vec<Part> = self
-            .candidates
-            .iter()
-            .copied()
-            .filter(|part| !lacks_power(part))
-            .collect();
-        let cut = self.network.cut_off(&others);
-        let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
-        for part in explained {
-            let below = self.network.cut_off(&[part]);
-            let area = areas.iter_mut().find_map(|area| {
-                let is_below =
-                    |home: &&Part| matches!(home, Part::Element(home) if below.is_cut_off(*home));
-                let home = area.homes.iter().find(is_below).copied()?;
-                Some((&mut area.homes, home))
-            });
-            let Some((homes, home)) = area else { continue };
-            self.candidates.remove(&part);
-            self.symptoms.insert(part, home);
-            if self.all.has_alarm(part) {
-                // Nothing is heard of any home behind it, also of those that say nothing.
-                let dark = below.elements().filter(|&element| {
-                    is_home(self.network, element)
-                        && self.all.observation(element) == Observation::Silent
-                });
-                homes.extend(dark.map(Part::Element));
-            }
-        }
-        for part in others {
-            self.leave_to_power(part, &mut areas);
-        }
-        let homes = areas.into_iter().map(|area| area.homes);
-        homes.map(|homes| by_id(homes, self.network)).collect()
-    }
-
-    /// An element that was only inferred, from some of its homes, all of which went dark when power
-    /// failed beside it, has no fault: its homes that are dark are part of the power cut.
-    fn leave_to_power(&mut self, part: Part, areas: &mut [PowerArea]) {
-        let Part::Element(element) = part else { return };
-        if areas.is_empty()
-            || self.all.has_alarm(part)
-            || is_home(self.network, element)
-            || is_polled(self.network.kind(element))
-        {
-            return;
-        }
-        let below = self.network.cut_off(&[part]);
-        let homes = below.elements().filter(|&e| is_home(self.network, e));
-        let (mut dark, mut silent) = (Vec::new(), 0);
-        for home in homes {
-            match self.all.observation(home) {
-                Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) => {
-                    dark.push((home, at_ms));
-                }
-                Observation::Silent => silent += 1,
-                Observation::Alive(_) => {}
-            }
-        }
-        let mut areas = areas.iter_mut();
-        let area = areas.find(|area| silent > 0 && area.explains(&dark, self.network));
-        if let (Some(area), Some(&(first, _))) = (area, dark.first()) {
-            self.candidates.remove(&part);
-            self.symptoms.insert(part, Part::Element(first));
-            area.homes
-                .extend(dark.into_iter().map(|(home, _)| Part::Element(home)));
         }
     }
 
@@ -509,133 +429,6 @@ impl Search<'_> {
             }
         }
         failures
-    }
-}
-
-/// Which failure explains an alarm at a part.
-struct Owners<'a> {
-    search: &'a Search<'a>,
-    cut: &'a CutOff,
-    failed: NumberMap<Part, usize>,
-    /// Elements right behind a failed link.
-    behind: NumberMap<ElementNo, usize>,
-    /// Of elements that others hang on.
-    known: NumberMap<ElementNo, Option<usize>>,
-}
-
-impl<'a> Owners<'a> {
-    fn new(search: &'a Search<'a>, sets: &[Vec<Part>], cut: &'a CutOff) -> Self {
-        let mut owners = Self {
-            search,
-            cut,
-            failed: NumberMap::default(),
-            behind: NumberMap::default(),
-            known: NumberMap::default(),
-        };
-        for (no, set) in sets.iter().enumerate() {
-            for &part in set {
-                owners.failed.entry(part).or_insert(no);
-                if let Part::Group(group) = part {
-                    for &member in search.network.group_members(group) {
-                        owners.failed.entry(member).or_insert(no);
-                    }
-                }
-                for link in search.links_of(part) {
-                    let (a, b) = search.network.link_ends(link);
-                    for end in [a, b] {
-                        if cut.is_cut_off(end) {
-                            owners.behind.entry(end).or_insert(no);
-                        }
-                    }
-                }
-            }
-        }
-        owners
-    }
-
-    fn of(&mut self, part: Part) -> Option<usize> {
-        if let Some(owner) = self.failed.get(&part) {
-            return Some(*owner);
-        }
-        if let Some(&cause) = self.search.symptoms.get(&part) {
-            return self.of(cause);
-        }
-        match part {
-            Part::Element(element) => self.of_element(element),
-            Part::Link(link) => {
-                let (a, b) = self.search.network.link_ends(link);
-                self.of_element(a).or_else(|| self.of_element(b))
-            }
-            Part::Group(group) => {
-                let members = self.search.network.group_members(group);
-                members.iter().find_map(|&member| self.of(member))
-            }
-        }
-    }
-
-    fn of_element(&mut self, element: ElementNo) -> Option<usize> {
-        if !self.cut.is_cut_off(element) {
-            return self
-                .ends_at(element)
-                .or_else(|| self.below_symptom(element));
-        }
-        if let Some(owner) = self.known.get(&element) {
-            return *owner;
-        }
-        let is_leaf = self.search.network.children(element).next().is_none();
-        if !is_leaf {
-            self.known.insert(element, None);
-        }
-        let owner = match sole_parent(self.search.network, element) {
-            _ if self.ends_at(element).is_some() => self.ends_at(element),
-            Some(parent) => self.of_element(parent),
-            None => self.nearest_above(element),
-        };
-        if !is_leaf {
-            self.known.insert(element, owner);
-        }
-        owner
-    }
-
-    fn ends_at(&self, element: ElementNo) -> Option<usize> {
-        let part = Part::Element(element);
-        let own = self.failed.get(&part).or_else(|| self.behind.get(&element));
-        own.copied().or_else(|| {
-            let cause = self.search.symptoms.get(&part)?;
-            self.failed.get(cause).copied()
-        })
-    }
-
-    /// What an element hangs on may have been explained by something else, and the element with it.
-    fn below_symptom(&self, element: ElementNo) -> Option<usize> {
-        if self.search.symptoms.is_empty() {
-            return None;
-        }
-        let above = |&element: &ElementNo| self.search.network.immediate_dominator(element);
-        let mut line = std::iter::successors(above(&element), above);
-        line.find_map(|above| {
-            let cause = self.search.symptoms.get(&Part::Element(above))?;
-            self.failed.get(cause).copied()
-        })
-    }
-
-    /// The first in order of the failures at the edge of the dark region around an element.
-    fn nearest_above(&self, element: ElementNo) -> Option<usize> {
-        let mut seen = HashSet::from([element]);
-        let mut open = vec![element];
-        let mut found: Option<usize> = None;
-        while let Some(element) = open.pop() {
-            if let Some(owner) = self.ends_at(element) {
-                found = Some(found.map_or(owner, |f| f.min(owner)));
-                continue;
-            }
-            for parent in self.search.network.parents(element) {
-                if self.cut.is_cut_off(parent) && seen.insert(parent) {
-                    open.push(parent);
-                }
-            }
-        }
-        found
     }
 }
 

@@ -4,13 +4,14 @@
 //! - A failure belongs to an incident that has one of its parts already, or whose cause is gone, at
 //!   least in part, and whose people or alarms it has. The oldest wins.
 //! - A declared cause stays with the incident that stands for it.
+//! - Failures of one power cut belong to one incident: that of the homes that lack power, if it has one.
 //! - What is left of a larger failure stays in its incident: one incident may hold several failures.
 //! - What operators have said of a failure goes before all of that ([`super::life::Claim`]).
 //! - An incident that is left with nothing because another took over its failure is merged into it.
 
 use super::evidence::Summary;
 use super::life::{Impact, Tracked};
-use super::localise::{Failure, is_within};
+use super::localise::{Failure, PowerCut, is_within};
 use super::onset::{FailedParts, Onset, Premises};
 use super::{Incident, IncidentNo, IncidentState};
 use crate::alarm::{AlarmKey, AlarmNo, SourceId};
@@ -24,6 +25,7 @@ pub(super) struct Found {
     pub(super) summary: Arc<Summary>,
     pub(super) impact: Impact,
     pub(super) premises: Premises,
+    pub(super) power_cut: Option<PowerCut>,
     alarms: Arc<[AlarmNo]>,
     own: Arc<[AlarmNo]>,
 }
@@ -39,6 +41,7 @@ impl Found {
             summary: Arc::new(summary),
             impact,
             premises,
+            power_cut: failure.power_cut,
             alarms: failure.alarms.as_slice().into(),
             own: failure.own.as_slice().into(),
         }
@@ -165,13 +168,34 @@ impl<'a> Matching<'a> {
             let tracked = stated.or_else(|| open.iter().find(|t| self.goes_on_in(t, found)))?;
             Some(tracked.incident.no)
         };
-        let found = self.found.iter().zip(self.claims());
-        found
+        let claims = self.claims();
+        let mut assigned: Vec<Option<IncidentNo>> = self
+            .found
+            .iter()
+            .zip(&claims)
             .map(|(found, claim)| match claim {
-                Some((no, _)) => open.iter().any(|t| t.incident.no == no).then_some(no),
+                Some((no, _)) => open.iter().any(|t| t.incident.no == *no).then_some(*no),
                 None => oldest(found),
             })
-            .collect()
+            .collect();
+        let unclaimed = || {
+            let found = self.found.iter().zip(&claims);
+            found.map(|(found, claim)| found.power_cut.filter(|_| claim.is_none()))
+        };
+        let mut of_cut: BTreeMap<usize, (bool, IncidentNo)> = BTreeMap::new();
+        for (cut, assigned) in unclaimed().zip(&assigned) {
+            if let Some((cut, no)) = cut.zip(*assigned) {
+                let this = (cut.is_device, no);
+                let first = of_cut.entry(cut.number).or_insert(this);
+                *first = this.min(*first);
+            }
+        }
+        for (cut, assigned) in unclaimed().zip(&mut assigned) {
+            if let Some((_, no)) = cut.and_then(|cut| of_cut.get(&cut.number)) {
+                *assigned = Some(*no);
+            }
+        }
+        assigned
     }
 
     /// Whether this open incident goes on in that failure.
@@ -280,7 +304,7 @@ fn holds_back(tracked: &Tracked, found: &Found) -> bool {
     no_larger && found.summary.half_raised_ms <= held.newest_raise_ms
 }
 
-/// Failures that stay together, with the claim that says so.
+/// Failures that stay together, with the claim of an operator under which they fall.
 pub(super) type Group = (Option<(IncidentNo, usize)>, Vec<usize>);
 
 /// Of the groups of failures of one incident, those that can go apart; the one with the most people,

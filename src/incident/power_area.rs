@@ -7,13 +7,13 @@
 
 use super::candidates::Candidates;
 use super::likelihood::{LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home};
-use crate::geography::distance_metres;
+use crate::geography::{METRES_PER_DEGREE, distance_metres};
 use crate::topology::{ElementNo, Network, Part, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Places nearer to one another than this may hang on one feed; about the reach of a low-voltage
 /// substation and its neighbours.
-const NEAR_METRES: f64 = 1_500.0;
+pub(super) const NEAR_METRES: f64 = 1_500.0;
 /// Areas without power in squares of this side, or in neighbouring ones, are of one region: about how far
 /// apart the substations of one medium-voltage grid are.
 const REGION_METRES: f64 = 10_000.0;
@@ -38,13 +38,15 @@ struct Place {
     alive: usize,
 }
 
+/// Where power failed, and in which window.
+pub(super) type Spot = (Position, i64);
+
 /// A power cut that follows no part of the network.
 #[derive(Debug)]
 pub(super) struct PowerArea {
     /// In no order.
     pub(super) homes: Vec<Part>,
-    /// Where power failed, and in which window.
-    places: Vec<(Position, i64)>,
+    pub(super) spots: Vec<Spot>,
 }
 
 impl PowerArea {
@@ -52,7 +54,7 @@ impl PowerArea {
     /// there in the same minutes is too rare to be thought of.
     pub(super) fn explains(&self, went_dark: &[(ElementNo, i64)], network: &Network) -> bool {
         let is_near = |there: Position, at_ms: i64| {
-            self.places.iter().any(|(position, window)| {
+            self.spots.iter().any(|(position, window)| {
                 is_then(at_ms.div_euclid(WINDOW_MS), *window)
                     && distance_metres(*position, there) <= NEAR_METRES
             })
@@ -119,7 +121,7 @@ pub(super) fn power_areas(
         let places = joined.iter();
         PowerArea {
             homes: homes.into_iter().map(Part::Element).collect(),
-            places: places
+            spots: places
                 .filter_map(|place| Some((place.position?, place.window)))
                 .collect(),
         }
@@ -149,7 +151,7 @@ fn leave_those_that_are_back(joined: &mut Vec<&Place>) {
 }
 
 /// Whether homes of this window went dark with those of that one.
-fn is_then(window: i64, of: i64) -> bool {
+pub(super) fn is_then(window: i64, of: i64) -> bool {
     (-1..=2).contains(&(window - of))
 }
 
@@ -170,7 +172,7 @@ pub(super) fn gain_of_gasps(homes: usize, window: i64, candidates: &Candidates) 
 }
 
 /// The nearest element above a home that stands somewhere, else the one it hangs on.
-fn place_of(home: ElementNo, network: &Network) -> Option<ElementNo> {
+pub(super) fn place_of(home: ElementNo, network: &Network) -> Option<ElementNo> {
     let above = |&element: &ElementNo| network.immediate_dominator(element);
     let mut line = std::iter::successors(above(&home), above);
     line.find(|&element| network.position(element).is_some())
@@ -259,63 +261,130 @@ pub(super) fn mostly_without_power(
     without_power > alarmed
 }
 
-/// Areas of one region that lost power at one time are one power cut: rare as they are, two that have
-/// nothing to do with one another do not happen within minutes a few kilometres apart.
+/// Areas of one region that lost power at one time are one power cut ([`Regions`]).
 fn join_regions(areas: Vec<Vec<&Place>>) -> Vec<Vec<&Place>> {
-    let mut in_square: BTreeMap<(i32, i32), Vec<(usize, i64)>> = BTreeMap::new();
-    for (at, area) in areas.iter().enumerate() {
-        for place in area {
-            if let Some(position) = place.position {
-                let there = in_square.entry(region_of(position)).or_default();
-                if there.last() != Some(&(at, place.window)) {
-                    there.push((at, place.window));
+    let spots = |area: &Vec<&Place>| -> Vec<Spot> {
+        let places = area.iter();
+        places
+            .filter_map(|place| Some((place.position?, place.window)))
+            .collect()
+    };
+    let spots: Vec<Vec<Spot>> = areas.iter().map(spots).collect();
+    let regions = Regions::of(&spots);
+    let mut joined: BTreeMap<usize, Vec<&Place>> = BTreeMap::new();
+    for (at, area) in areas.into_iter().enumerate() {
+        joined.entry(regions.first(at)).or_default().extend(area);
+    }
+    joined.into_values().collect()
+}
+
+/// Which of several outages of power are of one region and time. They are one power cut: rare as they
+/// are, two that have nothing to do with one another do not happen within minutes a few kilometres
+/// apart.
+pub(super) struct Regions {
+    /// Per square the outages there and their windows.
+    in_square: BTreeMap<Square, Vec<(usize, i64)>>,
+    /// Of each outage one of the same region, itself if it is the first.
+    earlier: Vec<usize>,
+}
+
+impl Regions {
+    /// Of outages by their places in this list.
+    pub(super) fn of(outages: &[Vec<Spot>]) -> Self {
+        let mut in_square: BTreeMap<Square, Vec<(usize, i64)>> = BTreeMap::new();
+        for (at, spots) in outages.iter().enumerate() {
+            for &(position, window) in spots {
+                let there = in_square.entry(Square::of(position)).or_default();
+                if there.last() != Some(&(at, window)) {
+                    there.push((at, window));
                 }
             }
         }
-    }
-    // The first area of each region, by way of others of it.
-    let mut first: Vec<usize> = (0..areas.len()).collect();
-    let of = |first: &[usize], mut at: usize| {
-        while let Some(&before) = first.get(at)
-            && before != at
-        {
-            at = before;
+        for there in in_square.values_mut() {
+            there.sort_unstable();
+            there.dedup();
         }
-        at
-    };
-    for (&(row, column), there) in &in_square {
-        let around = (row..=row + 1).flat_map(|r| (column - 1..=column + 1).map(move |c| (r, c)));
-        for other in around.filter_map(|square| in_square.get(&square)) {
-            for &(a, window) in there {
-                for &(b, _) in other.iter().filter(|(_, w)| (w - window).abs() <= 1) {
-                    let (a, b) = (of(&first, a), of(&first, b));
-                    if let Some(entry) = first.get_mut(a.max(b)) {
-                        *entry = a.min(b);
+        let mut regions = Self {
+            in_square: BTreeMap::new(),
+            earlier: (0..outages.len()).collect(),
+        };
+        for (square, there) in &in_square {
+            for other in square.around().filter_map(|near| in_square.get(&near)) {
+                for &(a, window) in there {
+                    for &(b, _) in other.iter().filter(|(_, w)| (w - window).abs() <= 1) {
+                        let (a, b) = (regions.first(a), regions.first(b));
+                        if let Some(earlier) = regions.earlier.get_mut(a.max(b)) {
+                            *earlier = a.min(b);
+                        }
                     }
                 }
             }
         }
+        regions.in_square = in_square;
+        regions
     }
-    let mut regions: BTreeMap<usize, Vec<&Place>> = BTreeMap::new();
-    for (at, area) in areas.into_iter().enumerate() {
-        regions.entry(of(&first, at)).or_default().extend(area);
+
+    /// The first outage of the region of that one.
+    pub(super) fn first(&self, mut at: usize) -> usize {
+        while let Some(&earlier) = self.earlier.get(at)
+            && earlier != at
+        {
+            at = earlier;
+        }
+        at
     }
-    regions.into_values().collect()
+
+    /// The outages around a position in whose windows something is true.
+    pub(super) fn around(
+        &self,
+        position: Position,
+        is_wanted: impl Fn(i64) -> bool,
+    ) -> impl Iterator<Item = usize> {
+        let near = Square::of(position).around();
+        let there = near.filter_map(|square| self.in_square.get(&square));
+        there
+            .flatten()
+            .filter(move |(_, window)| is_wanted(*window))
+            .map(|(at, _)| *at)
+    }
 }
 
 /// A square of [`REGION_METRES`] on the ground, more or less.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "a few ten thousand squares"
-)]
-fn region_of(position: Position) -> (i32, i32) {
-    const METRES_PER_DEGREE: f64 = 111_132.0;
-    let row = (position.latitude * METRES_PER_DEGREE / REGION_METRES).floor();
-    // The same for all of a row, so that its squares lie side by side.
-    let parallel = (row + 0.5) * REGION_METRES / METRES_PER_DEGREE;
-    let side = REGION_METRES / parallel.to_radians().cos().max(0.01);
-    let column = (position.longitude * METRES_PER_DEGREE / side).floor();
-    (row as i32, column as i32)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Square {
+    row: i32,
+    column: i32,
+}
+
+impl Square {
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a few ten thousand squares"
+    )]
+    fn of(position: Position) -> Self {
+        let row = (position.latitude * METRES_PER_DEGREE / REGION_METRES).floor() as i32;
+        let column = (position.longitude / Self::degrees_wide(row)).floor() as i32;
+        Self { row, column }
+    }
+
+    /// The same for all of a row, so that its squares lie side by side.
+    fn degrees_wide(row: i32) -> f64 {
+        let parallel = (f64::from(row) + 0.5) * REGION_METRES / METRES_PER_DEGREE;
+        REGION_METRES / METRES_PER_DEGREE / parallel.to_radians().cos().max(0.01)
+    }
+
+    /// This one and its eight neighbours.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a few ten thousand squares"
+    )]
+    fn around(self) -> impl Iterator<Item = Self> {
+        let middle = (f64::from(self.column) + 0.5) * Self::degrees_wide(self.row);
+        (self.row - 1..=self.row + 1).flat_map(move |row| {
+            let column = (middle / Self::degrees_wide(row)).floor() as i32;
+            (column - 1..=column + 1).map(move |column| Self { row, column })
+        })
+    }
 }
 
 /// Places in groups: those near one another that lost power at one time, and what is near those.

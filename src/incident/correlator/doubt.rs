@@ -97,6 +97,7 @@ impl Correlator {
                 own: failure.own.clone(),
                 is_fresh: failure.is_fresh,
                 ran_on_battery: failure.ran_on_battery,
+                power_cut: None,
                 reasoning:
                     "Too little of what it would take is heard of: it explains nothing else \
                             until more is, or an operator confirms it."

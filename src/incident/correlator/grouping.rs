@@ -56,7 +56,7 @@ impl Correlator {
             let changed_ms = tracked.incident.life.failures_changed_ms;
             let is_settled =
                 parts == tracked.found && now_ms >= changed_ms + self.settings.hold_down_ms;
-            let mut groups = separable(together(&failures, &claims), &self.found);
+            let mut groups = separable(together(&failures, &claims, &self.found), &self.found);
             if groups.len() < 2 || !is_settled {
                 continue;
             }
@@ -114,7 +114,9 @@ impl Correlator {
             }
             let no = match claims[at] {
                 Some((no, _)) => Some(no),
-                None => recurring(&self.tracked, &self.found[at], &restored),
+                None => self
+                    .opened_for_cut(at, assigned, &claims)
+                    .or_else(|| recurring(&self.tracked, &self.found[at], &restored)),
             };
             assigned[at] = match no.and_then(|no| self.tracked.get_mut(&no)) {
                 Some(tracked) => {
@@ -126,6 +128,21 @@ impl Correlator {
                 None => Some(self.open_one(at, None, now_ms)),
             };
         }
+    }
+
+    /// The incident of another failure of the same power cut.
+    fn opened_for_cut(
+        &self,
+        at: usize,
+        assigned: &[Option<IncidentNo>],
+        claims: &[Option<(IncidentNo, usize)>],
+    ) -> Option<IncidentNo> {
+        let cut = self.found[at].power_cut?.number;
+        let mut others = self.found.iter().zip(assigned).zip(claims);
+        others.find_map(|((found, no), claim)| {
+            let is_of_cut = found.power_cut.is_some_and(|other| other.number == cut);
+            no.filter(|_| claim.is_none() && is_of_cut)
+        })
     }
 
     /// Whether what was a failure opens no incident now.
@@ -172,7 +189,8 @@ impl Correlator {
                 continue;
             }
             let failures = failures_of.get(no).map_or(&[][..], Vec::as_slice);
-            tracked.failures = separable(together(failures, &claims), &self.found).len();
+            tracked.failures =
+                separable(together(failures, &claims, &self.found), &self.found).len();
             let failures: Vec<&Found> = failures.iter().map(|at| &self.found[*at]).collect();
             let judged = tracked.judge(&failures, &self.network);
             match (failures.as_slice(), judged) {
@@ -211,15 +229,24 @@ fn failures_of(assigned: &[Option<IncidentNo>]) -> BTreeMap<IncidentNo, Vec<usiz
     failures
 }
 
-/// Failures under one claim belong together; every other stands alone.
-fn together(failures: &[usize], claims: &[Option<(IncidentNo, usize)>]) -> Vec<Group> {
+/// Failures under one claim belong together, and those of one power cut; every other stands alone.
+fn together(
+    failures: &[usize],
+    claims: &[Option<(IncidentNo, usize)>],
+    found: &[Found],
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut of_claim: BTreeMap<(IncidentNo, usize), usize> = BTreeMap::new();
+    let mut of_cut: BTreeMap<usize, usize> = BTreeMap::new();
     for &at in failures {
         let claim = claims[at];
-        let group = groups
-            .iter_mut()
-            .find(|(of, _)| claim.is_some() && *of == claim);
-        match group {
+        let next = groups.len();
+        let place = match (claim, found[at].power_cut) {
+            (Some(claim), _) => *of_claim.entry(claim).or_insert(next),
+            (None, Some(cut)) => *of_cut.entry(cut.number).or_insert(next),
+            (None, None) => next,
+        };
+        match groups.get_mut(place) {
             Some((_, group)) => group.push(at),
             None => groups.push((claim, vec![at])),
         }

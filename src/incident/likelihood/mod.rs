@@ -168,11 +168,21 @@ impl Likelihood {
     /// The elements that are held to have failed, none of them below another of the same time.
     pub(in crate::incident) fn failed(&self, network: &Network) -> BTreeMap<ElementNo, Verdict> {
         let mut failed: BTreeMap<ElementNo, Verdict> = BTreeMap::new();
-        for (element, verdict) in self
-            .epochs
-            .iter()
-            .flat_map(|(window, epoch)| epoch.failed(*window, &self.tree, network))
+        let timed = self.epochs.iter().filter(|(key, _)| **key != ANY_TIME);
+        for (element, verdict) in
+            timed.flat_map(|(window, epoch)| epoch.failed(*window, &self.tree, network))
         {
+            let known = failed.entry(element).or_insert(verdict);
+            if known.gain < verdict.gain {
+                *known = verdict;
+            }
+        }
+        let any_time = self.epochs.get(&ANY_TIME);
+        let mut any_time = any_time.map_or_else(Vec::new, |epoch| {
+            epoch.failed(ANY_TIME, &self.tree, network)
+        });
+        any_time.retain(|(element, verdict)| !is_of_times(*element, verdict, &failed, network));
+        for (element, verdict) in any_time {
             let known = failed.entry(element).or_insert(verdict);
             if known.gain < verdict.gain {
                 *known = verdict;
@@ -244,6 +254,32 @@ impl Likelihood {
             mixture(MISSED.map(nats))
         }
     }
+}
+
+/// Whether most of what speaks for the failure of an element at no time in particular are failures below
+/// it that began at different times. One failure is reported late, but not by parts of the network that
+/// fall silent one after the other: these fail one after the other, say as their batteries end.
+fn is_of_times(
+    element: ElementNo,
+    verdict: &Verdict,
+    timed: &BTreeMap<ElementNo, Verdict>,
+    network: &Network,
+) -> bool {
+    // An alarm counts in two windows, so that those of one time can differ by one.
+    const APART: i64 = 2;
+    // In pre-order what an element dominates follows it.
+    let below = timed
+        .range(element..)
+        .take_while(|(below, _)| network.dominates(element, **below))
+        .filter(|(below, _)| **below != element);
+    let (mut first, mut last, mut alarmed) = (i64::MAX, i64::MIN, 0u32);
+    for (_, below) in below {
+        first = first.min(below.window);
+        last = last.max(below.window);
+        alarmed = alarmed.saturating_add(below.alarmed);
+    }
+    let is_timed = timed.contains_key(&element);
+    !is_timed && last.saturating_sub(first) >= APART && alarmed > verdict.alarmed / 2
 }
 
 /// Shares of missed reports that are thought of.

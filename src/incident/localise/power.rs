@@ -1,0 +1,243 @@
+//! Power cuts among the failures: what they explain, and which failures are of one power cut.
+//!
+//! - Homes near one another that say that they have no power are one failure, which follows no part of
+//!   the network ([`PowerArea`]).
+//! - Power feeds that fail there at that time, and devices that lost their mains then and go down when
+//!   their batteries are empty, are failures of their own, of the same power cut.
+
+use super::Search;
+use crate::clock::Millis;
+use crate::geography::distance_metres;
+use crate::incident::candidates::NumberMap;
+use crate::incident::joint::window_of;
+use crate::incident::likelihood::{Observation, WINDOW_MS, is_home, is_polled};
+use crate::incident::power_area::{
+    NEAR_METRES, PowerArea, Regions, Spot, is_then, mostly_without_power, place_of, power_areas,
+};
+use crate::topology::{ElementNo, GroupKind, Network, Part};
+use std::collections::BTreeMap;
+
+/// The power cut that a failure is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::incident) struct PowerCut {
+    /// Means something only among the failures of one localisation.
+    pub(in crate::incident) number: usize,
+    /// It is what went down for want of mains, and not where power is seen to have failed.
+    pub(in crate::incident) is_device: bool,
+}
+
+impl Search<'_> {
+    /// Finds power cuts that follow no part of the network, and takes what they explain from the
+    /// candidates: a port that misses the signal of homes without power has no fault.
+    pub(super) fn take_power_areas(&mut self) -> Vec<PowerArea> {
+        if self.all.without_power().is_empty() {
+            return Vec::new();
+        }
+        let lacks_power = |&part: &Part| match part {
+            Part::Element(element) if is_home(self.network, element) => {
+                self.all.without_power().contains_key(&element)
+            }
+            Part::Element(element) => {
+                !self.all.has_own_fault(self.book, part)
+                    && !is_polled(self.network.kind(element))
+                    && mostly_without_power(element, self.all, self.network)
+            }
+            _ => false,
+        };
+        let explained: Vec<Part> = self
+            .candidates
+            .iter()
+            .copied()
+            .filter(lacks_power)
+            .collect();
+        let others: Vec<Part> = self
+            .candidates
+            .iter()
+            .copied()
+            .filter(|part| !lacks_power(part))
+            .collect();
+        // A device whose battery is empty leaves its homes as dark as they have been without mains.
+        let on_battery = self.all.on_battery();
+        let mains: Vec<Part> = others
+            .iter()
+            .copied()
+            .filter(|&part| !devices_of(part, self.network).any(|d| on_battery.contains_key(&d)))
+            .collect();
+        let cut = self.network.cut_off(&mains);
+        let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
+        for part in explained {
+            let below = self.network.cut_off(&[part]);
+            let area = areas.iter_mut().find_map(|area| {
+                let is_below =
+                    |home: &&Part| matches!(home, Part::Element(home) if below.is_cut_off(*home));
+                let home = area.homes.iter().find(is_below).copied()?;
+                Some((&mut area.homes, home))
+            });
+            let Some((homes, home)) = area else { continue };
+            self.candidates.remove(&part);
+            self.symptoms.insert(part, home);
+            if self.all.has_alarm(part) {
+                // Nothing is heard of any home behind it, also of those that say nothing.
+                let dark = below.elements().filter(|&element| {
+                    is_home(self.network, element)
+                        && self.all.observation(element) == Observation::Silent
+                });
+                homes.extend(dark.map(Part::Element));
+            }
+        }
+        for part in others {
+            self.leave_to_power(part, &mut areas);
+        }
+        areas
+    }
+
+    /// An element that was only inferred, from some of its homes, all of which went dark when power
+    /// failed beside it, has no fault: its homes that are dark are part of the power cut.
+    fn leave_to_power(&mut self, part: Part, areas: &mut [PowerArea]) {
+        let Part::Element(element) = part else { return };
+        if areas.is_empty()
+            || self.all.has_alarm(part)
+            || is_home(self.network, element)
+            || is_polled(self.network.kind(element))
+        {
+            return;
+        }
+        let below = self.network.cut_off(&[part]);
+        let homes = below.elements().filter(|&e| is_home(self.network, e));
+        let (mut dark, mut silent) = (Vec::new(), 0);
+        for home in homes {
+            match self.all.observation(home) {
+                Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) => {
+                    dark.push((home, at_ms));
+                }
+                Observation::Silent => silent += 1,
+                Observation::Alive(_) => {}
+            }
+        }
+        let mut areas = areas.iter_mut();
+        let area = areas.find(|area| silent > 0 && area.explains(&dark, self.network));
+        if let (Some(area), Some(&(first, _))) = (area, dark.first()) {
+            self.candidates.remove(&part);
+            self.symptoms.insert(part, Part::Element(first));
+            area.homes
+                .extend(dark.into_iter().map(|(home, _)| Part::Element(home)));
+        }
+    }
+
+    /// For each failure the power cut that it is of, if it is of one.
+    pub(super) fn power_cuts(
+        &self,
+        sets: &[Vec<Part>],
+        areas: &[PowerArea],
+    ) -> Vec<Option<PowerCut>> {
+        let mut spots: Vec<Vec<Spot>> = areas.iter().map(|area| area.spots.clone()).collect();
+        let mut area_of: NumberMap<Part, usize> = NumberMap::default();
+        for (at, area) in areas.iter().enumerate() {
+            area_of.extend(area.homes.iter().map(|&home| (home, at)));
+        }
+        let source = |set: &Vec<Part>| {
+            let in_area = set.first().and_then(|part| area_of.get(part)).copied();
+            in_area.or_else(|| {
+                let of_feed = self.spots_of_feed(set)?;
+                spots.push(of_feed);
+                Some(spots.len() - 1)
+            })
+        };
+        let sources: Vec<Option<usize>> = sets.iter().map(source).collect();
+        if spots.is_empty() {
+            return vec![None; sets.len()];
+        }
+        let regions = Regions::of(&spots);
+        let on_battery = self.all.on_battery();
+        let cut = |(set, source): (&Vec<Part>, Option<usize>)| {
+            let of_device = || {
+                self.mains_lost_in(set, &on_battery, &regions)
+                    .or_else(|| self.outlasted_by(set, &spots, &regions))
+            };
+            Some(PowerCut {
+                number: regions.first(source.or_else(of_device)?),
+                is_device: source.is_none(),
+            })
+        };
+        sets.iter().zip(sources).map(cut).collect()
+    }
+
+    /// Where homes say that they have no power, if these parts are a power feed that failed.
+    fn spots_of_feed(&self, set: &[Part]) -> Option<Vec<Spot>> {
+        let [Part::Group(group)] = *set else {
+            return None;
+        };
+        if self.network.group_kind(group) != GroupKind::PowerFeed {
+            return None;
+        }
+        let spot = |&member: &Part| {
+            let Part::Element(home) = member else {
+                return None;
+            };
+            let at_ms = self.all.without_power().get(&home)?;
+            let place = place_of(home, self.network)?;
+            let position = self.network.position(place)?;
+            Some((position, at_ms.div_euclid(WINDOW_MS)))
+        };
+        let members = self.network.group_members(group).iter();
+        let mut spots: Vec<Spot> = members.filter_map(spot).collect();
+        spots.dedup();
+        Some(spots)
+    }
+
+    /// The place of a power cut in whose region one of the devices said at that time that it has lost
+    /// its mains.
+    fn mains_lost_in(
+        &self,
+        set: &[Part],
+        on_battery: &BTreeMap<ElementNo, Millis>,
+        regions: &Regions,
+    ) -> Option<usize> {
+        let mut devices = set
+            .iter()
+            .flat_map(|&part| devices_of(part, self.network))
+            .filter_map(|device| {
+                let window = on_battery.get(&device)?.div_euclid(WINDOW_MS);
+                Some((self.network.position(device)?, window))
+            });
+        devices.find_map(|(position, window)| {
+            regions
+                .around(position, |failed| is_then(window, failed))
+                .next()
+        })
+    }
+
+    /// The place of a power cut in the midst of which a device that said nothing went down later.
+    fn outlasted_by(&self, set: &[Part], spots: &[Vec<Spot>], regions: &Regions) -> Option<usize> {
+        let [part @ Part::Element(device)] = *set else {
+            return None;
+        };
+        if !is_polled(self.network.kind(device)) {
+            return None;
+        }
+        let there = self.network.position(device)?;
+        let window = window_of(part, self.all, self.book)?;
+        let outlasts = |failed: i64| window > failed && !is_then(window, failed);
+        let mut around = regions.around(there, outlasts);
+        around.find(|&source| {
+            let mut spots = spots.get(source).into_iter().flatten();
+            spots.any(|&(position, failed)| {
+                outlasts(failed) && distance_metres(position, there) <= NEAR_METRES
+            })
+        })
+    }
+}
+
+/// The devices that a part is or joins.
+fn devices_of(part: Part, network: &Network) -> impl Iterator<Item = ElementNo> + '_ {
+    let ends = match part {
+        Part::Element(element) => [Some(element), None],
+        Part::Link(link) => {
+            let (a, b) = network.link_ends(link);
+            [Some(a), Some(b)]
+        }
+        Part::Group(_) => [None, None],
+    };
+    let ends = ends.into_iter().flatten();
+    ends.filter(|&end| is_polled(network.kind(end)))
+}
