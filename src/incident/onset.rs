@@ -209,7 +209,10 @@ impl LossRecord {
         network: &Network,
         settings: &CorrelatorSettings,
     ) -> Option<Onset> {
-        let mut alarms: BTreeSet<AlarmNo> = failure.own.iter().copied().collect();
+        // Of several homes that fail together single ones may have been dark before.
+        let is_home = failure.parts.len() == 1;
+        let speaks = |no: &AlarmNo| is_home || self.part_of.contains_key(no);
+        let mut alarms: BTreeSet<AlarmNo> = failure.own.iter().copied().filter(speaks).collect();
         let explained = failure.alarms.iter().copied();
         alarms.extend(explained.filter(|no| self.part_of.contains_key(no)));
         let lasting = alarms.iter().filter_map(|no| book.get(*no));

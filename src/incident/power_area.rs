@@ -17,11 +17,18 @@ pub(super) const NEAR_METRES: f64 = 1_500.0;
 /// Areas without power in squares of this side, or in neighbouring ones, are of one region: about how far
 /// apart the substations of one medium-voltage grid are.
 const REGION_METRES: f64 = 10_000.0;
+/// Windows by which power that failed at one time can seem to have failed apart: clocks differ by minutes,
+/// and a window may have been taken for the one before.
+const AT_ONCE: i64 = 2;
 /// Fewer homes without power are lone ones.
 const FEWEST_HOMES: usize = 3;
 /// Where most homes around have power again, so many of one place must still be dark to count: many a
 /// dying gasp is never taken back.
 const FEWEST_AMONG_BACK: usize = 4;
+/// Where more than so many homes of one place are dark for one that is not heard of, that one is too. A
+/// network loses one report in ten or twenty; that power fails for just so many on one splitter happens
+/// at the edge of a power cut only.
+const MOST_ARE_DARK: usize = 4;
 /// Side of the squares in which neighbours are looked for, in degrees: more than [`NEAR_METRES`] up
 /// to 80 degrees from the equator.
 const SQUARE_DEGREES: f64 = 0.1;
@@ -34,8 +41,18 @@ struct Place {
     dark: Vec<ElementNo>,
     /// Homes around that went dark later: where power has failed, that is the end of their batteries.
     later: Vec<ElementNo>,
+    /// Homes around of which nothing is heard.
+    silent: Vec<ElementNo>,
     without_power: usize,
     alive: usize,
+}
+
+impl Place {
+    /// Whether it is likelier of a home around of which nothing is heard that its last word was lost
+    /// than that it has power: nearly all there are dark, and none is back.
+    fn takes_silent_homes(&self) -> bool {
+        self.alive == 0 && self.dark.len() > MOST_ARE_DARK * self.silent.len()
+    }
 }
 
 /// Where power failed, and in which window.
@@ -117,6 +134,9 @@ pub(super) fn power_areas(
             homes.extend(&place.dark);
             let late = place.later.iter().filter(|&&home| taken.insert(home));
             homes.extend(late);
+            if place.takes_silent_homes() {
+                homes.extend(&place.silent);
+            }
         }
         let places = joined.iter();
         PowerArea {
@@ -203,6 +223,7 @@ fn look(
         window,
         dark: Vec::new(),
         later: Vec::new(),
+        silent: Vec::new(),
         without_power: 0,
         alive: 0,
     };
@@ -225,6 +246,7 @@ fn look(
                 }
                 Observation::Alarmed(at_ms) if is_then(at_ms) => place.dark.push(child),
                 Observation::Alive(at_ms) if is_then(at_ms) => place.alive += 1,
+                Observation::Silent => place.silent.push(child),
                 Observation::NoPower(at_ms) | Observation::Alarmed(at_ms)
                     if at_ms.div_euclid(WINDOW_MS) > window =>
                 {
@@ -311,7 +333,8 @@ impl Regions {
         for (square, there) in &in_square {
             for other in square.around().filter_map(|near| in_square.get(&near)) {
                 for &(a, window) in there {
-                    for &(b, _) in other.iter().filter(|(_, w)| (w - window).abs() <= 1) {
+                    let at_once = |&&(_, w): &&(usize, i64)| (w - window).abs() <= AT_ONCE;
+                    for &(b, _) in other.iter().filter(at_once) {
                         let (a, b) = (regions.first(a), regions.first(b));
                         if let Some(earlier) = regions.earlier.get_mut(a.max(b)) {
                             *earlier = a.min(b);
@@ -403,7 +426,7 @@ fn join(places: &[Place]) -> Vec<Vec<&Place>> {
     }
     let is_near = |a: &Place, b: &Place| {
         let positions = a.position.zip(b.position);
-        (a.window - b.window).abs() <= 1
+        (a.window - b.window).abs() <= AT_ONCE
             && positions.is_some_and(|(a, b)| distance_metres(a, b) <= NEAR_METRES)
     };
     let mut joined = Vec::new();
