@@ -25,10 +25,6 @@ const FEWEST_HOMES: usize = 3;
 /// Where most homes around have power again, so many of one place must still be dark to count: many a
 /// dying gasp is never taken back.
 const FEWEST_AMONG_BACK: usize = 4;
-/// Where more than so many homes of one place are dark for one that is not heard of, that one is too. A
-/// network loses one report in ten or twenty; that power fails for just so many on one splitter happens
-/// at the edge of a power cut only.
-const MOST_ARE_DARK: usize = 4;
 /// Side of the squares in which neighbours are looked for, in degrees: more than [`NEAR_METRES`] up
 /// to 80 degrees from the equator.
 const SQUARE_DEGREES: f64 = 0.1;
@@ -41,18 +37,8 @@ struct Place {
     dark: Vec<ElementNo>,
     /// Homes around that went dark later: where power has failed, that is the end of their batteries.
     later: Vec<ElementNo>,
-    /// Homes around of which nothing is heard.
-    silent: Vec<ElementNo>,
     without_power: usize,
     alive: usize,
-}
-
-impl Place {
-    /// Whether it is likelier of a home around of which nothing is heard that its last word was lost
-    /// than that it has power: nearly all there are dark, and none is back.
-    fn takes_silent_homes(&self) -> bool {
-        self.alive == 0 && self.dark.len() > MOST_ARE_DARK * self.silent.len()
-    }
 }
 
 /// Where power failed, and in which window.
@@ -134,9 +120,6 @@ pub(super) fn power_areas(
             homes.extend(&place.dark);
             let late = place.later.iter().filter(|&&home| taken.insert(home));
             homes.extend(late);
-            if place.takes_silent_homes() {
-                homes.extend(&place.silent);
-            }
         }
         let places = joined.iter();
         PowerArea {
@@ -223,7 +206,6 @@ fn look(
         window,
         dark: Vec::new(),
         later: Vec::new(),
-        silent: Vec::new(),
         without_power: 0,
         alive: 0,
     };
@@ -246,7 +228,6 @@ fn look(
                 }
                 Observation::Alarmed(at_ms) if is_then(at_ms) => place.dark.push(child),
                 Observation::Alive(at_ms) if is_then(at_ms) => place.alive += 1,
-                Observation::Silent => place.silent.push(child),
                 Observation::NoPower(at_ms) | Observation::Alarmed(at_ms)
                     if at_ms.div_euclid(WINDOW_MS) > window =>
                 {

@@ -4,7 +4,7 @@
 use super::candidates::Candidates;
 use super::evidence::{name, thousands};
 use super::joint::window_of;
-use super::likelihood::{ANY_TIME, NAT, Nats, Observation, WINDOW_MS, is_home};
+use super::likelihood::{ANY_TIME, NAT, Nats, WINDOW_MS, is_home};
 use super::outward::{MOST_PARTS, Region, replaced};
 use super::power_area::gain_of_gasps;
 use crate::alarm::AlarmBook;
@@ -126,20 +126,11 @@ fn of_homes(parts: &[Part], candidates: &Candidates, network: &Network) -> Optio
     let times_ms: Vec<i64> = gasps.copied().collect();
     let first_ms = times_ms.iter().min()?;
     let gain = gain_of_gasps(times_ms.len(), first_ms.div_euclid(WINDOW_MS), candidates);
-    let mut text = format!(
+    Some(format!(
         "{} of them say that they have no power: {} likelier by one power cut than by chance.",
         thousands(times_ms.len()),
         times(gain)
-    );
-    let silent = homes.iter().copied();
-    let silent = silent.filter(|&home| candidates.observation(home) == Observation::Silent);
-    let silent = silent.count();
-    if silent > 0 {
-        text += " Nothing is heard of ";
-        text += &thousands(silent);
-        text += ", around which nearly all are dark.";
-    }
-    Some(text)
+    ))
 }
 
 fn of_element(element: ElementNo, candidates: &Candidates, network: &Network) -> Option<String> {

@@ -133,27 +133,6 @@ fn a_power_cut_is_no_older_for_a_home_that_was_dark_before() {
 }
 
 #[test]
-fn of_a_street_that_is_dark_but_for_one_home_nothing_was_heard_of_that() {
-    let mut desk = Desk::with(settings(), streets());
-    for street in 1..=3 {
-        desk.raise(SECOND, "dying-gasp", &refs(&homes_of(street)[..5]));
-    }
-    // Half a street is the edge of the power cut.
-    desk.raise(SECOND, "dying-gasp", &refs(&homes_of(4)[..3]));
-    desk.until(5 * MINUTE);
-    assert_eq!(people(&desk), 3 * HOMES as u64 + 3);
-    let reasoning = desk.state(1).cause.reasoning;
-    assert!(
-        reasoning.contains("18 of them say") && reasoning.contains("Nothing is heard of 3,"),
-        "{reasoning}"
-    );
-    // One home with power says that the street has it.
-    desk.clear(30 * MINUTE, "dying-gasp", &["s2-h1"]);
-    desk.until(35 * MINUTE);
-    assert_eq!(people(&desk), 2 * HOMES as u64 + 4 + 3);
-}
-
-#[test]
 fn a_second_dying_gasp_tells_of_a_second_power_cut() {
     let mut desk = Desk::with(settings(), streets());
     let homes = [homes_of(1), homes_of(2)].concat();
