@@ -147,11 +147,12 @@ impl Candidates {
         settings: &CorrelatorSettings,
     ) -> bool {
         let part = alarm.and_then(|a| network.part(&a.key().resource));
-        if part.is_none() && alarm.is_some_and(AlarmState::is_active) {
-            self.unmapped.insert(no);
-        } else if !self.unmapped.is_empty() {
-            self.unmapped.remove(&no);
-        }
+        // An incident may wait for the end of what has no place any more.
+        let unmapped_changed = if part.is_none() && alarm.is_some_and(AlarmState::is_active) {
+            self.unmapped.insert(no)
+        } else {
+            !self.unmapped.is_empty() && self.unmapped.remove(&no)
+        };
         let is_loss = alarm.is_some_and(|a| a.effect() == ServiceEffect::Loss);
         let battery_changed = self.note_battery(no, alarm, part, network);
         let new = Seen {
@@ -181,7 +182,7 @@ impl Candidates {
                 }
             }
         }
-        battery_changed || old.part.is_some() || new.part.is_some()
+        battery_changed || unmapped_changed || old.part.is_some() || new.part.is_some()
     }
 
     /// Takes over what an alarm says of a device that has no mains but works; whether that is news.

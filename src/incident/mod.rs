@@ -200,6 +200,13 @@ impl Incident {
         self.estimate.filter(|_| self.state.is_open())
     }
 
+    /// Whether it is open while the network knows none of its resources any more, and alarms at them are
+    /// active: it is the inventory that changed, not the outage. Nobody is told anything until these
+    /// alarms are cleared, or a resource is back. An outage of which nobody is left in the network ends.
+    pub fn is_unplaced(&self) -> bool {
+        self.state.is_open() && self.life.is_unplaced
+    }
+
     /// Whether the correlator needs it back after a restart: it is open, it holds back a rejected
     /// cause, or it can reopen.
     pub fn is_followed(&self, settings: &CorrelatorSettings, now_ms: Millis) -> bool {
@@ -248,6 +255,9 @@ pub struct Life {
     pub has_company: bool,
     /// What it was last found by was old when it was detected.
     pub is_left_over: bool,
+    /// The network knows none of its resources any more, although alarms at them are active: see
+    /// [`Incident::is_unplaced`].
+    pub is_unplaced: bool,
 }
 
 /// A cause that opens no incident as long as what speaks for it is mainly what was active when an

@@ -38,6 +38,9 @@ pub struct NoticePolicy {
 
 const MINUTE_MS: Millis = 60_000;
 const HOUR_MS: Millis = 60 * MINUTE_MS;
+/// A retraction because of another cause waits so long: a slip of the operator can be taken back, but what
+/// people were told cannot.
+const RECONSIDER_MS: Millis = 2 * MINUTE_MS;
 
 impl Default for NoticePolicy {
     fn default() -> Self {
@@ -222,7 +225,7 @@ impl<'a> Planner<'a> {
         if incident.merged_into.is_some() {
             self.take_back(history, |n| !n.stage.closes(), "merged");
             if lost.is_none() {
-                self.close(account, history, Stage::Restored);
+                self.close(account, history, Stage::Restored, self.input.now_ms);
             }
             return;
         }
@@ -254,11 +257,14 @@ impl<'a> Planner<'a> {
             IncidentState::Restored => !is_unsent(n),
             _ => n.state.is_told(),
         };
+        let now_ms = self.input.now_ms;
         if retracting.is_none_or(|n| never_left(n) || may_follow(n)) {
-            self.close(account, history, Stage::Restored);
+            self.close(account, history, Stage::Restored, now_ms);
         }
         if never_lost {
-            self.close(account, history, Stage::Retraction);
+            let is_final = incident.state == IncidentState::Rejected;
+            let wait_ms = if is_final { 0 } else { RECONSIDER_MS };
+            self.close(account, history, Stage::Retraction, now_ms + wait_ms);
         }
     }
 
@@ -285,7 +291,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Says that it is over to who was told, or may just be hearing it.
-    fn close(&mut self, account: &str, history: &History<'_>, stage: Stage) {
+    fn close(&mut self, account: &str, history: &History<'_>, stage: Stage, from_ms: Millis) {
         let episode = self.input.incident.reopened;
         // What an incident that this one took over has said, or is just saying, counts.
         let inherited = |n: &PriorNotice| n.cover.is_some_and(|c| !c.open && (c.told || c.pending));
@@ -309,13 +315,7 @@ impl<'a> Planner<'a> {
         if !knows || person.arm == Arm::HeldOut {
             return;
         }
-        self.add(
-            account,
-            (stage, number),
-            Decision::Send,
-            person,
-            self.input.now_ms,
-        );
+        self.add(account, (stage, number), Decision::Send, person, from_ms);
     }
 
     fn affected(&mut self, recipient: &'a Recipient, history: &History<'_>) {

@@ -184,6 +184,9 @@ impl Planner {
         changes: &[IncidentChange],
         versions: DatasetVersions,
     ) -> Option<Concerned<'a>> {
+        if change.incident.is_unplaced() {
+            return None;
+        }
         let moved = change.lost != change.previously_lost;
         let (incident, planned) = (&change.incident, self.planned.get(&change.incident.no));
         let before = planned.map(|planned| &planned.incident);
@@ -321,6 +324,12 @@ impl Planner {
         ground: Ground<'_>,
         now_ms: Millis,
     ) -> Result<(), StoreError> {
+        if incident.is_unplaced() {
+            if let Some(look) = self.looks.get_mut(&incident.no) {
+                look.again_at_ms = now_ms + LONGEST_INTERVAL_MS;
+            }
+            return Ok(());
+        }
         let recipients = read_recipients(tx, lost, ground, now_ms).await?;
         let who = Who {
             recipients,

@@ -61,8 +61,40 @@ impl Tracked {
         (run_ms > before_ms + quiet_ms && !is_known).then_some(before_ms)
     }
 
+    /// Whether it goes on as it was because only the network has forgotten where it is.
+    fn wait_unplaced(&mut self, at: Circumstances<'_>) -> bool {
+        let active = self.incident.evidence.iter().filter(|e| {
+            let alarm = at.book.find(e.source, &e.key);
+            let alarm = alarm.and_then(|no| at.book.get(no));
+            alarm.is_some_and(AlarmState::is_active) && at.network.part(&e.key.resource).is_none()
+        });
+        let first = active.map(|e| e.key.resource.as_str()).next();
+        // Where those whom it took are gone, too, nobody waits for its end.
+        let is_lost = self.parts.is_empty() && self.incident.affected > 0;
+        let unplaced = first.filter(|_| is_lost && self.incident.declared.is_empty());
+        let reason = unplaced.map(|resource| {
+            format!(
+                "the network knows none of its resources any more, but alarms at them are active, as at \
+                 {resource}: it goes on as it was until they are cleared or a resource is back"
+            )
+        });
+        let was_unplaced = std::mem::replace(&mut self.incident.life.is_unplaced, reason.is_some());
+        let Some(reason) = reason else {
+            return false;
+        };
+        if !was_unplaced {
+            self.incident.life.quiet_since_ms = None;
+            self.is_touched = true;
+            self.note(TimelineKind::TopologyChanged, reason, at.now_ms);
+        }
+        true
+    }
+
     /// A step without active evidence.
     pub(in crate::incident) fn wait_in_quiet(&mut self, at: Circumstances<'_>) {
+        if self.wait_unplaced(at) {
+            return;
+        }
         self.taken = None;
         self.is_undated = false;
         self.incident.life.clearing_since_ms = None;

@@ -248,6 +248,7 @@ impl Tracked {
         }
         self.taken = Some(Arc::clone(summary));
         self.is_touched = true;
+        self.incident.life.is_unplaced = false;
         let found = judged.map_or(&summary.parts, |judged| &judged.found);
         if self.found != *found {
             self.incident.life.failures_changed_ms = at.now_ms;
@@ -371,12 +372,14 @@ impl Tracked {
         }
         self.date(summary.onset, at);
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
+        let resources = self.incident.cause.resources.clone();
         self.take(summary, impact, judged, at);
         self.stand_for(summary);
         let now_affected = self.impact.lost.len();
         let has_moved =
             parts != self.parts || (!summary.stated.is_empty() && affected != now_affected);
-        if has_moved && !self.network_changed {
+        // Whom the same parts take in another version of the network is said apart.
+        if has_moved && (!self.network_changed || resources != self.incident.cause.resources) {
             let what = match now_affected.cmp(&affected) {
                 std::cmp::Ordering::Greater => TimelineKind::Grew,
                 std::cmp::Ordering::Less => TimelineKind::Shrank,
@@ -409,10 +412,15 @@ impl Tracked {
         };
         self.rescope(new);
         let is_open = self.incident.state.is_open();
-        self.impact = Impact::kept(&self.parts, new, is_open);
         self.shown_impact = Impact {
             lost: Arc::new(translate(&self.shown_impact.lost, old, new)),
             at_risk: Arc::new(translate(&self.shown_impact.at_risk, old, new)),
+        };
+        // Where nothing of it is known any more, that says nothing of who has service.
+        self.impact = if self.parts.is_empty() && is_open {
+            self.shown_impact.clone()
+        } else {
+            Impact::kept(&self.parts, new, is_open)
         };
         self.moved_away = self.find_moved_away(new);
         self.network_changed = true;
@@ -478,6 +486,9 @@ impl Tracked {
         }
         if incident.life.quiet_since_ms.is_some() {
             return self.quiet_deadline_ms(settings);
+        }
+        if incident.is_unplaced() {
+            return None;
         }
         let confirm =
             (incident.state == IncidentState::Suspected).then(|| self.believed_at_ms(settings));

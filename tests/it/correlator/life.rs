@@ -286,7 +286,8 @@ fn a_new_network_moves_who_is_affected() {
     let network = Arc::new(Network::build(&gone.0, &gone.1).unwrap());
     desk.correlator.replace_network(network, desk.now_ms);
     desk.until(10 * MINUTE);
-    assert_eq!(desk.open(), []);
+    // One of its people is in the network still, and nobody took its alarms back.
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 1)]);
     assert_eq!(desk.correlator.unmapped_count(), 2);
     let last = desk.changes.last().unwrap();
     assert!(last.never_lost.is_empty(), "the cause is gone");
@@ -314,8 +315,44 @@ fn where_the_cause_is_gone_from_the_network_nobody_is_said_never_to_have_been_wi
     let network = Arc::new(Network::build(&definition, &homes).unwrap());
     desk.correlator.replace_network(network, desk.now_ms);
     desk.until(10 * MINUTE);
+    // The alarm is active, whatever the inventory calls what it is at.
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    assert!(desk.state(1).is_unplaced());
+    assert_eq!(desk.changes.last().unwrap().lost.len(), 4);
+    assert_eq!(desk.history(1).last(), Some(&Told::TopologyChanged));
+    desk.clear(20 * MINUTE, "pon-los", &["olt2-p1"]);
+    desk.until(30 * MINUTE);
     assert_eq!(desk.open(), []);
+    assert_eq!(desk.state(1).state, Restored);
     assert!(desk.changes.iter().all(|c| c.never_lost.is_empty()));
+}
+
+#[test]
+fn an_incident_whose_renamed_cause_is_back_goes_on_there() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+    desk.until(2 * MINUTE);
+    let (known, homes) = metro();
+    let mut renamed = known.clone();
+    for element in &mut renamed.elements {
+        if element.id == "olt2-p1" {
+            element.id = "olt2-port1".to_owned();
+        }
+    }
+    for link in &mut renamed.links {
+        for end in [&mut link.a, &mut link.b] {
+            if end == "olt2-p1" {
+                *end = "olt2-port1".to_owned();
+            }
+        }
+    }
+    for definition in [renamed, known] {
+        let network = Arc::new(Network::build(&definition, &homes).unwrap());
+        desk.correlator.replace_network(network, desk.now_ms);
+        desk.until(desk.now_ms + 10 * MINUTE);
+        assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    }
+    assert!(!desk.state(1).is_unplaced());
 }
 
 /// The alarm of the old name is there still, and so is the outage.
@@ -336,6 +373,7 @@ fn an_incident_whose_failed_link_is_renamed_goes_on_in_the_device_behind_it() {
     desk.correlator.replace_network(network, desk.now_ms);
     desk.until(15 * MINUTE);
     assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
+    assert_eq!(desk.history(1).last(), Some(&Told::CauseSet));
     desk.clear(15 * MINUTE, "unreachable", &["olt2"]);
     desk.until(25 * MINUTE);
     assert_eq!(desk.open(), []);
