@@ -204,7 +204,7 @@ impl Incident {
     /// active: it is the inventory that changed, not the outage. Nobody is told anything until these
     /// alarms are cleared, or a resource is back. An outage of which nobody is left in the network ends.
     pub fn is_unplaced(&self) -> bool {
-        self.state.is_open() && self.life.is_unplaced
+        self.state.is_open() && !self.life.unplaced.is_empty()
     }
 
     /// Whether the correlator needs it back after a restart: it is open, it holds back a rejected
@@ -255,9 +255,9 @@ pub struct Life {
     pub has_company: bool,
     /// What it was last found by was old when it was detected.
     pub is_left_over: bool,
-    /// The network knows none of its resources any more, although alarms at them are active: see
-    /// [`Incident::is_unplaced`].
-    pub is_unplaced: bool,
+    /// Accounts of those without service, where the network knows none of its resources any more
+    /// although alarms at them are active: see [`Incident::is_unplaced`].
+    pub unplaced: Vec<String>,
 }
 
 /// A cause that opens no incident as long as what speaks for it is mainly what was active when an

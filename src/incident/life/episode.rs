@@ -78,11 +78,14 @@ impl Tracked {
                  {resource}: it goes on as it was until they are cleared or a resource is back"
             )
         });
-        let was_unplaced = std::mem::replace(&mut self.incident.life.is_unplaced, reason.is_some());
         let Some(reason) = reason else {
+            self.incident.life.unplaced.clear();
             return false;
         };
-        if !was_unplaced {
+        if self.incident.life.unplaced.is_empty() {
+            let people = at.network.subscribers(&self.impact.lost);
+            let accounts = people.map(|person| at.network.account(person).to_owned());
+            self.incident.life.unplaced = accounts.collect();
             self.incident.life.quiet_since_ms = None;
             self.is_touched = true;
             self.note(TimelineKind::TopologyChanged, reason, at.now_ms);

@@ -126,7 +126,11 @@ impl Tracked {
             ids => parts_of_ids(ids, network),
         };
         let is_open = incident.state.is_open();
-        let impact = Impact::kept(&parts, network, is_open);
+        let impact = if parts.is_empty() && incident.is_unplaced() {
+            Impact::lost_only(of_accounts(&incident.life.unplaced, network))
+        } else {
+            Impact::kept(&parts, network, is_open)
+        };
         let shown_impact = if is_open {
             impact.clone()
         } else {
@@ -248,7 +252,7 @@ impl Tracked {
         }
         self.taken = Some(Arc::clone(summary));
         self.is_touched = true;
-        self.incident.life.is_unplaced = false;
+        self.incident.life.unplaced.clear();
         let found = judged.map_or(&summary.parts, |judged| &judged.found);
         if self.found != *found {
             self.incident.life.failures_changed_ms = at.now_ms;
@@ -516,6 +520,13 @@ fn ids_of(parts: &[Part], network: &Network) -> Vec<String> {
     let mut ids: Vec<String> = ids.collect();
     ids.sort_unstable();
     ids
+}
+
+/// Those of these accounts that the network knows.
+fn of_accounts(accounts: &[String], network: &Network) -> SubscriberSet {
+    let people = accounts.iter().filter_map(|a| network.subscriber(a));
+    let ranks = people.map(|person| network.rank_of(person));
+    SubscriberSet::from_runs(ranks.map(|rank| (rank, rank + 1)).collect())
 }
 
 /// The same people in the ranks of another version of the network.

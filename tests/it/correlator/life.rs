@@ -319,6 +319,19 @@ fn where_the_cause_is_gone_from_the_network_nobody_is_said_never_to_have_been_wi
     assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
     assert!(desk.state(1).is_unplaced());
     assert_eq!(desk.changes.last().unwrap().lost.len(), 4);
+    // Whoever it took is known after a restart, too.
+    let pages = desk.correlator.book().pages();
+    let pages: Vec<Vec<u8>> = pages.collect::<Result<_, _>>().unwrap();
+    let mut restarted = Correlator::restore(
+        settings(),
+        Arc::clone(desk.correlator.network()),
+        AlarmBook::from_pages(pages.iter().map(Vec::as_slice)).unwrap(),
+        vec![desk.state(1)],
+        1,
+    );
+    restarted.settle(desk.now_ms);
+    let lost: Vec<usize> = restarted.live().map(|live| live.lost.len()).collect();
+    assert_eq!(lost, [4]);
     assert_eq!(desk.history(1).last(), Some(&Told::TopologyChanged));
     desk.clear(20 * MINUTE, "pon-los", &["olt2-p1"]);
     desk.until(30 * MINUTE);
