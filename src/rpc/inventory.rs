@@ -1,6 +1,7 @@
 //! `InventoryService`: networks and subscribers in, and what is loaded.
 
 use super::auth::{Role, require};
+use super::status;
 use crate::clock::Clock;
 use crate::pipeline::importer::{self, ImportError, Phase};
 use crate::proto::v1;
@@ -9,11 +10,12 @@ use crate::proto::v1::topology_record::Record;
 use crate::store::{Store, StoreError};
 use crate::subscriber::{ContactFields, SubscriberFields, SubscriberParser};
 use crate::topology::{
-    NetworkError, PositionFields, RecordError, RecordErrors, TopologyFields, TopologyParser,
+    MAX_ERRORS, NetworkError, PositionFields, REPORTED_ERRORS, RecordError, RecordErrors,
+    TopologyFields, TopologyParser,
 };
 use tokio::sync::{Mutex, MutexGuard};
 use tonic::{Request, Response, Status, Streaming};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tonic_types::FieldViolation;
 
 /// The service; one for the whole process, so that imports do not overlap.
 #[derive(Debug)]
@@ -228,7 +230,7 @@ fn refused_records(errors: &RecordErrors) -> Status {
         FieldViolation::new(field, error.to_string())
     };
     let total = errors.errors().len() as u64 + errors.further();
-    invalid(total, errors.errors().iter().map(violation).collect())
+    invalid("", total, errors.errors().iter().map(violation).collect())
 }
 
 fn refused_import(error: ImportError) -> Status {
@@ -242,7 +244,14 @@ fn refused_import(error: ImportError) -> Status {
     };
     match error {
         ImportError::Invalid(errors) => {
-            invalid(errors.len() as u64, errors.iter().map(violation).collect())
+            // Who finds as many looks for no more.
+            let least = if errors.len() < MAX_ERRORS {
+                ""
+            } else {
+                "at least "
+            };
+            let violations = errors.iter().map(violation).collect();
+            invalid(least, errors.len() as u64, violations)
         }
         ImportError::Empty(_) => Status::invalid_argument(error.to_string()),
         ImportError::NoTopology | ImportError::Superseded(_) => {
@@ -253,12 +262,11 @@ fn refused_import(error: ImportError) -> Status {
     }
 }
 
-fn invalid(total: u64, violations: Vec<FieldViolation>) -> Status {
-    let mut details = ErrorDetails::new();
-    details.set_bad_request(violations);
+fn invalid(least: &str, total: u64, violations: Vec<FieldViolation>) -> Status {
     let errors = if total == 1 { "error" } else { "errors" };
-    let text = format!("the import was refused and nothing changed: {total} {errors}");
-    Status::with_error_details(tonic::Code::InvalidArgument, text, details)
+    let summary = format!("the import was refused and nothing changed: {least}{total} {errors}");
+    let hint = format!("; `forewarn import` lists up to {REPORTED_ERRORS}");
+    status::refused(&summary, total, &hint, violations)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "shaped for map_err")]

@@ -7,10 +7,10 @@ use crate::geography::{
 };
 use crate::proto::v1;
 use crate::proto::v1::area_input::Document;
-use crate::rpc::status::{invalid, violation};
+use crate::rpc::status::{invalid, refused, violation};
 use crate::topology::Position;
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic::Status;
+use tonic_types::FieldViolation;
 
 /// Longest document, in bytes: what fits into the database's row with ease.
 const LONGEST_DOCUMENT_BYTES: usize = 16 << 20;
@@ -227,12 +227,10 @@ fn checked(
 
 /// `INVALID_ARGUMENT` with the places in the document.
 pub(super) fn refuse(errors: &[AreaError]) -> Status {
-    let mut details = ErrorDetails::new();
-    for error in errors {
-        let field = format!("area.{}", error.place);
-        details.add_bad_request_violation(field, error.fault.to_string());
-    }
     let first = errors.first().map(ToString::to_string).unwrap_or_default();
-    let message = format!("the area was refused: {first}");
-    Status::with_error_details(Code::InvalidArgument, message, details)
+    let violations = errors
+        .iter()
+        .map(|error| FieldViolation::new(format!("area.{}", error.place), error.fault.to_string()));
+    let summary = format!("the area was refused: {first}");
+    refused(&summary, errors.len() as u64, "", violations)
 }

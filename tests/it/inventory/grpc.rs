@@ -155,6 +155,45 @@ async fn every_wrong_record_of_a_stream_is_named() {
     assert_eq!(versions, DatasetVersions::default());
 }
 
+/// What a status takes among the trailers, as gRPC's C core counts it.
+fn trailer_bytes(status: tonic::Status) -> usize {
+    let response = status.into_http::<()>();
+    let headers = response.headers().iter();
+    headers
+        .map(|(name, value)| name.as_str().len() + value.len() + 32)
+        .sum()
+}
+
+#[tokio::test]
+async fn a_refusal_lists_what_fits_into_the_trailers() {
+    let t = store(Backend::Sqlite).await;
+    let mut client = serve(&t.store, Role::Admin).await;
+    for (count, id) in [(46, "e"), (101, "e"), (5_000, "e"), (300, "%é\u{1f4a5}")] {
+        let wrong = |number: usize| {
+            record(Record::Element(v1::Element {
+                id: format!("{}-{number}", id.repeat(20)),
+                kind: id.repeat(400),
+                ..v1::Element::default()
+            }))
+        };
+        let records = (0..count).map(wrong).collect();
+        let message = v1::ImportTopologyRequest { records };
+        let refused = client.import_topology(tokio_stream::iter([message])).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        let listed = refused.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(listed[0].field, "records[0].kind");
+        assert!(listed.len() >= 10, "{}", listed.len());
+        let says = format!(
+            "nothing changed: {count} errors; the first {} are listed; `forewarn import` lists up to 100",
+            listed.len()
+        );
+        assert!(refused.message().ends_with(&says), "{}", refused.message());
+        let bytes = trailer_bytes(refused);
+        assert!(bytes < 7_000, "{bytes}");
+    }
+}
+
 #[tokio::test]
 async fn only_an_admin_imports_and_ingest_may_not_even_look() {
     let t = store(Backend::Sqlite).await;
