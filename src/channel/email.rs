@@ -78,6 +78,12 @@ impl EmailChannel {
 
     /// Hands one message over.
     pub async fn send(&self, message: &Outgoing) -> SendOutcome {
+        if let Some(header) = self.unwritable(message) {
+            return SendOutcome::Permanent {
+                detail: format!("{header} holds control characters, which no header may"),
+                address_is_bad: false,
+            };
+        }
         let Ok(mail) = mail(&self.from, self.reply_to.as_ref(), message) else {
             return SendOutcome::Permanent {
                 detail: "address is not one that mail can be sent to".to_owned(),
@@ -94,6 +100,18 @@ impl EmailChannel {
                 },
             },
         }
+    }
+
+    /// What cannot stand in a header: lettre panics over such a name, and writes such a URL as it is.
+    fn unwritable(&self, message: &Outgoing) -> Option<&'static str> {
+        let name = self.from.name.as_deref().unwrap_or_default();
+        [
+            ("the name of the sender", name),
+            ("the subject", &message.subject),
+            ("the URL to unsubscribe", &message.unsubscribe_url),
+        ]
+        .into_iter()
+        .find_map(|(what, text)| text.contains(char::is_control).then_some(what))
     }
 
     /// `Message-ID` of a notice, without angle brackets.

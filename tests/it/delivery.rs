@@ -656,6 +656,26 @@ async fn mail_can_be_written_as_files() {
     );
 }
 
+/// The settings refuse such a name; whoever sets the channel up otherwise learns of it from the notice.
+#[tokio::test]
+async fn a_name_that_no_header_may_hold_fails_the_notice_with_the_reason() {
+    let t = with_people(Backend::Sqlite, &[subscriber(0)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let channel = EmailChannel::files("avvisi@example.net", dir.path()).unwrap();
+    let channel = channel.with_name("Acme\nBcc: all@example.net");
+    let worker = dispatcher(&t.store, Channel::Email(channel));
+    let id = change(&t.store, &confirmed(), &[0], NOW_MS).await.notices[0].id;
+    assert_eq!(worker.step(NOW_MS).await.unwrap().bounced, 1);
+    let (_, attempts) = t.store.notice(id).await.unwrap().unwrap();
+    let reason = "the name of the sender holds control characters";
+    assert!(
+        attempts[0].detail.starts_with(reason),
+        "{}",
+        attempts[0].detail
+    );
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
 /// What the settings say reaches the relay: encryption with a certificate of a private authority,
 /// login, and the name in EHLO.
 #[rstest]
