@@ -5,6 +5,7 @@
 //! printed, not even in an error.
 
 mod check;
+mod database_url;
 mod hold_down;
 mod mail_url;
 mod relations;
@@ -480,7 +481,11 @@ impl Layers {
         let value = problem.value.clone().or_else(|| {
             let (section, key) = problem.key.split_once('.')?;
             let value = self.settings.get(section)?.get(key)?;
-            Some(value.to_string())
+            Some(match value {
+                // TOML would write it on several lines.
+                Value::String(text) if text.contains(char::is_control) => format!("{text:?}"),
+                value => value.to_string(),
+            })
         });
         self.wrong(
             &problem.key,

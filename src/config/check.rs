@@ -1,7 +1,7 @@
 //! What value each setting may have by itself; [`super::relations`] says what they may be together.
 
 use super::MailUrl;
-use super::hold_down;
+use super::{database_url, hold_down};
 use crate::notice::template::LANGUAGES;
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -290,17 +290,15 @@ impl Form {
             }
             Self::OneOf(names) => (names.contains(&text), names.join(" or ")),
             Self::Filled => (
-                !text.trim().is_empty(),
-                "a text that is not empty".to_owned(),
+                !text.trim().is_empty() && !text.contains(char::is_control),
+                "a text that is not empty, on one line and without control characters".to_owned(),
             ),
             Self::Address => (
                 text.parse::<SocketAddr>().is_ok(),
                 "an address and a port, for instance 127.0.0.1:50551".to_owned(),
             ),
             Self::DatabaseUrl => (
-                ["sqlite:", "postgres:", "postgresql:"]
-                    .iter()
-                    .any(|s| text.starts_with(s)),
+                database_url::is_lasting(text),
                 "sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
             ),
             Self::WebUrl => (
@@ -347,7 +345,8 @@ fn is_web_url(text: &str) -> bool {
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme))
         .is_some_and(|rest| {
-            !rest.is_empty() && !rest.ends_with('/') && !rest.contains(char::is_whitespace)
+            let strange = |c: char| c.is_whitespace() || c.is_control();
+            !rest.is_empty() && !rest.ends_with('/') && !rest.contains(strange)
         })
 }
 
@@ -372,5 +371,5 @@ fn is_ehlo_name(text: &str) -> bool {
 }
 
 fn is_mail_address(text: &str) -> bool {
-    text.parse::<lettre::Address>().is_ok()
+    text.parse::<lettre::Address>().is_ok() && !text.contains(char::is_control)
 }

@@ -1,6 +1,7 @@
 //! Settings that must fit each other.
 
 use super::check::Problem;
+use super::database_url::{has_folder, sqlite_file};
 use super::{Config, Correlation, Email, EmailTls, EmailTransport, Rpc};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +15,11 @@ pub(super) fn relations(config: &Config, unknown: &[String]) -> Vec<Problem> {
         unknown,
         wrong: Vec::new(),
     };
+    relations.check(
+        &["database.url"],
+        sqlite_file(&config.database.url).is_none_or(|file| has_folder(&file)),
+        "sqlite:FILE in a folder that exists",
+    );
     tls(&config.rpc, &mut relations);
     let rpc = &config.rpc;
     relations.check(

@@ -185,6 +185,83 @@ fn settings_must_fit_each_other() {
 }
 
 #[test]
+fn texts_of_messages_are_of_one_line() {
+    let keys = [
+        "notice.provider_name",
+        "notice.provider_phone",
+        "notice.provider_url",
+        "notice.from_address",
+        "notice.reply_to",
+        "notice.experiment",
+        "web.public_url",
+    ];
+    for key in keys {
+        for control in ["\n", "\r", "\t", "\u{0}", "\u{7f}", "\u{85}"] {
+            let name = key.replace('.', "__").to_uppercase();
+            let good = match key {
+                "notice.from_address" | "notice.reply_to" => "a@example.net",
+                "notice.provider_url" | "web.public_url" => "https://example.net",
+                _ => "Acme",
+            };
+            let text = format!("{good}{control}X");
+            let given_by = format!("FOREWARN_{name}");
+            load(None, &[(&given_by, good)]).unwrap();
+            let errors = load(None, &[(&given_by, &text)]).unwrap_err();
+            let [error] = &errors.0[..] else {
+                panic!("{errors}");
+            };
+            assert_eq!((error.key.as_str(), &error.given_by), (key, &given_by));
+            assert_eq!(errors.to_string().lines().count(), 1, "{errors}");
+            assert!(error.value.contains(good), "{errors}");
+        }
+    }
+}
+
+#[test]
+fn a_database_is_a_server_or_a_file_that_can_be_there() {
+    let check = |url: &str, expected: Option<&str>| {
+        let file = format!("[database]\nurl = \"{url}\"\n");
+        let Some(expected) = expected else {
+            load(Some(&file), &[]).unwrap_or_else(|error| panic!("{url}: {error}"));
+            return;
+        };
+        let error = load(Some(&file), &[]).unwrap_err().to_string();
+        let begin = format!("database.url = \"{url}\" (");
+        assert!(error.starts_with(&begin), "{error}");
+        let end = format!("forewarn.toml): expected {expected}");
+        assert!(error.ends_with(&end), "{error}");
+    };
+    for good in [
+        "sqlite:x.db",
+        "sqlite://x.db",
+        "sqlite:/tmp/x.db?mode=rwc",
+        "sqlite:/t%6dp/x.db",
+        "postgres://forewarn@db.example.net/forewarn",
+    ] {
+        check(good, None);
+    }
+    let form = "sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE";
+    for wrong in [
+        "",
+        "sqlite:",
+        "sqlite://",
+        "sqlite::memory:",
+        "sqlite://:memory:",
+        "sqlite:?mode=memory",
+        "sqlite:x.db?mode=memory",
+        "sqlite:x.db?mode=ro",
+        "sqlite:x.db?immutable=1",
+        "sqlite:file:x.db",
+        "mysql:x",
+    ] {
+        check(wrong, Some(form));
+    }
+    for nowhere in ["sqlite:/nonexistent/x.db", "sqlite:/tmp", "sqlite:/tmp/"] {
+        check(nowhere, Some("sqlite:FILE in a folder that exists"));
+    }
+}
+
+#[test]
 fn relations_are_checked_beside_errors_as_far_as_they_depend_on_none() {
     let file = r#"
         [rpc]
