@@ -43,8 +43,14 @@ pub(super) async fn import(
 
 /// The line for a person.
 pub fn summary(taken: ComplaintsTaken) -> String {
-    format!(
+    let summary = format!(
         "{} complaints added ({} of them matched to an incident), {} were known already",
         taken.added, taken.matched, taken.duplicates
-    )
+    );
+    match taken.unknown_accounts {
+        0 => summary,
+        unknown => format!(
+            "{summary}\nwarning: {unknown} of the file name an account that no subscriber has"
+        ),
+    }
 }

@@ -179,6 +179,7 @@ async fn commit(
         with(pace, |pace| pace.end(complaints.len(), Instant::now()));
         progress.taken += complaints.len() as u64;
         progress.duplicates += taken.duplicates;
+        progress.unknown_accounts += taken.unknown_accounts;
         // A client that has gone away still gets its complaints kept.
         answers.send(Ok(progress.clone())).await.ok();
     }

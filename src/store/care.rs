@@ -21,7 +21,8 @@ const BY_EQUAL_KEY: &str = "JOIN subscriber_key k \
     AND k.key = $1 AND k.kind = $2 ORDER BY s.account LIMIT $3";
 /// The plus keeps SQLite, which knows nothing of the data, from reading the whole version by its key
 /// instead of the few rows that an index finds.
-const CURRENT: &str = " AND +s.version = (SELECT version FROM dataset WHERE kind = 'subscribers') ";
+pub(super) const CURRENT: &str =
+    " AND +s.version = (SELECT version FROM dataset WHERE kind = 'subscribers') ";
 
 impl Store {
     /// Up to `limit` accounts that a key finds.

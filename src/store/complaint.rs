@@ -3,6 +3,7 @@
 //! Matching is set-wise and repeated, because people complain before anybody is told: a complaint
 //! without an incident stays open until one that covers it has its notices planned.
 
+use super::care::CURRENT;
 use super::{Result, Store, StoreError, Tx, on_read, on_tx};
 use crate::clock::Millis;
 use crate::effect::complaint::{Complaint, ComplaintChannel};
@@ -11,6 +12,7 @@ use crate::incident::IncidentNo;
 use crate::topology::Position;
 use serde::Serialize;
 use sqlx::QueryBuilder;
+use std::collections::BTreeSet;
 
 /// Rows per statement: 11 binds each.
 const ROWS_PER_STATEMENT: usize = 1_000;
@@ -36,6 +38,8 @@ pub struct ComplaintsTaken {
     pub duplicates: u64,
     /// Found their incident at once.
     pub matched: u64,
+    /// Name an account that no subscriber has.
+    pub unknown_accounts: u64,
 }
 
 /// A complaint as it is kept.
@@ -46,6 +50,20 @@ pub struct KeptComplaint {
     pub incident: Option<IncidentNo>,
     /// account, contact or position; empty without an incident.
     pub matched_by: String,
+}
+
+/// Accounts of the current subscribers.
+#[derive(Debug, Default)]
+struct Accounts(BTreeSet<String>);
+
+impl Accounts {
+    /// The account that is meant: as typed, else in capitals, as an agent finds it.
+    fn find(&self, typed: &str) -> Option<&str> {
+        let typed = typed.trim();
+        let found = self.0.get(typed);
+        let found = found.or_else(|| self.0.get(&typed.to_uppercase()));
+        found.map(String::as_str)
+    }
 }
 
 /// Which complaints to list, newest first.
@@ -153,7 +171,8 @@ impl Store {
                 query.push(" AND incident_no = ").push_bind(incident.0);
             }
             if !filter.account.is_empty() {
-                query.push(" AND account = ").push_bind(filter.account.clone());
+                query.push(" AND account IN (").push_bind(filter.account.clone());
+                query.push(", ").push_bind(filter.account.to_uppercase()).push(")");
             }
             if let Some((at_ms, number)) = filter.after {
                 query.push(" AND (at_ms, complaint_no) < (").push_bind(at_ms);
@@ -185,7 +204,11 @@ impl Tx {
         let mut taken = ComplaintsTaken::default();
         let mut next = last;
         for chunk in complaints.chunks(ROWS_PER_STATEMENT) {
-            taken.added += self.insert_complaints(chunk, next + 1).await?;
+            let accounts = self.accounts_of(chunk).await?;
+            let unknown =
+                |one: &&Complaint| !one.account.is_empty() && accounts.find(&one.account).is_none();
+            taken.unknown_accounts += chunk.iter().filter(unknown).count() as u64;
+            taken.added += self.insert_complaints(chunk, &accounts, next + 1).await?;
             next += i64::try_from(chunk.len()).unwrap_or(i64::MAX);
         }
         taken.duplicates = complaints.len() as u64 - taken.added;
@@ -200,16 +223,43 @@ impl Tx {
         Ok(taken)
     }
 
-    async fn insert_complaints(&mut self, rows: &[Complaint], first_number: i64) -> Result<u64> {
+    /// The accounts of subscribers that complaints may mean.
+    async fn accounts_of(&mut self, rows: &[Complaint]) -> Result<Accounts> {
+        let typed = rows.iter().map(|complaint| complaint.account.trim());
+        let asked: BTreeSet<String> = typed
+            .filter(|account| !account.is_empty())
+            .flat_map(|account| [account.to_owned(), account.to_uppercase()])
+            .collect();
+        if asked.is_empty() {
+            return Ok(Accounts::default());
+        }
+        let found: Vec<String> = on_tx!(self, conn => {
+            let mut query = QueryBuilder::new("SELECT s.account FROM subscriber s WHERE s.account IN (");
+            let mut list = query.separated(", ");
+            for account in asked {
+                list.push_bind(account);
+            }
+            query.push(")").push(CURRENT).build_query_scalar().fetch_all(conn).await?
+        });
+        Ok(Accounts(found.into_iter().collect()))
+    }
+
+    async fn insert_complaints(
+        &mut self,
+        rows: &[Complaint],
+        accounts: &Accounts,
+        first_number: i64,
+    ) -> Result<u64> {
         let added = on_tx!(self, conn => {
             let mut query = QueryBuilder::new(
                 "INSERT INTO complaint (complaint_no, id, account, contact, latitude, longitude, \
                  at_ms, channel, category, body, matched_by) ",
             );
             query.push_values((first_number..).zip(rows), |mut row, (number, complaint)| {
+                let account = accounts.find(&complaint.account).unwrap_or(&complaint.account);
                 row.push_bind(number)
                     .push_bind(complaint.id.clone())
-                    .push_bind(complaint.account.clone())
+                    .push_bind(account.to_owned())
                     .push_bind(complaint.contact.clone())
                     .push_bind(complaint.position.map(|position| position.latitude))
                     .push_bind(complaint.position.map(|position| position.longitude))

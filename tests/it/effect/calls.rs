@@ -1,6 +1,6 @@
 //! Complaints and the report over gRPC.
 
-use super::world::{HOUR, ONSET, fault, held_out, notify, save, told};
+use super::world::{HOUR, ONSET, fault, held_out, notify, person, publish, save, told};
 use crate::support::{Backend, TestStore, store};
 use forewarn::clock::Clock;
 use forewarn::effect::holdout::Experiment;
@@ -118,14 +118,17 @@ async fn a_stream_keeps_what_is_sound_and_names_what_is_not(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let served = serve(backend, Role::Ingest).await;
+    publish(&served.t.store, &[person("A1", "", None)]).await;
     let mut requests: Vec<_> = (0..3_000)
         .map(|n| complaint(&format!("T{n}"), "A1"))
         .collect();
     requests[1_499] = complaint("", "A1");
     requests[2_500] = complaint("T7", "A1");
+    requests[2_600] = complaint("T2600", "nobody");
     requests.push(v1::StreamComplaintsRequest::default());
     let (last, rejected) = stream(&served, requests.clone()).await.unwrap();
     assert_eq!((last.taken, last.duplicates), (2_999, 1));
+    assert_eq!(last.unknown_accounts, 1);
     let named: Vec<_> = rejected
         .iter()
         .map(|one| (one.number, one.violations[0].field.as_str()))

@@ -285,6 +285,42 @@ async fn complaints_find_the_incident_by_account_contact_and_position(
 
 #[rstest]
 #[tokio::test]
+async fn an_account_is_found_as_an_agent_finds_it(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = store(backend).await;
+    let people = ["A-1", "B-1", "b-1", "c-1"].map(|account| person(account, "", None));
+    publish(&t.store, &people).await;
+    let incident = fault(1, ONSET, None);
+    save(&t.store, &incident).await;
+    let first = ["A-1", "B-1", "c-1"].map(|account| told(account, 60_000));
+    notify(&t.store, &incident, &first).await;
+    let complaints = [
+        by_account("1-capitals", "A-1", ONSET + 1),
+        by_account("2-small", "a-1", ONSET + 1),
+        by_account("3-blank", " a-1 ", ONSET + 1),
+        by_account("4-exact", "b-1", ONSET + 1),
+        by_account("5-exact", "B-1", ONSET + 1),
+        by_account("6-nobody", "z-9", ONSET + 1),
+        by_contact("7-contact", "nobody@example.net", ONSET + 1),
+    ];
+    let taken = t.store.take_complaints(&complaints, ONSET).await.unwrap();
+    assert_eq!((taken.added, taken.matched), (7, 4));
+    assert_eq!(taken.unknown_accounts, 1);
+    let matched = matches(&t.store).await;
+    let missed = matched.iter().filter(|(_, incident, _)| incident.is_none());
+    let missed: Vec<&str> = missed.map(|(id, ..)| id.as_str()).collect();
+    assert_eq!(missed, ["4-exact", "6-nobody", "7-contact"]);
+    let of_a = ComplaintFilter {
+        account: "a-1".to_owned(),
+        limit: 10,
+        ..ComplaintFilter::default()
+    };
+    assert_eq!(t.store.complaints(&of_a).await.unwrap().len(), 3);
+}
+
+#[rstest]
+#[tokio::test]
 async fn who_complains_before_anybody_is_told_is_matched_later(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {

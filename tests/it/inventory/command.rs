@@ -82,9 +82,17 @@ async fn complaints_are_reported_as_json_like_the_other_imports() {
         let (code, report, errors) = forewarn(dir.path(), &args).await;
         assert_eq!(code, Some(0), "{errors}");
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-        let expected = serde_json::json!({"added": added, "duplicates": duplicates, "matched": 0});
+        let expected = serde_json::json!({
+            "added": added, "duplicates": duplicates, "matched": 0, "unknown_accounts": 2,
+        });
         assert_eq!(report, expected);
     }
+    let (_, report, _) = forewarn(dir.path(), &["import", "complaints", "c.csv"]).await;
+    assert_eq!(
+        report,
+        "0 complaints added (0 of them matched to an incident), 2 were known already\n\
+         warning: 2 of the file name an account that no subscriber has\n"
+    );
 }
 
 #[tokio::test]
