@@ -76,7 +76,8 @@ pub fn check_speed(speed: f64) -> Option<SettingProblem> {
     (!(least..=most).contains(&speed)).then(problem)
 }
 
-/// Impairments that would make too much of nothing happen on a network in so many milliseconds.
+/// Impairments that a network has not the homes for, or that would make too much of nothing happen on it
+/// in so many milliseconds.
 pub fn check_amount(
     world: &World,
     impairments: &Impairments,
@@ -101,7 +102,7 @@ pub fn check_amount(
     let too_many = amounts
         .into_iter()
         .filter(|(_, _, amount, _)| *amount > MOST_HAPPENINGS);
-    too_many
+    let mut problems: Vec<SettingProblem> = too_many
         .map(|(name, value, amount, what)| SettingProblem {
             key: format!("impairments.{name}"),
             value,
@@ -110,7 +111,16 @@ pub fn check_amount(
                  {amount:.0}"
             ),
         })
-        .collect()
+        .collect();
+    let most = world.onts().len();
+    if impairments.dark_homes as usize > most {
+        problems.push(SettingProblem {
+            key: "impairments.dark_homes".to_owned(),
+            value: impairments.dark_homes.to_string(),
+            expected: format!("a whole number from 0 to {most}, the homes of this network"),
+        });
+    }
+    problems
 }
 
 struct Check {
@@ -177,7 +187,7 @@ impl Check {
             duplicated,
             clock_skew_ms,
             spurious_per_hour,
-            // Not more than half of the homes are dark, whatever it says.
+            // How many there are is a matter of the network.
             dark_homes: _,
             dark_home_stay_ms,
             wrong_topology,

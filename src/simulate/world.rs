@@ -206,7 +206,7 @@ impl World {
         &self.rings
     }
 
-    pub(super) fn onts(&self) -> &[ElementNo] {
+    pub fn onts(&self) -> &[ElementNo] {
         &self.onts
     }
 

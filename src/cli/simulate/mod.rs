@@ -6,7 +6,8 @@ mod write;
 
 use super::client::ClientArgs;
 use super::gateways::GatewayArgs;
-use crate::generate::{GenerateSettings, generate};
+use crate::clock::is_believable;
+use crate::generate::{GenerateSettings, MOST_SUBSCRIBERS, generate};
 use crate::simulate::{
     Customers, FaultKind, Impairments, Reporting, SCENARIOS, Scenario, SettingProblem, Simulation,
     World, believed, check_amount, check_settings, check_speed, complaints, misplace,
@@ -37,7 +38,7 @@ pub struct SimulateArgs {
     #[command(flatten)]
     pub gateways: GatewayArgs,
     /// Generate a network of so many subscribers instead
-    #[arg(long, value_name = "N", conflicts_with = "network")]
+    #[arg(long, value_name = "N", conflicts_with = "network", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SUBSCRIBERS)))]
     pub generate: Option<u32>,
     /// Another seed gives other faults at other places, and other noise
     #[arg(long, default_value_t = 1)]
@@ -56,7 +57,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 360, value_parser = clap::value_parser!(u32).range(10..=100_000))]
     pub minutes: u32,
     /// When it begins
-    #[arg(long, value_name = "TIME", default_value = DEFAULT_START)]
+    #[arg(long, value_name = "TIME", default_value = DEFAULT_START, value_parser = start)]
     pub start: jiff::Timestamp,
     /// TOML with the sections [reporting], [impairments] and [customers]; what is not named keeps
     /// its default
@@ -79,6 +80,17 @@ pub struct SimulateArgs {
     pub speed: f64,
     #[command(flatten)]
     pub client: ClientArgs,
+}
+
+/// A time that a service takes alarms of.
+fn start(text: &str) -> Result<jiff::Timestamp, String> {
+    let start: jiff::Timestamp = text.parse().map_err(|error| format!("{error}"))?;
+    let at_ms = start.as_millisecond();
+    if is_believable(at_ms, at_ms) {
+        Ok(start)
+    } else {
+        Err("expected a time from 2000-01-01T00:00:00Z on".to_owned())
+    }
 }
 
 /// The file of `--settings`.
@@ -198,7 +210,7 @@ fn stage(args: &SimulateArgs) -> anyhow::Result<Stage> {
         .get("impairments")
         .is_some_and(|impairments| impairments.get("dark_homes").is_some());
     if !says_how_many {
-        let homes = subscribers.len() / HOMES_PER_DARK_ONE;
+        let homes = (subscribers.len() / HOMES_PER_DARK_ONE).min(world.onts().len());
         settings.impairments.dark_homes = u32::try_from(homes).unwrap_or(u32::MAX);
     }
     let duration_ms = i64::from(args.minutes) * 60_000;

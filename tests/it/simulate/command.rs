@@ -293,6 +293,22 @@ async fn all_that_is_wrong_with_settings_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn nobody_no_working_clock_and_more_dark_homes_than_homes_are_refused() {
+    let said = refusal("", &["--generate", "0"]).await;
+    assert!(said.contains("0 is not in 1..=20000000"), "{said}");
+    for start in ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z"] {
+        let said = refusal("", &["--start", start]).await;
+        let expected = "expected a time from 2000-01-01T00:00:00Z on";
+        assert!(said.contains(expected), "{said}");
+    }
+    let said = refusal("[impairments]\ndark_homes = 501", &[]).await;
+    let expected = "impairments.dark_homes = 501: expected a whole number from 0 to 500";
+    assert!(said.contains(expected), "{said}");
+    let said = refusal("[impairments]\ndark_homes = -4\nlate = 7.0", &[]).await;
+    assert!(said.contains("dark_homes = -4"), "{said}");
+}
+
+#[tokio::test]
 async fn settings_that_would_never_end_are_refused() {
     let many = "[impairments]\nspurious_per_hour = 100000.0";
     let said = refusal(many, &["--generate", "20000", "--minutes", "100000"]).await;
