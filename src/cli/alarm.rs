@@ -1,7 +1,7 @@
 //! `forewarn alarm`: live alarms, and the systems that send them.
 
 use super::client::{self, ClientArgs, Connection, explain};
-use super::table::{Output, grouped, instant};
+use super::table::{Output, at_least_one, grouped, instant};
 use crate::proto::v1;
 use crate::proto::v1::alarm_service_client::AlarmServiceClient;
 use clap::{Args, Subcommand};
@@ -25,7 +25,7 @@ pub enum AlarmAction {
         #[arg(long)]
         unmapped: bool,
         /// At most this many
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = at_least_one)]
         limit: usize,
     },
     /// List the systems that send, with their state

@@ -2,7 +2,7 @@
 
 use super::client::{self, ClientArgs, Connection, explain};
 use super::eta;
-use super::table::{Output, grouped, instant};
+use super::table::{Output, at_least_one, grouped, instant};
 use crate::clock::Millis;
 use crate::geography::{AreaNo, decode_xml, looks_like_xml};
 use crate::proto::v1;
@@ -102,7 +102,7 @@ pub struct ListArgs {
     #[arg(long)]
     all: bool,
     /// At most this many
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = at_least_one)]
     limit: usize,
 }
 

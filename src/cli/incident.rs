@@ -5,7 +5,7 @@ mod facts;
 use super::client::{self, ClientArgs, Connection, explain};
 use super::eta;
 use super::open::{self, OpenArgs};
-use super::table::{Output, grouped};
+use super::table::{Output, at_least_one, grouped};
 use crate::incident::IncidentNo;
 use crate::notice::Decision;
 use crate::proto::v1;
@@ -34,7 +34,7 @@ pub enum IncidentAction {
         #[arg(long, value_enum)]
         state: Vec<State>,
         /// At most this many
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 50, value_parser = at_least_one)]
         limit: usize,
     },
     /// Show one incident: cause, impact, notices, evidence, timeline

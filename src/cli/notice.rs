@@ -2,7 +2,7 @@
 
 use super::client::{self, ClientArgs, Connection, explain};
 use super::incident::incident_id;
-use super::table::{Output, instant};
+use super::table::{Output, at_least_one, instant};
 use crate::notice::{Decision, NoticeState, Stage};
 use crate::proto::v1;
 use crate::proto::v1::notice_service_client::NoticeServiceClient;
@@ -48,7 +48,7 @@ pub struct ListArgs {
     #[arg(long, value_parser = NoticeState::ALL.map(NoticeState::as_str))]
     state: Option<String>,
     /// At most this many
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = at_least_one)]
     limit: usize,
 }
 

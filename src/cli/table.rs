@@ -9,6 +9,14 @@ use jiff::tz::TimeZone;
 use std::fmt::Display;
 use std::io::Write as _;
 
+/// How many records to list: of none a list would say that there are none.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number from 1 on".to_owned()),
+        Ok(limit) => Ok(limit),
+    }
+}
+
 /// How to print: for whom, and by which clock.
 #[derive(Clone, Debug)]
 pub struct Output {

@@ -2,7 +2,7 @@
 
 use super::client::{self, ClientArgs, Connection, explain};
 use super::eta;
-use super::table::{Output, instant};
+use super::table::{Output, at_least_one, instant};
 use crate::clock::Millis;
 use crate::incident::DeclarationId;
 use crate::proto::v1;
@@ -31,7 +31,7 @@ pub enum WorkAction {
         #[arg(long)]
         all: bool,
         /// At most this many
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 50, value_parser = at_least_one)]
         limit: usize,
     },
     /// Say that work does not take place, or has ended before its time

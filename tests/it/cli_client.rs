@@ -280,6 +280,14 @@ async fn what_went_wrong_is_said_with_what_to_do() {
 async fn python() -> PathBuf {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python-venv");
     let requirements = "tests/python/requirements.txt";
+    for what in ["incident", "notice", "alarm", "area", "work"] {
+        let args = [what, "list", "--limit", "0"];
+        let output = forewarn(&world.server, "operator", &args).await;
+        let errors = text(&output.stderr);
+        let expected = "'--limit <LIMIT>': expected a whole number from 1 on";
+        assert!(errors.contains(expected), "{what}: {errors}");
+        assert_eq!(output.status.code(), Some(2), "{what}");
+    }
     let wanted = std::fs::read_to_string(requirements).unwrap();
     let (python, ready) = (venv.join("bin/python"), venv.join("ready"));
     if std::fs::read_to_string(&ready).is_ok_and(|has| has == wanted) {
