@@ -134,6 +134,13 @@ async fn greet(args: &ClientArgs, connection: &Connection) -> anyhow::Result<()>
 }
 
 fn endpoint(args: &ClientArgs) -> anyhow::Result<Endpoint> {
+    let server = &args.server;
+    if !server.starts_with("http://") && !server.starts_with("https://") {
+        return Err(anyhow!(
+            "--server `{server}`: http:// or https:// is missing; write http://{server}, or \
+             https://{server} for TLS"
+        ));
+    }
     let endpoint = Endpoint::from_shared(args.server.clone())
         .with_context(|| format!("--server `{}` is not a URL", args.server))?
         .connect_timeout(CONNECT_TIMEOUT)

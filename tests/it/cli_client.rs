@@ -209,6 +209,13 @@ async fn what_went_wrong_is_said_with_what_to_do() {
     let list: &[&str] = &["incident", "list"];
     for (server, role, args, code, says) in [
         (nobody, "care", list, 1, "Start one with `forewarn serve`"),
+        (
+            "127.0.0.1:1",
+            "care",
+            list,
+            1,
+            "http:// or https:// is missing; write http://127.0.0.1:1",
+        ),
         (&world.server, "", list, 1, "forewarn token create"),
         (
             &world.server,
@@ -273,13 +280,6 @@ async fn what_went_wrong_is_said_with_what_to_do() {
         assert_eq!(output.status.code(), Some(code), "{args:?}");
         assert!(output.stdout.is_empty());
     }
-    world.stop().await;
-}
-
-/// Python with the packages of `tests/python/requirements.txt`; made once below `target/`.
-async fn python() -> PathBuf {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python-venv");
-    let requirements = "tests/python/requirements.txt";
     for what in ["incident", "notice", "alarm", "area", "work"] {
         let args = [what, "list", "--limit", "0"];
         let output = forewarn(&world.server, "operator", &args).await;
@@ -288,6 +288,13 @@ async fn python() -> PathBuf {
         assert!(errors.contains(expected), "{what}: {errors}");
         assert_eq!(output.status.code(), Some(2), "{what}");
     }
+    world.stop().await;
+}
+
+/// Python with the packages of `tests/python/requirements.txt`; made once below `target/`.
+async fn python() -> PathBuf {
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python-venv");
+    let requirements = "tests/python/requirements.txt";
     let wanted = std::fs::read_to_string(requirements).unwrap();
     let (python, ready) = (venv.join("bin/python"), venv.join("ready"));
     if std::fs::read_to_string(&ready).is_ok_and(|has| has == wanted) {
