@@ -50,6 +50,7 @@ fn sorted_members(groups: &[SharedRiskGroup]) -> Vec<SharedRiskGroup> {
     let mut groups = groups.to_vec();
     for group in &mut groups {
         group.members.sort_unstable();
+        group.members.dedup();
     }
     groups
 }

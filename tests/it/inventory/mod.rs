@@ -231,6 +231,25 @@ async fn a_report_says_what_was_added_removed_modified_and_moved(
 
 #[rstest]
 #[tokio::test]
+async fn a_member_named_twice_is_one_member(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = store(backend).await;
+    let mut network = small_network();
+    let members = &mut network.groups[0].members;
+    members.push(members[0].clone());
+    topology(&t.store, &network).await;
+    for network in [network, small_network()] {
+        let again = topology(&t.store, &network).await;
+        assert_eq!(
+            (again.changed, again.difference),
+            (false, Difference::default())
+        );
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn subscribers_are_read_back_as_they_came(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
