@@ -42,6 +42,10 @@ const KINDS: &str = "router, switch, bng, olt, pon_port, splitter, ont, cmts, fi
     "{\"type\":",
     "net.jsonl:1: record: expected one JSON object in UTF-8 (EOF while parsing a value at column 8)"
 )]
+#[case::broken_off(
+    "{\"type\":\"site\",\"id\":\"a\"}\n{\"type\":\n",
+    "net.jsonl:2: record: expected one JSON object in UTF-8 (EOF while parsing a value at its end)"
+)]
 #[case::no_object(
     "[1]",
     "net.jsonl:1: record: expected one JSON object in UTF-8, not a list"

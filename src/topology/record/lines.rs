@@ -99,10 +99,7 @@ fn read_what_is_right<T: DeserializeOwned>(
         Err(error) => {
             // Syntax errors name what is wrong and the column, and repeat nothing of the line.
             let expected = if error.is_syntax() || error.is_eof() {
-                let what = error
-                    .to_string()
-                    .replace(" at line 1 column ", " at column ");
-                format!("one JSON object in UTF-8 ({what})")
+                format!("one JSON object in UTF-8 ({})", syntax(&error))
             } else {
                 format!("one JSON object in UTF-8{}", instead(&error))
             };
@@ -146,6 +143,18 @@ fn read_what_is_right<T: DeserializeOwned>(
 }
 
 /// The value as far as it is no personal data; what stands in an unknown field may be any.
+/// What is wrong, and where in the line: its number is that of the file.
+fn syntax(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(what) if error.line() == 1 => format!("{what} at column {}", error.column()),
+        // After its last character.
+        Some(what) => format!("{what} at its end"),
+        None => text,
+    }
+}
+
 fn shown(field: &str, value: &Value, error: &serde_json::Error, errors: &RecordErrors) -> String {
     let is_unknown = error.to_string().starts_with(UNKNOWN_FIELD);
     if !errors.repeats(field) || errors.is_personal() && is_unknown {
