@@ -209,13 +209,6 @@ async fn what_went_wrong_is_said_with_what_to_do() {
     let list: &[&str] = &["incident", "list"];
     for (server, role, args, code, says) in [
         (nobody, "care", list, 1, "Start one with `forewarn serve`"),
-        (
-            "127.0.0.1:1",
-            "care",
-            list,
-            1,
-            "http:// or https:// is missing; write http://127.0.0.1:1",
-        ),
         (&world.server, "", list, 1, "forewarn token create"),
         (
             &world.server,
@@ -280,15 +273,24 @@ async fn what_went_wrong_is_said_with_what_to_do() {
         assert_eq!(output.status.code(), Some(code), "{args:?}");
         assert!(output.stdout.is_empty());
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_nothing_and_a_server_without_a_scheme_are_refused() {
     for what in ["incident", "notice", "alarm", "area", "work"] {
         let args = [what, "list", "--limit", "0"];
-        let output = forewarn(&world.server, "operator", &args).await;
+        let output = forewarn("http://127.0.0.1:1", "operator", &args).await;
         let errors = text(&output.stderr);
         let expected = "'--limit <LIMIT>': expected a whole number from 1 on";
         assert!(errors.contains(expected), "{what}: {errors}");
         assert_eq!(output.status.code(), Some(2), "{what}");
     }
-    world.stop().await;
+    let output = forewarn("127.0.0.1:1", "operator", &["incident", "list"]).await;
+    let errors = text(&output.stderr);
+    let expected = "http:// or https:// is missing; write http://127.0.0.1:1";
+    assert!(errors.contains(expected), "{errors}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 /// Python with the packages of `tests/python/requirements.txt`; made once below `target/`.
