@@ -221,7 +221,7 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
     summaries.sort_by_key(|s| std::cmp::Reverse(s.evidence_count));
     let (first, rest) = summaries.split_first()?;
     let mut sum = Summary::clone(first);
-    let mut explained = 0;
+    let (mut explained, mut more) = (0, 0);
     for other in rest {
         sum.parts.extend(&other.parts);
         sum.evidence.extend(other.evidence.iter().cloned());
@@ -240,16 +240,20 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());
         sum.overrun = sum.overrun.or_else(|| other.overrun.clone());
-        if !other.reasoning.is_empty() && explained < EXPLAINED {
+        if other.reasoning.is_empty() {
+            continue;
+        }
+        if explained < EXPLAINED {
             explained += 1;
             if !sum.reasoning.is_empty() {
                 sum.reasoning.push(' ');
             }
             sum.reasoning.push_str(&other.reasoning);
+        } else {
+            more += 1;
         }
     }
-    if rest.len() > explained {
-        let more = rest.len() - explained;
+    if more > 0 {
         let plural = if more == 1 { "" } else { "s" };
         let more = thousands(more);
         sum.reasoning
