@@ -20,6 +20,7 @@ const FLAT_FROM: u64 = 1_000_000;
 const FLAT_TO: u64 = 5_000_000;
 /// Share of the bare bulk insert that is to be reached.
 const SHARE: f64 = 0.6;
+const ALONE: &str = "commits of the same rows as they come due, with no service";
 const P99: Duration = Duration::from_millis(50);
 /// Memory that may come and go without being a leak.
 const SLACK_MIB: f64 = 64.0;
@@ -71,8 +72,14 @@ async fn all() -> Vec<Figure> {
                 database.name()
             );
             let latency = load.acknowledgements_at(rate / 2.0).await;
-            figures.extend(through_service(&database, streams, rate, bulk, &latency));
             service.stop().await;
+            let alone = database.commits_at(rate / 2.0, &scene.plant).await;
+            figures.extend(through_service(
+                &database,
+                streams,
+                [rate, bulk],
+                [&latency, &alone],
+            ));
         }
     }
     figures.push(flat_memory(&scene).await);
@@ -82,9 +89,8 @@ async fn all() -> Vec<Figure> {
 fn through_service(
     database: &Database,
     streams: u64,
-    rate: f64,
-    bulk: f64,
-    latency: &load::Latency,
+    [rate, bulk]: [f64; 2],
+    [latency, alone]: [&load::Latency; 2],
 ) -> [Figure; 3] {
     let name = database.name();
     let ratio = rate / bulk;
@@ -104,13 +110,15 @@ fn through_service(
             ms(latency.p50),
             "ms",
             half.clone(),
-        ),
+        )
+        .against(ALONE, ms(alone.p50), ms(latency.p50) / ms(alone.p50)),
         Figure::new(
             format!("acknowledgement p99 at half that rate, {name}, {streams} streams"),
             ms(latency.p99),
             "ms",
             half,
         )
+        .against(ALONE, ms(alone.p99), ms(latency.p99) / ms(alone.p99))
         .goal(format!("< {} ms", P99.as_millis()), latency.p99 < P99),
     ]
 }

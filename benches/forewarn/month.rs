@@ -252,6 +252,8 @@ impl Desk {
     fn new(store: Store, mut loaded: LoadedNetwork, settings: CorrelatorSettings) -> Self {
         let empty = forewarn::topology::Network::empty();
         let network = Arc::new(std::mem::replace(&mut loaded.network, empty));
+        let mut correlator = Correlator::new(settings, network);
+        correlator.take_map(Arc::new(std::mem::take(&mut loaded.map)));
         let experiment = Experiment {
             name: "month".to_owned(),
             holdout_percent: 0.0,
@@ -274,7 +276,7 @@ impl Desk {
         Self {
             dispatcher: Dispatcher::new(store.clone(), outlet),
             planner: Planner::new(NoticePolicy::default(), experiment, [7; 32]),
-            correlator: Correlator::new(settings, network),
+            correlator,
             store,
             loaded,
             incidents: 0,

@@ -324,9 +324,13 @@ const HEADER: [&str; 7] = [
 ];
 
 fn row(out: &Output, incident: &v1::Incident) -> Vec<String> {
+    let state = match incident.merged_into.as_str() {
+        "" => state_name(incident),
+        survivor => format!("merged into {survivor}"),
+    };
     vec![
         incident.id.clone(),
-        state_name(incident),
+        state,
         cause_in_short(incident),
         affected_line(incident),
         out.when(incident.onset_ms),

@@ -11,6 +11,7 @@ mod geojson;
 mod holes;
 mod impact;
 mod named;
+mod nearest;
 mod network_map;
 mod point_index;
 mod polygon;
@@ -26,6 +27,7 @@ pub use event::{
 pub use geojson::{GeoJsonError, read_areas, read_geojson};
 pub use impact::{Affects, AreaImpact, Batteries, PowerFailure};
 pub use named::NamedArea;
+pub use nearest::Neighbour;
 pub use network_map::{Inside, NetworkMap, PremisesIndex};
 pub use problem::{AreaError, AreaFault, AreaWarning, LARGEST_RADIUS_M, MOST_POINTS};
 

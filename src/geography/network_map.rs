@@ -2,6 +2,7 @@
 //! inside an area.
 
 use super::area::Area;
+use super::nearest::{Neighbour, nearest};
 use super::point_index::PointIndex;
 use super::problem::AreaWarning;
 use crate::topology::{ElementNo, Network, Position, SubscriberSet};
@@ -12,10 +13,14 @@ use std::ops::Range;
 pub struct PremisesIndex {
     /// Numbers are ranks.
     index: PointIndex,
+    /// Per rank its slot in the index; [`NOWHERE`] without a position.
+    slots: Vec<u32>,
     subscribers: usize,
     /// At latitude 0, longitude 0.
     at_null_island: usize,
 }
+
+const NOWHERE: u32 = u32::MAX;
 
 /// Where a geocoder puts what it does not find.
 const NULL_ISLAND: Position = Position {
@@ -35,8 +40,16 @@ impl PremisesIndex {
             (network.rank_of(subscriber), position)
         });
         let nowhere = |p: &&Position| p.latitude == 0.0 && p.longitude == 0.0;
+        let index = PointIndex::new(ranked);
+        let mut slots = vec![NOWHERE; subscribers];
+        for (slot, &rank) in (0..).zip(&index.numbers) {
+            if let Some(of_rank) = slots.get_mut(rank as usize) {
+                *of_rank = slot;
+            }
+        }
         Self {
-            index: PointIndex::new(ranked),
+            index,
+            slots,
             subscribers,
             at_null_island: positions.iter().flatten().filter(nowhere).count(),
         }
@@ -67,6 +80,17 @@ impl PremisesIndex {
         SubscriberSet::from_ascending(sorted)
     }
 
+    /// The premises nearest to those of the subscriber of that rank: at most so many, and none farther
+    /// away than that. The nearest come first; nobody, where the position is not known.
+    pub fn nearest(&self, rank: u32, most: usize, within_metres: f64) -> Vec<Neighbour> {
+        match self.slots.get(rank as usize) {
+            Some(&slot) if slot != NOWHERE => {
+                nearest(&self.index, slot as usize, most, within_metres)
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Subscribers with a position.
     pub fn placed(&self) -> usize {
         self.index.len()
@@ -74,7 +98,7 @@ impl PremisesIndex {
 
     /// Bytes that it holds in memory.
     pub fn resident_bytes(&self) -> usize {
-        self.index.resident_bytes()
+        self.index.resident_bytes() + self.slots.capacity() * size_of::<u32>()
     }
 }
 

@@ -14,17 +14,17 @@ use crate::topology::Position;
 use std::ops::Range;
 
 /// Rectangles or points under one rectangle.
-const FANOUT: usize = 16;
+pub(super) const FANOUT: usize = 16;
 
 /// Points with a number each.
 #[derive(Debug, Default)]
 pub(super) struct PointIndex {
     /// In the order of the curve; a place in that order is a slot.
-    points: Vec<Point>,
+    pub(super) points: Vec<Point>,
     /// Number per slot.
     pub(super) numbers: Vec<u32>,
     /// From the rectangles of points upwards; the last level has one rectangle.
-    levels: Vec<Vec<Bounds>>,
+    pub(super) levels: Vec<Vec<Bounds>>,
 }
 
 impl PointIndex {
@@ -134,14 +134,14 @@ impl PointIndex {
     }
 
     /// The slots under a rectangle.
-    fn slots(&self, level: usize, node: usize) -> Range<usize> {
+    pub(super) fn slots(&self, level: usize, node: usize) -> Range<usize> {
         let size = FANOUT.pow(u32::try_from(level).unwrap_or(u32::MAX) + 1);
         let start = node * size;
         start..(start + size).min(self.points.len())
     }
 
     /// The rectangles under a rectangle.
-    fn below(&self, level: usize, node: usize) -> Range<usize> {
+    pub(super) fn below(&self, level: usize, node: usize) -> Range<usize> {
         let start = node * FANOUT;
         start..(start + FANOUT).min(self.levels[level - 1].len())
     }

@@ -5,7 +5,7 @@
 
 use super::CorrelatorSettings;
 use super::likelihood::{
-    Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, is_home, observe,
+    Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, WINDOW_MS, is_home, observe,
 };
 use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault, is_power};
@@ -76,6 +76,8 @@ pub(super) struct Candidates {
     unmapped: BTreeSet<AlarmNo>,
     /// Alarms of devices that live without mains: the devices, and since when.
     on_battery: BTreeMap<AlarmNo, (ElementNo, Millis)>,
+    /// The same of homes.
+    homes_on_battery: BTreeMap<AlarmNo, ElementNo>,
 }
 
 /// Where an alarm speaks of the service of an element.
@@ -198,18 +200,30 @@ impl Candidates {
                 && alarm.effect() != ServiceEffect::Loss
                 && is_power(&alarm.key().alarm_type)
         };
-        let device = match part {
-            Some(Part::Element(element)) if !is_home(network, element) => Some(element),
-            _ => None,
-        };
         let alarm = alarm.filter(|alarm| says_so(alarm));
+        let (device, home) = match part {
+            Some(Part::Element(element)) if is_home(network, element) => (None, Some(element)),
+            Some(Part::Element(element)) => (Some(element), None),
+            _ => (None, None),
+        };
+        let home_before = match home.filter(|_| alarm.is_some()) {
+            Some(home) => self.homes_on_battery.insert(no, home),
+            None if self.homes_on_battery.is_empty() => None,
+            None => self.homes_on_battery.remove(&no),
+        };
+        let home_changed = home_before != home.filter(|_| alarm.is_some());
         let new = device.zip(alarm.map(AlarmState::raised_ms));
         let old = match new {
             Some(new) => self.on_battery.insert(no, new),
             None if self.on_battery.is_empty() => None,
             None => self.on_battery.remove(&no),
         };
-        old != new
+        old != new || home_changed
+    }
+
+    /// The homes that say that they live on a battery.
+    pub(super) fn homes_on_battery(&self) -> BTreeSet<ElementNo> {
+        self.homes_on_battery.values().copied().collect()
     }
 
     /// The devices that live without mains, or did until they failed, and since when.
@@ -222,22 +236,42 @@ impl Candidates {
         devices
     }
 
-    /// The first of the devices that failed, or were cut off by a failed link, and had said that they
-    /// live on a battery.
-    pub(super) fn ran_on_battery(&self, parts: &[Part], network: &Network) -> Option<ElementNo> {
+    /// The first of the devices that failed, or were cut off by a failed link, and had said before that
+    /// they live on a battery.
+    pub(super) fn ran_on_battery(
+        &self,
+        parts: &[Part],
+        network: &Network,
+        book: &AlarmBook,
+    ) -> Option<ElementNo> {
         if self.on_battery.is_empty() {
             return None;
         }
-        let on_battery: BTreeSet<ElementNo> = self.on_battery.values().map(|(d, _)| *d).collect();
-        let mut devices = parts.iter().filter_map(|&part| match part {
-            Part::Element(element) => Some(element),
+        let devices = parts.iter().filter_map(|&part| match part {
+            Part::Element(element) => Some((part, element)),
             Part::Link(link) => {
                 let below = network.link_ends(link).1;
-                sole_parent(network, below).map(|_| below)
+                sole_parent(network, below).map(|_| (part, below))
             }
             Part::Group(_) => None,
         });
-        devices.find(|device| on_battery.contains(device))
+        let had_said = |(part, device): (Part, ElementNo)| {
+            let mut said = self.on_battery.values().filter(|(d, _)| *d == device);
+            said.any(|&(_, since_ms)| self.failed_after(since_ms, part, book))
+                .then_some(device)
+        };
+        devices.filter_map(had_said).next()
+    }
+
+    /// Whether the latest alarm of a part, if it has any, is not from before an instant. What is
+    /// older was never taken back: a device that says something afterwards is not dead.
+    pub(super) fn failed_after(&self, at_ms: Millis, part: Part, book: &AlarmBook) -> bool {
+        let alarms = self.alarms_of.get(&part).into_iter().flatten();
+        let raised = alarms.filter_map(|no| book.get(*no).map(AlarmState::raised_ms));
+        // Clocks differ by minutes.
+        raised
+            .max()
+            .is_none_or(|latest_ms| at_ms <= latest_ms + WINDOW_MS)
     }
 
     fn move_seat(&mut self, no: AlarmNo, part: Option<Part>, up: bool, network: &Network) {

@@ -15,11 +15,12 @@ use super::declared::Declared;
 use super::evidence::summarise;
 use super::life::{Impact, Tracked};
 use super::localise::Failure;
-use super::matching::{Found, Matching};
+use super::matching::{Found, Matching, claims};
 use super::onset::{FailedParts, LossRecord};
 use super::{CauseKind, CorrelatorSettings, Incident, IncidentChange, IncidentNo};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry};
 use crate::clock::Millis;
+use crate::geography::NetworkMap;
 use crate::topology::{Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ const MOST_SETTLINGS: usize = 3;
 pub struct Correlator {
     settings: CorrelatorSettings,
     network: Arc<Network>,
+    /// Where the premises are; nowhere, as long as nobody has said.
+    map: Arc<NetworkMap>,
     book: AlarmBook,
     candidates: Candidates,
     losses: LossRecord,
@@ -88,6 +91,7 @@ impl Correlator {
             declared: Declared::default(),
             settings,
             network,
+            map: Arc::default(),
             dirty: Vec::new(),
             is_dirty: Vec::new(),
             must_localise: true,
@@ -138,7 +142,7 @@ impl Correlator {
 
     /// Goes over to another version of the network; the changes come out of the next
     /// [`Self::settle`]. Whatever was declared with an area must be declared again before that, with
-    /// what the area holds in the new version.
+    /// what the area holds in the new version, and the map given anew ([`Self::take_map`]).
     pub fn replace_network(&mut self, network: Arc<Network>, _now_ms: Millis) {
         for tracked in self.tracked.values_mut() {
             tracked.move_to(&self.network, &network);
@@ -147,9 +151,17 @@ impl Correlator {
         self.losses = LossRecord::new(&network);
         self.declared.move_to_new_network();
         self.network = network;
+        self.map = Arc::default();
         self.found.clear();
         self.must_localise = true;
         self.mark_all();
+    }
+
+    /// Takes the map of the present version of the network. Without one, nothing is concluded from where
+    /// people live.
+    pub fn take_map(&mut self, map: Arc<NetworkMap>) {
+        self.map = map;
+        self.must_localise = true;
     }
 
     /// Finds the failures behind the alarms and moves the incidents along their life. Each incident
@@ -277,19 +289,24 @@ impl Correlator {
         apart
     }
 
-    fn matching(&self, now_ms: Millis) -> Matching<'_> {
-        let within_ms = self.settings.reopen_within_ms;
+    fn matching(&self) -> Matching<'_> {
         let unmapped = self.unmapped().map(|alarm| (alarm.key(), alarm.source()));
         let unmapped = unmapped.collect();
-        Matching::new(&self.tracked, &self.found, &unmapped, within_ms, now_ms)
+        Matching::new(&self.tracked, &self.found, &unmapped)
+    }
+
+    /// Per failure, the claim of an operator under which it falls.
+    fn claims(&self, now_ms: Millis) -> Vec<Option<(IncidentNo, usize)>> {
+        let within_ms = self.settings.reopen_within_ms;
+        claims(&self.tracked, &self.found, within_ms, now_ms)
     }
 
     /// Gives each failure to its incident, opens and ends incidents, and lets time work on them.
     /// Whether all failures still belong to open ones, and none is held back any less than before.
     fn advance(&mut self, now_ms: Millis) -> bool {
-        let matching = self.matching(now_ms);
+        let matching = self.matching();
         let held = matching.held_back();
-        let mut assigned = matching.open();
+        let mut assigned = matching.open(&self.claims(now_ms));
         for (assigned, held) in assigned.iter_mut().zip(&held) {
             if held.is_some() {
                 *assigned = None;

@@ -19,6 +19,7 @@ use super::reasoning::reasoning;
 use super::ring::find_ends;
 use super::wall::Wall;
 use crate::alarm::{AlarmBook, AlarmNo};
+use crate::geography::NetworkMap;
 use crate::topology::{CutOff, ElementNo, LinkNo, Network, Part, SubscriberSet};
 use owners::Owners;
 pub(super) use power::PowerCut;
@@ -43,16 +44,17 @@ pub(super) struct Failure {
 }
 
 /// The failures behind the present alarms, in the order of their parts' ids. The sets of parts in
-/// `apart` fail apart from all others.
+/// `apart` fail apart from all others. A map without anybody on it is one that is not known.
 pub(super) fn localise(
     candidates: &Candidates,
-    network: &Network,
+    (network, map): (&Network, &NetworkMap),
     book: &AlarmBook,
     apart: &[Vec<Part>],
 ) -> Vec<Failure> {
     let mut search = Search {
         all: candidates,
         network,
+        map,
         book,
         candidates: candidates.upper(network),
         symptoms: BTreeMap::new(),
@@ -77,6 +79,7 @@ pub(super) fn localise(
 struct Search<'a> {
     all: &'a Candidates,
     network: &'a Network,
+    map: &'a NetworkMap,
     book: &'a AlarmBook,
     candidates: BTreeSet<Part>,
     /// Candidates that are explained from beside or below, and by what.
@@ -410,7 +413,10 @@ impl Search<'_> {
             .iter()
             .map(|parts| Failure {
                 parts: parts.clone(),
-                ran_on_battery: self.all.ran_on_battery(parts, self.network).is_some(),
+                ran_on_battery: self
+                    .all
+                    .ran_on_battery(parts, self.network, self.book)
+                    .is_some(),
                 reasoning: reasoning(parts, self.all, self.network, self.book),
                 ..Failure::default()
             })

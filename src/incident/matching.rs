@@ -76,12 +76,43 @@ impl Found {
     }
 }
 
+/// Per failure, the claim of an operator under which it falls: its incident, and its place there.
+pub(super) fn claims(
+    tracked: &BTreeMap<IncidentNo, Tracked>,
+    found: &[Found],
+    reopen_within_ms: i64,
+    now_ms: i64,
+) -> Vec<Option<(IncidentNo, usize)>> {
+    let hosts = tracked.values().filter(|t| {
+        let incident = &t.incident;
+        let is_there = incident.state.is_open() || can_reopen(incident, reopen_within_ms, now_ms);
+        is_there && !incident.life.claims.is_empty()
+    });
+    let hosts: Vec<&Tracked> = hosts.collect();
+    let claim = |found: &Found| {
+        let mut hosts = hosts.iter();
+        if found.is_stated() {
+            // It stays with the incident that stands for it, whatever else is said of that.
+            let host = hosts.find(|t| stands_for(&t.incident, found))?;
+            return Some((host.incident.no, 0)).filter(|_| host.incident.state.is_open());
+        }
+        let (_, no, at) = hosts
+            .filter_map(|t| {
+                t.claims_on(found)
+                    .map(|(rank, at)| (rank, t.incident.no, at))
+            })
+            .min()?;
+        Some((no, at))
+    };
+    found.iter().map(claim).collect()
+}
+
 /// The incidents and the failures of one instant.
 pub(super) struct Matching<'a> {
     tracked: &'a BTreeMap<IncidentNo, Tracked>,
     found: &'a [Found],
-    /// Those of whom operators have said something, and that are open or can reopen.
-    hosts: Vec<&'a Tracked>,
+    /// Per failure the open incidents that have one of its parts, the oldest first.
+    sharing: Vec<Vec<IncidentNo>>,
     /// Open incidents whose cause is gone, at least in part.
     gone: BTreeSet<IncidentNo>,
     /// Of those, the ones with evidence that is active still, of what the network no longer knows.
@@ -94,52 +125,34 @@ impl<'a> Matching<'a> {
         tracked: &'a BTreeMap<IncidentNo, Tracked>,
         found: &'a [Found],
         unmapped: &HashSet<(&AlarmKey, SourceId)>,
-        reopen_within_ms: i64,
-        now_ms: i64,
     ) -> Self {
-        let parts = found.iter().flat_map(|f| &f.summary.parts);
-        let failed: BTreeSet<Part> = parts.copied().collect();
-        let open = tracked.values().filter(|t| t.incident.state.is_open());
-        let gone = open.filter(|t| is_gone(t, found, &failed));
-        let gone: Vec<&Tracked> = gone.collect();
+        let failed = FailuresOfParts::of(found);
+        let mut sharing: Vec<Vec<IncidentNo>> = vec![Vec::new(); found.len()];
+        let mut gone: Vec<&Tracked> = Vec::new();
+        for open in tracked.values().filter(|t| t.incident.state.is_open()) {
+            if is_gone(open, found, &failed) {
+                gone.push(open);
+            }
+            for at in open.parts.iter().flat_map(|part| failed.with(*part)) {
+                if let Some(sharing) = sharing.get_mut(at)
+                    && sharing.last() != Some(&open.incident.no)
+                {
+                    sharing.push(open.incident.no);
+                }
+            }
+        }
         let has_unmapped = |t: &&&Tracked| {
             let mut evidence = t.incident.evidence.iter();
             !unmapped.is_empty() && evidence.any(|e| unmapped.contains(&(&e.key, e.source)))
         };
         let without_place = gone.iter().filter(has_unmapped);
-        let hosts = tracked.values().filter(|t| {
-            let incident = &t.incident;
-            let is_there =
-                incident.state.is_open() || can_reopen(incident, reopen_within_ms, now_ms);
-            is_there && !incident.life.claims.is_empty()
-        });
         Self {
             tracked,
             found,
-            hosts: hosts.collect(),
+            sharing,
             unmapped: without_place.map(|t| t.incident.no).collect(),
             gone: gone.iter().map(|t| t.incident.no).collect(),
         }
-    }
-
-    /// Per failure, the claim of an operator under which it falls: its incident, and its place there.
-    pub(super) fn claims(&self) -> Vec<Option<(IncidentNo, usize)>> {
-        let claim = |found: &Found| {
-            let mut hosts = self.hosts.iter();
-            if found.is_stated() {
-                // It stays with the incident that stands for it, whatever else is said of that.
-                let host = hosts.find(|t| stands_for(&t.incident, found))?;
-                return Some((host.incident.no, 0)).filter(|_| host.incident.state.is_open());
-            }
-            let (_, no, at) = hosts
-                .filter_map(|t| {
-                    t.claims_on(found)
-                        .map(|(rank, at)| (rank, t.incident.no, at))
-                })
-                .min()?;
-            Some((no, at))
-        };
-        self.found.iter().map(claim).collect()
     }
 
     /// Per failure, the incident that an operator ended and that holds it back.
@@ -156,30 +169,30 @@ impl<'a> Matching<'a> {
         self.found.iter().map(held).collect()
     }
 
-    /// Per failure, the open incident that it belongs to.
-    pub(super) fn open(&self) -> Vec<Option<IncidentNo>> {
+    /// Per failure, the open incident that it belongs to; `claims`: of each.
+    pub(super) fn open(&self, claims: &[Option<(IncidentNo, usize)>]) -> Vec<Option<IncidentNo>> {
         let open: Vec<&Tracked> = self
             .tracked
             .values()
             .filter(|t| t.incident.state.is_open())
             .collect();
-        let oldest = |found: &Found| {
+        let oldest = |at: usize, found: &Found| {
             let stated = open.iter().find(|t| stands_for(&t.incident, found));
-            let tracked = stated.or_else(|| open.iter().find(|t| self.goes_on_in(t, found)))?;
+            let tracked = stated.or_else(|| open.iter().find(|t| self.goes_on_in(t, at)))?;
             Some(tracked.incident.no)
         };
-        let claims = self.claims();
         let mut assigned: Vec<Option<IncidentNo>> = self
             .found
             .iter()
-            .zip(&claims)
-            .map(|(found, claim)| match claim {
+            .enumerate()
+            .zip(claims)
+            .map(|((at, found), claim)| match claim {
                 Some((no, _)) => open.iter().any(|t| t.incident.no == *no).then_some(*no),
-                None => oldest(found),
+                None => oldest(at, found),
             })
             .collect();
         let unclaimed = || {
-            let found = self.found.iter().zip(&claims);
+            let found = self.found.iter().zip(claims);
             found.map(|(found, claim)| found.power_cut.filter(|_| claim.is_none()))
         };
         let mut of_cut: BTreeMap<usize, (bool, IncidentNo)> = BTreeMap::new();
@@ -198,24 +211,29 @@ impl<'a> Matching<'a> {
         assigned
     }
 
-    /// Whether this open incident goes on in that failure.
-    pub(super) fn goes_on_in(&self, tracked: &Tracked, found: &Found) -> bool {
-        shares_part(tracked, found) || self.took_over(tracked, found)
+    /// Whether this open incident goes on in the failure at that place.
+    pub(super) fn goes_on_in(&self, tracked: &Tracked, at: usize) -> bool {
+        let sharing = self.sharing.get(at).map_or(&[][..], Vec::as_slice);
+        sharing.contains(&tracked.incident.no) || self.took_over(tracked, at, sharing)
     }
 
     /// Whether the cause of the incident is gone, at least in part, and the failure has people or
     /// alarms of it.
-    fn took_over(&self, tracked: &Tracked, found: &Found) -> bool {
+    fn took_over(&self, tracked: &Tracked, at: usize, sharing: &[IncidentNo]) -> bool {
+        let Some(found) = self.found.get(at) else {
+            return false;
+        };
+        if !self.gone.contains(&tracked.incident.no) {
+            return false;
+        }
         // What is believed does not go on in what nobody believes.
         let is_believed = |t: &Tracked| t.incident.state == IncidentState::Confirmed;
+        let mut sharing = sharing.iter().filter_map(|no| self.tracked.get(no));
         let is_doubted = found.summary.is_lone
             && is_believed(tracked)
             && !self.unmapped.contains(&tracked.incident.no)
-            && !self
-                .tracked
-                .values()
-                .any(|t| is_believed(t) && shares_part(t, found));
-        if is_doubted || !self.gone.contains(&tracked.incident.no) {
+            && !sharing.any(is_believed);
+        if is_doubted {
             return false;
         }
         let (theirs, mine) = (&tracked.impact.lost, &found.impact.lost);
@@ -229,13 +247,34 @@ impl<'a> Matching<'a> {
     }
 }
 
+/// The failures of each part that failed, by their places in the list of failures.
+struct FailuresOfParts(Vec<(Part, usize)>);
+
+impl FailuresOfParts {
+    fn of(found: &[Found]) -> Self {
+        let parts = found.iter().enumerate();
+        let parts = parts.flat_map(|(at, f)| f.summary.parts.iter().map(move |&part| (part, at)));
+        let mut sorted: Vec<(Part, usize)> = parts.collect();
+        sorted.sort_unstable();
+        Self(sorted)
+    }
+
+    fn with(&self, part: Part) -> impl Iterator<Item = usize> {
+        let first = self.0.partition_point(|(other, _)| *other < part);
+        let there = self.0.iter().skip(first);
+        let of_part = there.take_while(move |(other, _)| *other == part);
+        of_part.map(|(_, at)| *at)
+    }
+}
+
 /// Whether the cause of an incident is gone, at least in part; also from the network.
-fn is_gone(tracked: &Tracked, found: &[Found], failed: &BTreeSet<Part>) -> bool {
+fn is_gone(tracked: &Tracked, found: &[Found], failed: &FailuresOfParts) -> bool {
     if tracked.parts.is_empty() {
         let mut found = found.iter();
         return !found.any(|found| stands_for(&tracked.incident, found));
     }
-    tracked.parts.iter().any(|part| !failed.contains(part))
+    let mut parts = tracked.parts.iter();
+    parts.any(|part| failed.with(*part).next().is_none())
 }
 
 /// The restored incident that recurs with a failure: the latest with a part in common, or with

@@ -492,6 +492,7 @@ mod reasoning;
 mod ring;
 mod settings;
 mod shared_risk;
+mod surrounded;
 mod wall;
 
 pub use correlator::{Correlator, LiveImpact};

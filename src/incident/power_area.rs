@@ -39,6 +39,8 @@ struct Place {
     later: Vec<ElementNo>,
     without_power: usize,
     alive: usize,
+    /// Homes around of which nothing is heard.
+    silent: Vec<ElementNo>,
 }
 
 /// Where power failed, and in which window.
@@ -50,6 +52,8 @@ pub(super) struct PowerArea {
     /// In no order.
     pub(super) homes: Vec<Part>,
     pub(super) spots: Vec<Spot>,
+    /// Homes of the same streets of which nothing is heard.
+    pub(super) silent: Vec<ElementNo>,
 }
 
 impl PowerArea {
@@ -126,6 +130,11 @@ pub(super) fn power_areas(
             homes: homes.into_iter().map(Part::Element).collect(),
             spots: places
                 .filter_map(|place| Some((place.position?, place.window)))
+                .collect(),
+            silent: joined
+                .iter()
+                .flat_map(|place| &place.silent)
+                .copied()
                 .collect(),
         }
     };
@@ -208,6 +217,7 @@ fn look(
         later: Vec::new(),
         without_power: 0,
         alive: 0,
+        silent: Vec::new(),
     };
     let is_then = |at_ms: i64| is_then(at_ms.div_euclid(WINDOW_MS), window);
     let mut open = vec![element];
@@ -222,6 +232,7 @@ fn look(
             }
             match candidates.observation(child) {
                 _ if is_explained(child) => {}
+                Observation::Silent => place.silent.push(child),
                 Observation::NoPower(at_ms) if is_then(at_ms) => {
                     place.without_power += 1;
                     place.dark.push(child);

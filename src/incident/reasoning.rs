@@ -54,7 +54,7 @@ pub(super) fn reasoning(
         Part::Link(_) => None,
     });
     sentences.extend(reasons.take(EXPLAINED));
-    if let Some(device) = candidates.ran_on_battery(parts, network) {
+    if let Some(device) = candidates.ran_on_battery(parts, network, book) {
         let device = name(Part::Element(device), network);
         sentences.push(format!(
             "Before, {device} had said that it lives on its battery."

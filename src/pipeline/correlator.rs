@@ -477,6 +477,7 @@ impl CorrelatorWorker {
         self.planner.look_at_all(now_ms);
         self.map = Arc::new(loaded.map);
         self.core.replace_network(Arc::new(loaded.network), now_ms);
+        self.core.take_map(Arc::clone(&self.map));
         self.declare(self.declarations.ids());
         self.unsettled = true;
         Ok(())

@@ -132,17 +132,18 @@ pub(super) async fn restore(
     let episodes = store.ended_episodes(now_ms - KEPT_FOR_MS, KEPT).await?;
     planner.restart(&store.mergers().await?);
     declarations.load(store, &incidents, now_ms).await?;
-    let network = Arc::new(loaded.network);
-    let ground = (network.as_ref(), &loaded.map);
+    let (network, map) = (Arc::new(loaded.network), Arc::new(loaded.map));
+    let ground = (network.as_ref(), map.as_ref());
     let declared = declarations.ids().into_iter();
     let declared = declared.filter_map(|id| declarations.resolve(id, ground));
     let declared: Vec<Declaration> = declared.collect();
     let last_no = checkpoint.last_incident_no;
     let mut core = Correlator::restore(settings, network, book, incidents, last_no);
+    core.take_map(Arc::clone(&map));
     core.resume(declared);
     Ok(Restored {
         core,
-        map: Arc::new(loaded.map),
+        map,
         experience: Experience::new(episodes),
         versions: loaded.versions,
         position: checkpoint.position,

@@ -102,12 +102,13 @@ pub struct Stage {
     pub restored: Vec<Part>,
 }
 
-/// A device that runs on its battery.
+/// A device or an ONT that runs on its battery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnBattery {
     pub device: ElementNo,
     pub from_ms: Millis,
-    /// When mains came back or the battery was empty.
+    /// When it says no more that it does: when mains are back, or the battery is empty. For an ONT its
+    /// OLT speaks, which hears of the mains only when they are back.
     pub until_ms: Millis,
 }
 
@@ -256,7 +257,13 @@ impl Fault {
         };
         for &ont in world.onts().iter().filter(|&&ont| inside(ont)) {
             let at_ms = if happens(batteries.ont_share, rng) {
-                battery_end(onset_ms, batteries.ont_minutes, rng)
+                let at_ms = battery_end(onset_ms, batteries.ont_minutes, rng);
+                on_battery.push(OnBattery {
+                    device: ont,
+                    from_ms: onset_ms,
+                    until_ms: end_ms,
+                });
+                at_ms
             } else {
                 onset_ms
             };

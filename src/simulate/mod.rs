@@ -17,8 +17,8 @@
 //!   managed: over the network itself, or out of band at a share of the devices.
 //! - A poller, which is a source of its own, says `unreachable` of an OLT and `device-down` of other
 //!   devices after some missed polls, and takes it back with the next answer.
-//! - Devices on battery say `power-failure` without effect on service, and fall silent when the
-//!   battery is empty.
+//! - Devices and ONTs on battery say `power-failure` without effect on service, and fall silent when
+//!   the battery is empty.
 //! - A BNG counts sessions by port ([`Sample`]): also where no alarm tells anything.
 //!
 //! On their way the reports suffer [`Impairments`].

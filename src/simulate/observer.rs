@@ -153,13 +153,18 @@ impl<'a> Observer<'a> {
         }
     }
 
-    /// Mains fail at a device with a battery, or are back, or the battery is empty.
+    /// Mains fail at a device or an ONT with a battery, or are back, or the battery is empty. An ONT tells its
+    /// OLT ("powering alarm", ITU-T G.988 section 9.1.1).
     pub(super) fn battery(&mut self, device: ElementNo, is_on: bool, at_ms: Millis, no: u32) {
         self.now(at_ms, Origin::Fault(no));
         let condition = Condition {
             what: What::OnBattery,
             part: Part::Element(device),
-            by: Some(device),
+            by: if self.world.network().kind(device) == ElementKind::Ont {
+                self.world.above(device, ElementKind::Olt)
+            } else {
+                Some(device)
+            },
         };
         self.set(condition, is_on, [0, 1_000]);
     }

@@ -180,9 +180,10 @@ impl Tx {
         for settlement in chunk {
             rows.push(settled_row(settlement)?);
         }
-        let (text, number, uuid) = match self {
-            Self::Sqlite(_) => ("", "", ""),
-            Self::Postgres(_) => ("::text", "::bigint", "::uuid"),
+        // The plus keeps SQLite from looking up each notice there is among the settled ones.
+        let (text, number, uuid, plus) = match self {
+            Self::Sqlite(_) => ("", "", "", "+"),
+            Self::Postgres(_) => ("::text", "::bigint", "::uuid", ""),
         };
         Ok(on_tx!(self, conn => {
             let mut query = QueryBuilder::new(
@@ -209,10 +210,10 @@ impl Tx {
                  facts = coalesce(settled.facts, notice.facts), \
                  template_version = coalesce(settled.template_version, notice.template_version), \
                  subject = coalesce(settled.subject, notice.subject), \
-                 body = coalesce(settled.body, notice.body) FROM settled \
-                 WHERE notice.notice_id = settled.notice_id AND notice.attempt = settled.attempt \
-                 AND (notice.state = 'pending' \
-                      OR settled.state = 'sent' AND notice.state = 'cancelled')");
+                 body = coalesce(settled.body, notice.body) FROM settled WHERE notice.notice_id = ");
+            query.push(plus).push("settled.notice_id AND notice.attempt = ").push(plus)
+                .push("settled.attempt AND (notice.state = 'pending' \
+                       OR settled.state = 'sent' AND notice.state = 'cancelled')");
             query.build().execute(conn).await?.rows_affected()
         }))
     }

@@ -1,13 +1,14 @@
 //! The databases, and what they take in without a service.
 
-use super::load::{self, Plant};
+use super::load::{self, LATENCY_RUN, Latency, Plant, TICK};
 use forewarn::proto::v1;
 use forewarn::store::Store;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Sqlite};
+use std::ops::Range;
 use std::str::FromStr as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Rows of one statement, and of one transaction: what the service commits at a time.
 const STATEMENT: u64 = 1_000;
@@ -84,7 +85,38 @@ impl Database {
 
     /// Rows a second, inserted with nothing around.
     pub(super) async fn bulk_insert(&self, rows: u64, plant: &Plant) -> f64 {
-        // The schema, with the same indexes.
+        let mut bare = self.bare().await;
+        let started = Instant::now();
+        for from in (1..=rows).step_by(TRANSACTION as usize) {
+            bare.insert(from..from + TRANSACTION, plant).await;
+        }
+        rows as f64 / started.elapsed().as_secs_f64()
+    }
+
+    /// How long rows wait until they are committed that come due at a steady rate, with nothing around:
+    /// whatever is due is inserted in one transaction, again and again.
+    pub(super) async fn commits_at(&self, rate: f64, plant: &Plant) -> Latency {
+        let mut bare = self.bare().await;
+        let mut waited = Vec::new();
+        let started = Instant::now();
+        let mut done = 0;
+        while started.elapsed() < LATENCY_RUN {
+            let due = (started.elapsed().as_secs_f64() * rate) as u64;
+            if due == done {
+                tokio::time::sleep(TICK).await;
+                continue;
+            }
+            bare.insert(done + 1..due + 1, plant).await;
+            let at = started.elapsed();
+            let due_at = |n: u64| Duration::from_secs_f64(n as f64 / rate);
+            waited.extend((done + 1..=due).map(|n| at.saturating_sub(due_at(n))));
+            done = due;
+        }
+        Latency::of(waited)
+    }
+
+    /// The schema, with the same indexes, and a connection.
+    async fn bare(&self) -> Bare {
         self.open().await.close().await;
         match self {
             Self::Sqlite(dir) => {
@@ -93,35 +125,43 @@ impl Database {
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
                     .pragma("cache_size", "-65536");
-                let mut connection = options.connect().await.unwrap();
-                let started = Instant::now();
-                for from in (1..=rows).step_by(TRANSACTION as usize) {
-                    insert_sqlite(&mut connection, from, plant).await;
-                }
-                rows as f64 / started.elapsed().as_secs_f64()
+                Bare::Sqlite(options.connect().await.unwrap())
             }
             Self::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url).unwrap();
-                let mut connection = options
-                    .options([("search_path", "bench_ingest")])
-                    .connect()
-                    .await
-                    .unwrap();
-                let started = Instant::now();
-                for from in (1..=rows).step_by(TRANSACTION as usize) {
-                    copy_postgres(&mut connection, from, plant).await;
-                }
-                rows as f64 / started.elapsed().as_secs_f64()
+                let options = options.options([("search_path", "bench_ingest")]);
+                Bare::Postgres(options.connect().await.unwrap())
             }
         }
     }
 }
 
-async fn insert_sqlite(connection: &mut SqliteConnection, from: u64, plant: &Plant) {
+/// A database without a service.
+enum Bare {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Bare {
+    /// Inserts the alarms of these numbers in one transaction.
+    async fn insert(&mut self, numbers: Range<u64>, plant: &Plant) {
+        match self {
+            Self::Sqlite(connection) => insert_sqlite(connection, numbers, plant).await,
+            Self::Postgres(connection) => copy_postgres(connection, numbers, plant).await,
+        }
+    }
+}
+
+async fn insert_sqlite(connection: &mut SqliteConnection, numbers: Range<u64>, plant: &Plant) {
     let mut tx = connection.begin().await.unwrap();
-    for from in (from..from + TRANSACTION).step_by(STATEMENT as usize) {
+    let mut from = numbers.start;
+    while from < numbers.end {
+        // Smaller ones in steps, so that there are few different statements.
+        let left = numbers.end - from;
+        let sizes = [STATEMENT, 100, 10, 1];
+        let size = sizes.into_iter().find(|size| *size <= left).unwrap();
         let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO alarm_log ({COLUMNS}) "));
-        query.push_values(from..from + STATEMENT, |mut row, n| {
+        query.push_values(from..from + size, |mut row, n| {
             let event = load::event(plant, 0, 1, n);
             row.push_bind(n.cast_signed())
                 .push_bind(1_i64)
@@ -136,11 +176,12 @@ async fn insert_sqlite(connection: &mut SqliteConnection, from: u64, plant: &Pla
                 .push_bind(detail(&event.text));
         });
         query.build().execute(&mut *tx).await.unwrap();
+        from += size;
     }
     tx.commit().await.unwrap();
 }
 
-async fn copy_postgres(connection: &mut PgConnection, from: u64, plant: &Plant) {
+async fn copy_postgres(connection: &mut PgConnection, numbers: Range<u64>, plant: &Plant) {
     use std::fmt::Write as _;
     let mut tx = connection.begin().await.unwrap();
     let mut copy = tx
@@ -148,7 +189,7 @@ async fn copy_postgres(connection: &mut PgConnection, from: u64, plant: &Plant) 
         .await
         .unwrap();
     let mut text = String::new();
-    for n in from..from + TRANSACTION {
+    for n in numbers {
         let event = load::event(plant, 0, 1, n);
         let at = event.event_time_ms;
         writeln!(

@@ -20,8 +20,8 @@ use tonic::{Request, Streaming};
 /// them, so it does not run ahead for ever.
 const UNACKNOWLEDGED: u64 = 64_000;
 /// How long the acknowledgements are measured, and how often a client sends what is due.
-const LATENCY_RUN: Duration = Duration::from_secs(5);
-const TICK: Duration = Duration::from_millis(1);
+pub(super) const LATENCY_RUN: Duration = Duration::from_secs(5);
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// One alarm in so many is of a PON port that has failed; the others are of single premises.
 const ONE_IN_PON: u64 = 100;
@@ -82,6 +82,16 @@ pub(super) struct Load {
 pub(super) struct Latency {
     pub(super) p50: Duration,
     pub(super) p99: Duration,
+}
+
+impl Latency {
+    pub(super) fn of(mut all: Vec<Duration>) -> Self {
+        all.sort_unstable();
+        Self {
+            p50: all[all.len() / 2],
+            p99: all[all.len() * 99 / 100],
+        }
+    }
 }
 
 struct Stream {
@@ -248,12 +258,7 @@ impl Load {
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap();
         }
-        let mut all = std::mem::take(&mut *latencies.lock().unwrap());
-        all.sort_unstable();
-        Latency {
-            p50: all[all.len() / 2],
-            p99: all[all.len() * 99 / 100],
-        }
+        Latency::of(std::mem::take(&mut *latencies.lock().unwrap()))
     }
 }
 

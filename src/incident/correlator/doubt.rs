@@ -17,8 +17,9 @@ impl Correlator {
     /// believed of, explains that alarm only; the rest is explained without it.
     pub(super) fn find_failures(&mut self) -> Vec<Failure> {
         let apart = self.parts_apart();
+        let ground = (&*self.network, &*self.map);
         self.candidates.weigh(&self.book, &self.network);
-        let mut failures = localise(&self.candidates, &self.network, &self.book, &apart);
+        let mut failures = localise(&self.candidates, ground, &self.book, &apart);
         let mut doubted: Vec<Failure> = Vec::new();
         // Where lone alarms are believed after a time, they are believed of what they would explain.
         if self.settings.lone_alarm_ms.is_none() {
@@ -33,7 +34,7 @@ impl Correlator {
                 }
                 doubted.extend(lone);
                 self.candidates.weigh(&self.book, &self.network);
-                failures = localise(&self.candidates, &self.network, &self.book, &apart);
+                failures = localise(&self.candidates, ground, &self.book, &apart);
             }
         }
         for no in doubted.iter().flat_map(|failure| &failure.alarms) {

@@ -5,8 +5,9 @@ use crate::clock::Millis;
 use crate::incident::declared::combined_impact;
 use crate::incident::evidence::combine;
 use crate::incident::life::{Circumstances, Impact, Tracked};
+use crate::incident::localise::is_within;
 use crate::incident::matching::{Found, Group, can_reopen, recurring, separable};
-use crate::incident::{Incident, IncidentNo};
+use crate::incident::{Incident, IncidentNo, IncidentState};
 use crate::topology::Part;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 impl Correlator {
     /// Ends the open incidents whose failure another incident took over.
     pub(super) fn merge(&mut self, assigned: &[Option<IncidentNo>], now_ms: Millis) {
-        let matching = self.matching(now_ms);
+        let matching = self.matching();
         let mut pairs: Vec<(IncidentNo, IncidentNo)> = Vec::new();
         for (no, tracked) in &self.tracked {
             if !tracked.incident.state.is_open() || assigned.contains(&Some(*no)) {
@@ -22,9 +23,9 @@ impl Correlator {
             }
             let survivor = assigned
                 .iter()
-                .zip(&self.found)
-                .filter(|(_, found)| matching.goes_on_in(tracked, found))
-                .filter_map(|(survivor, _)| *survivor)
+                .enumerate()
+                .filter(|(at, _)| matching.goes_on_in(tracked, *at))
+                .filter_map(|(_, survivor)| *survivor)
                 .min();
             pairs.extend(survivor.map(|survivor| (*no, survivor)));
         }
@@ -42,28 +43,32 @@ impl Correlator {
     /// Failures that have stood side by side in one incident for the hold-down go apart, but for
     /// those that an operator has put together: those with the most people keep the number.
     pub(super) fn split(&mut self, assigned: &mut [Option<IncidentNo>], now_ms: Millis) {
-        let claims = self.matching(now_ms).claims();
+        let claims = self.claims(now_ms);
         for (no, failures) in failures_of(assigned) {
             let Some(tracked) = self.tracked.get(&no) else {
                 continue;
             };
-            let mut parts: Vec<Part> = failures
-                .iter()
-                .flat_map(|at| self.found[*at].summary.parts.iter().copied())
-                .collect();
-            parts.sort_unstable_by_key(|&part| self.network.part_id(part));
-            parts.dedup();
             let changed_ms = tracked.incident.life.failures_changed_ms;
-            let is_settled =
-                parts == tracked.found && now_ms >= changed_ms + self.settings.hold_down_ms;
-            let mut groups = separable(together(&failures, &claims, &self.found), &self.found);
-            if groups.len() < 2 || !is_settled {
+            if failures.len() < 2 || now_ms < changed_ms + self.settings.hold_down_ms {
                 continue;
             }
-            let parent = tracked.incident.clone();
+            let mut groups = separable(together(&failures, &claims, &self.found), &self.found);
+            if groups.len() < 2 || !self.are_found(&failures, &tracked.found) {
+                continue;
+            }
+            let mut parent = tracked.incident.clone();
+            if parent.state == IncidentState::Suspected {
+                // How long something else was suspected says nothing of what goes apart.
+                parent.detected_ms = changed_ms;
+            }
+            let believed = Arc::clone(&tracked.impact.lost);
             let mut claims: BTreeMap<IncidentNo, usize> = BTreeMap::new();
             for (claim, failures) in groups.drain(1..) {
-                let new = self.open_one(failures[0], Some(&parent), now_ms);
+                // What it was not believed of is not believed because it goes apart.
+                let mut lost = failures.iter().map(|at| &self.found[*at].impact.lost);
+                let is_known = claim.is_some() || lost.all(|lost| is_within(lost, &believed));
+                let parent = Some(&parent).filter(|_| is_known);
+                let new = self.open_one(failures[0], parent, now_ms);
                 claims.extend(claim.map(|(_, at)| (new, at)));
                 for at in failures {
                     assigned[at] = Some(new);
@@ -71,6 +76,15 @@ impl Correlator {
             }
             self.give_claims(no, claims);
         }
+    }
+
+    /// Whether the failures are of exactly these parts, which are sorted by id.
+    fn are_found(&self, failures: &[usize], found: &[Part]) -> bool {
+        let failures = failures.iter().map(|at| &self.found[*at].summary.parts);
+        let mut parts: Vec<Part> = failures.flatten().copied().collect();
+        parts.sort_unstable_by_key(|&part| self.network.part_id(part));
+        parts.dedup();
+        parts == found
     }
 
     /// Each claim goes with its failures.
@@ -104,7 +118,7 @@ impl Correlator {
             .filter(|incident| incident.life.held_back.is_none() || incident.declared.is_empty())
             .map(|incident| incident.no)
             .collect();
-        let claims = self.matching(now_ms).claims();
+        let claims = self.claims(now_ms);
         for at in 0..self.found.len() {
             let gathered_ms = self.found[at].summary.first_received_ms + self.settings.gather_ms;
             let is_due = self.found[at].is_stated()
@@ -174,7 +188,7 @@ impl Correlator {
 
     /// One step in the life of each open incident.
     pub(super) fn step(&mut self, assigned: &[Option<IncidentNo>], now_ms: Millis) {
-        let claims = self.matching(now_ms).claims();
+        let claims = self.claims(now_ms);
         let failures_of = failures_of(assigned);
         let at = Circumstances {
             settings: &self.settings,

@@ -14,8 +14,9 @@ use crate::incident::likelihood::{Observation, WINDOW_MS, is_home, is_polled};
 use crate::incident::power_area::{
     NEAR_METRES, PowerArea, Regions, Spot, is_then, mostly_without_power, place_of, power_areas,
 };
-use crate::topology::{ElementNo, GroupKind, Network, Part};
-use std::collections::BTreeMap;
+use crate::incident::surrounded::is_amid;
+use crate::topology::{CutOff, ElementNo, GroupKind, Network, Part, SubscriberSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// The power cut that a failure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +59,12 @@ impl Search<'_> {
             .collect();
         // A device whose battery is empty leaves its homes as dark as they have been without mains.
         let on_battery = self.all.on_battery();
-        let mains: Vec<Part> = others
+        let mut mains: Vec<Part> = others
             .iter()
             .copied()
             .filter(|&part| !devices_of(part, self.network).any(|d| on_battery.contains_key(&d)))
             .collect();
+        self.leave_devices_to_power(&mut mains);
         let cut = self.network.cut_off(&mains);
         let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
         for part in explained {
@@ -88,28 +90,86 @@ impl Search<'_> {
         for part in others {
             self.leave_to_power(part, &mut areas);
         }
+        self.take_surrounded(&mut areas, &cut);
         areas
+    }
+
+    /// Adds the homes amid the power cuts that have lost power as well ([`is_amid`]).
+    fn take_surrounded(&self, areas: &mut [PowerArea], cut: &CutOff) {
+        if areas.is_empty() || self.map.premises.placed() == 0 {
+            return;
+        }
+        let homes = areas.iter().flat_map(|area| &area.homes);
+        let mut taken: HashSet<Part> = homes.copied().collect();
+        let gasped = self.all.without_power().iter();
+        let elsewhere = gasped.map(|(&home, &at_ms)| (home, at_ms.div_euclid(WINDOW_MS)));
+        let elsewhere: Vec<(ElementNo, i64)> = elsewhere
+            .filter(|&(home, _)| !taken.contains(&Part::Element(home)) && !cut.is_cut_off(home))
+            .collect();
+        let on_battery = self.all.homes_on_battery();
+        for area in areas {
+            let runs = |&home: &Part| self.network.lost_alone_runs(home).as_slice().to_vec();
+            let dark = SubscriberSet::from_runs(area.homes.iter().flat_map(runs).collect());
+            let failed_then = |window: i64| area.spots.iter().any(|(_, w)| is_then(window, *w));
+            let elsewhere = elsewhere.iter().filter(|(_, window)| failed_then(*window));
+            let elsewhere = elsewhere.map(|(home, _)| *home);
+            let silent = std::mem::take(&mut area.silent);
+            let silent = silent.into_iter().filter(|home| !on_battery.contains(home));
+            for home in silent.chain(elsewhere).map(Part::Element) {
+                let first = self.network.lost_alone_runs(home);
+                let first = first.as_slice().first().map(|(rank, _)| *rank);
+                let is_amid = first.is_some_and(|rank| is_amid(rank, &dark, self.map));
+                if is_amid && taken.insert(home) {
+                    area.homes.push(home);
+                }
+            }
+        }
+    }
+
+    /// Takes devices that were only inferred from the candidates, and from these parts, where power that
+    /// failed explains as much: nobody hears a home's last words through a device that is dead.
+    fn leave_devices_to_power(&mut self, mains: &mut Vec<Part>) {
+        let is_inferred = |part: &Part| match *part {
+            Part::Element(element) => {
+                is_polled(self.network.kind(element)) && !self.all.has_alarm(*part)
+            }
+            _ => false,
+        };
+        let (inferred, rest): (Vec<Part>, Vec<Part>) = mains.iter().partition(|p| is_inferred(p));
+        if inferred.is_empty() {
+            return;
+        }
+        let cut = self.network.cut_off(&rest);
+        let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
+        for part in inferred {
+            self.leave_to_power(part, &mut areas);
+        }
+        mains.retain(|part| self.candidates.contains(part));
     }
 
     /// An element that was only inferred, from some of its homes, all of which went dark when power
     /// failed beside it, has no fault: its homes that are dark are part of the power cut.
     fn leave_to_power(&mut self, part: Part, areas: &mut [PowerArea]) {
         let Part::Element(element) = part else { return };
-        if areas.is_empty()
-            || self.all.has_alarm(part)
-            || is_home(self.network, element)
-            || is_polled(self.network.kind(element))
-        {
+        if areas.is_empty() || self.all.has_alarm(part) || is_home(self.network, element) {
             return;
         }
+        // A device has many homes, some of which have been dark for long.
+        let window = window_of(part, self.all, self.book);
+        let window = window.filter(|_| is_polled(self.network.kind(element)));
+        let is_of_old = |at_ms: i64| {
+            let at = at_ms.div_euclid(WINDOW_MS);
+            window.is_some_and(|window| at < window && !is_then(window, at))
+        };
         let below = self.network.cut_off(&[part]);
         let homes = below.elements().filter(|&e| is_home(self.network, e));
         let (mut dark, mut silent) = (Vec::new(), 0);
         for home in homes {
             match self.all.observation(home) {
-                Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) => {
+                Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) if !is_of_old(at_ms) => {
                     dark.push((home, at_ms));
                 }
+                Observation::Alarmed(_) | Observation::NoPower(_) => {}
                 Observation::Silent => silent += 1,
                 Observation::Alive(_) => {}
             }
@@ -193,13 +253,16 @@ impl Search<'_> {
         on_battery: &BTreeMap<ElementNo, Millis>,
         regions: &Regions,
     ) -> Option<usize> {
-        let mut devices = set
-            .iter()
-            .flat_map(|&part| devices_of(part, self.network))
-            .filter_map(|device| {
-                let window = on_battery.get(&device)?.div_euclid(WINDOW_MS);
-                Some((self.network.position(device)?, window))
-            });
+        let devices = set.iter().flat_map(|&part| {
+            let devices = devices_of(part, self.network);
+            devices.map(move |device| (part, device))
+        });
+        let mut devices = devices.filter_map(|(part, device)| {
+            let since_ms = *on_battery.get(&device)?;
+            let position = self.network.position(device)?;
+            let is_after = self.all.failed_after(since_ms, part, self.book);
+            is_after.then_some((position, since_ms.div_euclid(WINDOW_MS)))
+        });
         devices.find_map(|(position, window)| {
             regions
                 .around(position, |failed| is_then(window, failed))

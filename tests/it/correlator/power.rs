@@ -2,6 +2,7 @@
 
 use super::*;
 use forewarn::alarm::ServiceEffect;
+use forewarn::geography::NetworkMap;
 use forewarn::topology::{Position, Site};
 
 const STREETS: usize = 8;
@@ -48,6 +49,97 @@ fn homes_of(street: usize) -> Vec<String> {
     (1..=HOMES)
         .map(|home| format!("s{street}-h{home}"))
         .collect()
+}
+
+/// Where the homes of the streets are: six in a row across the street, 40 metres from one another.
+fn map_of(network: &Network) -> Arc<NetworkMap> {
+    let mut positions = vec![None; network.subscriber_count()];
+    for street in 1..=STREETS {
+        for (home, id) in homes_of(street).iter().enumerate() {
+            let subscriber = network.subscriber(&format!("acc-{id}")).unwrap();
+            positions[subscriber.0 as usize] = Some(Position {
+                latitude: 41.9 + 0.0018 * street as f64,
+                longitude: 12.5 + 0.0005 * home as f64,
+            });
+        }
+    }
+    Arc::new(NetworkMap::build(network, &positions))
+}
+
+/// All homes of the first five streets lose power; of these nothing is heard.
+fn power_cut_but_for(silent: &[&str]) -> Desk {
+    let network = streets();
+    let mut desk = Desk::with(settings(), Arc::clone(&network));
+    desk.correlator.take_map(map_of(&network));
+    for street in 1..=5 {
+        let homes = homes_of(street);
+        let mut heard = refs(&homes);
+        heard.retain(|home| !silent.contains(home));
+        desk.raise(SECOND, "dying-gasp", &heard);
+    }
+    desk
+}
+
+#[test]
+fn a_home_amid_a_power_cut_has_no_power_though_nothing_is_heard_of_it() {
+    // In the midst, at the end of the row, and at the edge of the cut.
+    let mut desk = power_cut_but_for(&["s3-h3", "s3-h6", "s5-h3"]);
+    desk.until(3 * MINUTE);
+    let Some(open) = desk.open().first().cloned() else {
+        panic!("no incident")
+    };
+    assert_eq!(open.2, Confirmed);
+    // Of the streets beyond nobody is taken in.
+    assert_eq!(people(&desk), 28);
+    let heard: Vec<String> = (1..=5).flat_map(homes_of).collect();
+    let mut heard = refs(&heard);
+    heard.retain(|home| !["s3-h3", "s3-h6", "s5-h3"].contains(home));
+    desk.clear(40 * MINUTE, "dying-gasp", &heard);
+    desk.until(50 * MINUTE);
+    assert_eq!(desk.open(), []);
+}
+
+#[test]
+fn an_olt_is_not_to_blame_for_homes_that_lost_power_together() {
+    let mut desk = Desk::with(settings(), streets());
+    for street in 1..=4 {
+        desk.raise(SECOND, "dying-gasp", &refs(&homes_of(street)));
+    }
+    // Of these nobody is heard to say why.
+    for street in 5..=STREETS {
+        let homes = homes_of(street);
+        let dark = if street == STREETS { 1 } else { 0 };
+        desk.raise(20 * SECOND, "los", &refs(&homes[dark..]));
+    }
+    desk.until(5 * MINUTE);
+    let open = desk.open();
+    assert!(open.iter().all(|open| open.1 != "olt"), "{open:?}");
+    assert_eq!(people(&desk), (STREETS * HOMES) as u64 - 1, "{open:?}");
+}
+
+#[test]
+fn without_a_map_nothing_is_concluded_of_homes_of_which_nothing_is_heard() {
+    let network = streets();
+    let mut desk = Desk::with(settings(), network);
+    for street in 1..=5 {
+        let homes = homes_of(street);
+        let mut heard = refs(&homes);
+        heard.retain(|home| *home != "s3-h3");
+        desk.raise(SECOND, "dying-gasp", &heard);
+    }
+    desk.until(3 * MINUTE);
+    assert_eq!(people(&desk), 29);
+}
+
+#[test]
+fn a_home_on_battery_amid_a_power_cut_still_has_service() {
+    let mut desk = power_cut_but_for(&["s3-h3"]);
+    loses_mains(&mut desk, SECOND, "s3-h3");
+    desk.until(3 * MINUTE);
+    assert_eq!(people(&desk), 29);
+    desk.raise(50 * MINUTE, "dying-gasp", &["s3-h3"]);
+    desk.until(60 * MINUTE);
+    assert_eq!(people(&desk), 30);
 }
 
 fn people(desk: &Desk) -> u64 {

@@ -1,7 +1,9 @@
 //! The index of premises against one test per premise.
 
 use super::{MUNICIPALITIES, at, municipality, read, town};
-use forewarn::geography::{Area, AreaDocument, PremisesIndex, read_geojson};
+use forewarn::geography::{
+    Area, AreaDocument, METRES_PER_DEGREE, Neighbour, PremisesIndex, read_geojson,
+};
 use forewarn::topology::{Network, Position, SubscriberSet};
 use geo::{Distance as _, Geodesic, Point};
 use proptest::prelude::*;
@@ -65,8 +67,66 @@ fn any_area() -> impl Strategy<Value = Area> {
     prop_oneof![6 => polygons, 1 => disc, 1 => near]
 }
 
+/// The premises nearest to those of a subscriber, by looking at all of them: rank and metres squared.
+fn nearest_one_by_one(
+    network: &Network,
+    positions: &[Option<Position>],
+    of: usize,
+    most: usize,
+    within_metres: f64,
+) -> Vec<(u32, f64)> {
+    let Some(here) = positions[of] else {
+        return Vec::new();
+    };
+    // 180 degrees east is 180 degrees west.
+    let east_of_greenwich = |degrees: f64| if degrees >= 180.0 { -180.0 } else { degrees };
+    let below_pole = |degrees: f64| {
+        if degrees >= 90.0 {
+            90.0_f64.next_down()
+        } else {
+            degrees
+        }
+    };
+    let latitude = below_pole(here.latitude);
+    let per_degree = METRES_PER_DEGREE * latitude.to_radians().cos();
+    let mut others: Vec<(u32, f64)> = (0..)
+        .zip(positions)
+        .filter(|(no, _)| *no as usize != of)
+        .filter_map(|(no, there)| {
+            let there = (*there)?;
+            let away = east_of_greenwich(there.longitude) - east_of_greenwich(here.longitude);
+            let east = away * per_degree;
+            let north = (below_pole(there.latitude) - latitude) * METRES_PER_DEGREE;
+            let rank = network.rank_of(forewarn::topology::SubscriberNo(no));
+            Some((rank, east * east + north * north))
+        })
+        .filter(|(_, squared)| *squared <= within_metres * within_metres)
+        .collect();
+    others.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+    others.truncate(most);
+    others
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_nearest_premises_are_those_that_looking_at_all_finds(
+        positions in proptest::collection::vec(position(), 1..1_500),
+        asked in proptest::collection::vec(
+            (any::<prop::sample::Index>(), 0..40_usize, 1.0..3_000_000.0), 20),
+    ) {
+        let (network, map) = town(&positions);
+        for (of, most, within_metres) in asked {
+            let of = of.index(positions.len());
+            let rank = network.rank_of(forewarn::topology::SubscriberNo(u32::try_from(of).unwrap()));
+            let found = map.premises.nearest(rank, most, within_metres);
+            let squared = |n: &Neighbour| n.east_metres * n.east_metres + n.north_metres * n.north_metres;
+            let found: Vec<(u32, f64)> = found.iter().map(|n| (n.rank, squared(n))).collect();
+            let expected = nearest_one_by_one(&network, &positions, of, most, within_metres);
+            prop_assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn the_index_finds_exactly_who_lives_inside(
