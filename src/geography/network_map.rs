@@ -91,6 +91,16 @@ impl PremisesIndex {
         }
     }
 
+    /// Where the subscriber of that rank lives.
+    pub fn position(&self, rank: u32) -> Option<Position> {
+        let slot = *self.slots.get(rank as usize)?;
+        let point = self.index.points.get(slot as usize)?;
+        Some(Position {
+            latitude: point.y,
+            longitude: point.x,
+        })
+    }
+
     /// Subscribers with a position.
     pub fn placed(&self) -> usize {
         self.index.len()

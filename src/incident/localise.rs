@@ -89,7 +89,8 @@ struct Search<'a> {
 impl Search<'_> {
     /// Puts a group in the place of its members, those that explain most first.
     fn take_groups(&mut self) {
-        let groups = self.all.failed_groups(self.network);
+        let mut groups = self.all.failed_groups(self.network);
+        groups.retain(|&group| !self.is_fed_in_part(group));
         if groups.is_empty() {
             return;
         }

@@ -6,8 +6,8 @@
 //! that says that it lives on a battery has not, yet.
 
 use super::power_area::NEAR_METRES;
-use crate::geography::{Neighbour, NetworkMap};
-use crate::topology::SubscriberSet;
+use crate::geography::{Neighbour, NetworkMap, distance_metres};
+use crate::topology::{Position, SubscriberSet};
 use std::f64::consts::{PI, TAU};
 
 /// The nearest premises that are asked about.
@@ -23,6 +23,36 @@ pub(super) fn is_amid(rank: u32, without_power: &SubscriberSet, map: &NetworkMap
     let asked = around.len();
     around.retain(|neighbour| without_power.contains(neighbour.rank));
     asked >= FEWEST && 4 * around.len() >= OF_FOUR * asked && is_enclosed(&around)
+}
+
+/// The nearest of a group that are looked at around each of it.
+const BESIDE: usize = 4;
+/// With fewer that are dark, or not, nothing is concluded of a group.
+const FEWEST_OF_GROUP: usize = 3;
+/// Of the neighbours of those of which nothing is heard so many must be dark, for each that is among the
+/// neighbours of the dark.
+const ALIKE: f64 = 0.6;
+
+/// Whether the homes of a group that are not heard of live together, and the dark ones likewise: then
+/// what failed takes a part of the group only. Reports get lost anywhere, and leave the homes of which
+/// nothing is heard among the others. Counts like neighbours (a join count: Moran, 1948).
+pub(super) fn is_divided(homes: &[(Position, bool)]) -> bool {
+    let mut counts = [(0_usize, 0_usize, 0_usize); 2];
+    for (at, &(here, is_dark)) in homes.iter().enumerate() {
+        let others = homes.iter().enumerate().filter(|(other, _)| *other != at);
+        let mut others: Vec<(f64, bool)> = others
+            .map(|(_, &(there, is_dark))| (distance_metres(here, there), is_dark))
+            .collect();
+        others.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        others.truncate(BESIDE);
+        let (of_kind, beside, dark) = &mut counts[usize::from(is_dark)];
+        *of_kind += 1;
+        *beside += others.len();
+        *dark += others.iter().filter(|(_, is_dark)| *is_dark).count();
+    }
+    let share = |(_, beside, dark): (usize, usize, usize)| dark as f64 / beside.max(1) as f64;
+    let [silent, dark] = counts;
+    silent.0.min(dark.0) >= FEWEST_OF_GROUP && share(silent) < ALIKE * share(dark)
 }
 
 /// Whether no line through a place has all these neighbours on one side of it.
@@ -54,6 +84,30 @@ mod tests {
             north_metres,
         };
         places.iter().map(neighbour).collect()
+    }
+
+    /// A street of 40 homes, of which so many from its begin, and every so manieth, are not heard of.
+    fn street(first: usize, every: usize) -> Vec<(Position, bool)> {
+        let home = |no: usize| {
+            let position = Position {
+                latitude: 41.9,
+                longitude: 12.5 + 0.0002 * no as f64,
+            };
+            (position, no >= first && !(no + 1).is_multiple_of(every))
+        };
+        (0..40).map(home).collect()
+    }
+
+    #[test]
+    fn a_group_is_divided_where_those_not_heard_of_live_together() {
+        assert!(is_divided(&street(8, 100)));
+        assert!(is_divided(&street(12, 20)));
+        assert!(is_divided(&street(30, 100)));
+        assert!(!is_divided(&street(0, 100)));
+        assert!(!is_divided(&street(0, 10)));
+        assert!(!is_divided(&street(0, 3)));
+        assert!(!is_divided(&street(0, 2)));
+        assert!(!is_divided(&street(38, 100)));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::incident::likelihood::{Observation, WINDOW_MS, is_home, is_polled};
 use crate::incident::power_area::{
     NEAR_METRES, PowerArea, Regions, Spot, is_then, mostly_without_power, place_of, power_areas,
 };
-use crate::incident::surrounded::is_amid;
-use crate::topology::{CutOff, ElementNo, GroupKind, Network, Part, SubscriberSet};
+use crate::incident::surrounded::{is_amid, is_divided};
+use crate::topology::{CutOff, ElementNo, GroupKind, GroupNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, HashSet};
 
 /// The power cut that a failure is of.
@@ -92,6 +92,31 @@ impl Search<'_> {
         }
         self.take_surrounded(&mut areas, &cut);
         areas
+    }
+
+    /// Whether only some of the homes of a power feed have no power, by where they live.
+    pub(super) fn is_fed_in_part(&self, group: GroupNo) -> bool {
+        if self.network.group_kind(group) != GroupKind::PowerFeed
+            || self.map.premises.placed() == 0
+            || self.all.has_alarm(Part::Group(group))
+        {
+            return false;
+        }
+        let home = |&member: &Part| {
+            let Part::Element(element) = member else {
+                return None;
+            };
+            let first = self.network.lost_alone_runs(member);
+            let (rank, _) = *first.as_slice().first()?;
+            let position = self.map.premises.position(rank)?;
+            let is_dark = match self.all.observation(element) {
+                Observation::NoPower(_) | Observation::Alarmed(_) => true,
+                Observation::Silent | Observation::Alive(_) => false,
+            };
+            Some((position, is_dark))
+        };
+        let members = self.network.group_members(group).iter();
+        is_divided(&members.filter_map(home).collect::<Vec<_>>())
     }
 
     /// Adds the homes amid the power cuts that have lost power as well ([`is_amid`]).
