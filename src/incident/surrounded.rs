@@ -6,7 +6,7 @@
 //! that says that it lives on a battery has not, yet.
 
 use super::power_area::NEAR_METRES;
-use crate::geography::{Neighbour, NetworkMap, distance_metres};
+use crate::geography::{Neighbour, NetworkMap};
 use crate::topology::{Position, SubscriberSet};
 use std::f64::consts::{PI, TAU};
 
@@ -37,18 +37,35 @@ const ALIKE: f64 = 0.6;
 /// what failed takes a part of the group only. Reports get lost anywhere, and leave the homes of which
 /// nothing is heard among the others. Counts like neighbours (a join count: Moran, 1948).
 pub(super) fn is_divided(homes: &[(Position, bool)]) -> bool {
+    let Some(&(origin, _)) = homes.first() else {
+        return false;
+    };
+    // On a flat earth; a group is a few streets.
+    let shrink = origin.latitude.to_radians().cos();
+    let flat = homes.iter().map(|&(position, is_dark)| {
+        let east = (position.longitude - origin.longitude) * shrink;
+        (east, position.latitude - origin.latitude, is_dark)
+    });
+    let flat: Vec<(f64, f64, bool)> = flat.collect();
     let mut counts = [(0_usize, 0_usize, 0_usize); 2];
-    for (at, &(here, is_dark)) in homes.iter().enumerate() {
-        let others = homes.iter().enumerate().filter(|(other, _)| *other != at);
-        let mut others: Vec<(f64, bool)> = others
-            .map(|(_, &(there, is_dark))| (distance_metres(here, there), is_dark))
-            .collect();
-        others.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        others.truncate(BESIDE);
+    for (at, &(east, north, is_dark)) in flat.iter().enumerate() {
+        let mut nearest = [(f64::INFINITY, false); BESIDE];
+        for (other, &(other_east, other_north, other_is_dark)) in flat.iter().enumerate() {
+            let (east, north) = (other_east - east, other_north - north);
+            let squared = east * east + north * north;
+            if other != at && squared < nearest[BESIDE - 1].0 {
+                let place = nearest.partition_point(|(nearer, _)| *nearer <= squared);
+                nearest[place..].rotate_right(1);
+                nearest[place] = (squared, other_is_dark);
+            }
+        }
         let (of_kind, beside, dark) = &mut counts[usize::from(is_dark)];
         *of_kind += 1;
-        *beside += others.len();
-        *dark += others.iter().filter(|(_, is_dark)| *is_dark).count();
+        *beside += nearest
+            .iter()
+            .filter(|(squared, _)| squared.is_finite())
+            .count();
+        *dark += nearest.iter().filter(|(_, is_dark)| *is_dark).count();
     }
     let share = |(_, beside, dark): (usize, usize, usize)| dark as f64 / beside.max(1) as f64;
     let [silent, dark] = counts;

@@ -16,7 +16,11 @@ use crate::incident::power_area::{
 };
 use crate::incident::surrounded::{is_amid, is_divided};
 use crate::topology::{CutOff, ElementNo, GroupKind, GroupNo, Network, Part, SubscriberSet};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// A power feed of which one home is back for so many that are dark has power again; who is still dark
+/// is said home by home.
+const ONE_BACK_OF: usize = 10;
 
 /// The power cut that a failure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,29 +98,44 @@ impl Search<'_> {
         areas
     }
 
-    /// Whether only some of the homes of a power feed have no power, by where they live.
+    /// Whether only some of the homes of a power feed have no power: some have it back, or those not
+    /// heard of live together.
     pub(super) fn is_fed_in_part(&self, group: GroupNo) -> bool {
         if self.network.group_kind(group) != GroupKind::PowerFeed
-            || self.map.premises.placed() == 0
             || self.all.has_alarm(Part::Group(group))
         {
             return false;
         }
-        let home = |&member: &Part| {
-            let Part::Element(element) = member else {
-                return None;
-            };
+        let members = self.network.group_members(group).iter();
+        let homes = members.filter_map(|&member| match member {
+            Part::Element(element) => Some((member, self.all.observation(element))),
+            _ => None,
+        });
+        let homes: Vec<(Part, Observation)> = homes.collect();
+        let failed = homes.iter().filter_map(|(_, said)| match said {
+            Observation::NoPower(at_ms) => Some(at_ms.div_euclid(WINDOW_MS)),
+            _ => None,
+        });
+        let failed: BTreeSet<i64> = failed.collect();
+        // A sign of life says since when service was gone that is back.
+        let is_back = |said: Observation| match said {
+            Observation::Alive(at_ms) => {
+                let window = at_ms.div_euclid(WINDOW_MS);
+                failed.iter().any(|&failed| is_then(window, failed))
+            }
+            _ => false,
+        };
+        let back = homes.iter().filter(|(_, said)| is_back(*said)).count();
+        let dark = homes.iter().filter(|(_, said)| is_dark(*said)).count();
+        if back > 0 && ONE_BACK_OF * back >= dark {
+            return true;
+        }
+        let home = |&(member, said): &(Part, Observation)| {
             let first = self.network.lost_alone_runs(member);
             let (rank, _) = *first.as_slice().first()?;
-            let position = self.map.premises.position(rank)?;
-            let is_dark = match self.all.observation(element) {
-                Observation::NoPower(_) | Observation::Alarmed(_) => true,
-                Observation::Silent | Observation::Alive(_) => false,
-            };
-            Some((position, is_dark))
+            Some((self.map.premises.position(rank)?, is_dark(said)))
         };
-        let members = self.network.group_members(group).iter();
-        is_divided(&members.filter_map(home).collect::<Vec<_>>())
+        is_divided(&homes.iter().filter_map(home).collect::<Vec<_>>())
     }
 
     /// Adds the homes amid the power cuts that have lost power as well ([`is_amid`]).
@@ -314,6 +333,10 @@ impl Search<'_> {
             })
         })
     }
+}
+
+fn is_dark(said: Observation) -> bool {
+    matches!(said, Observation::NoPower(_) | Observation::Alarmed(_))
 }
 
 /// The devices that a part is or joins.

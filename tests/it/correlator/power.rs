@@ -46,6 +46,23 @@ fn streets_behind_a_switch() -> Arc<Network> {
     with_streets(network, attached)
 }
 
+/// The first two streets hang on one power feed.
+fn fed_streets() -> Arc<Network> {
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    element(&mut network, "olt", ElementKind::Olt);
+    link(&mut network, "core", "olt");
+    let homes = (1..=2).flat_map(homes_of);
+    network.groups.push(SharedRiskGroup {
+        id: "feed".to_owned(),
+        kind: GroupKind::PowerFeed,
+        name: String::new(),
+        members: homes.collect(),
+    });
+    with_streets(network, Vec::new())
+}
+
 fn with_streets(mut network: NetworkDefinition, mut attached: Vec<Attachment>) -> Arc<Network> {
     for street in 1..=STREETS {
         let port = format!("p{street}");
@@ -128,6 +145,25 @@ fn a_home_amid_a_power_cut_has_no_power_though_nothing_is_heard_of_it() {
     desk.clear(40 * MINUTE, "dying-gasp", &heard);
     desk.until(50 * MINUTE);
     assert_eq!(desk.open(), []);
+}
+
+#[test]
+fn whoever_has_power_again_is_no_longer_taken_for_a_home_of_a_dead_feed() {
+    let mut desk = Desk::with(settings(), fed_streets());
+    for street in 1..=2 {
+        desk.raise(SECOND, "dying-gasp", &refs(&homes_of(street)));
+    }
+    desk.until(3 * MINUTE);
+    assert_eq!(desk.open(), [(1, "feed".to_owned(), Confirmed, 12)]);
+    let back = ["s1-h2", "s2-h5"];
+    desk.clear(60 * MINUTE, "dying-gasp", &back);
+    desk.until(61 * MINUTE);
+    let open = desk.open();
+    assert_eq!(people(&desk), 10, "{open:?}");
+    assert!(
+        open.iter().all(|open| open.0 == 1 && open.2 == Confirmed),
+        "{open:?}"
+    );
 }
 
 #[test]
