@@ -16,6 +16,7 @@ mod trial;
 
 use crate::figure::Figure;
 use forewarn::generate::{GenerateSettings, generate};
+use forewarn::geography::NetworkMap;
 use forewarn::incident::CorrelatorSettings;
 use forewarn::simulate::{Impairments, Reporting, World, attachments, believed, misplace};
 use forewarn::topology::Network;
@@ -73,6 +74,8 @@ fn from_env(name: &str, default: u32) -> u32 {
 struct Worlds {
     world: World,
     mistaken: Arc<Network>,
+    /// Where the homes are, in the ranks of either.
+    maps: [Arc<NetworkMap>; 2],
 }
 
 impl Worlds {
@@ -91,7 +94,11 @@ impl Worlds {
             misplaced.len(),
             world.homes().len()
         );
+        let people = generated.subscribers.iter();
+        let positions: Vec<_> = people.map(|person| person.position).collect();
+        let map = |network: &Network| Arc::new(NetworkMap::build(network, &positions));
         Self {
+            maps: [map(world.network()), map(&mistaken)],
             world,
             mistaken: Arc::new(mistaken),
         }
@@ -217,12 +224,14 @@ fn run_all(worlds: &Worlds, groups: &[Group], trials: usize, seeds: u64) -> Vec<
             let Some(of) = groups.get(group) else { return };
             let seed = seeds + group as u64 * 10_000 + no as u64;
             let simulation = trial::simulate(&worlds.world, &of.cell, seed);
-            let (network, peers) = if of.wrong_topology {
-                (&worlds.mistaken, &peers[1])
+            let (network, which) = if of.wrong_topology {
+                (&worlds.mistaken, 1)
             } else {
-                (&right, &peers[0])
+                (&right, 0)
             };
-            let outcome = trial::run(&worlds.world, network, &simulation, &settings);
+            let peers = &peers[which];
+            let ground = (network, &worlds.maps[which]);
+            let outcome = trial::run(&worlds.world, ground, &simulation, &settings);
             if std::env::var_os("BENCH_MISTAKES").is_some() {
                 for mistake in &outcome.mistakes {
                     println!("{}: {mistake}", of.cell.name);

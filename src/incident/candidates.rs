@@ -247,7 +247,7 @@ impl Candidates {
         if self.on_battery.is_empty() {
             return None;
         }
-        let devices = parts.iter().filter_map(|&part| match part {
+        let mut devices = parts.iter().filter_map(|&part| match part {
             Part::Element(element) => Some((part, element)),
             Part::Link(link) => {
                 let below = network.link_ends(link).1;
@@ -260,7 +260,7 @@ impl Candidates {
             said.any(|&(_, since_ms)| self.failed_after(since_ms, part, book))
                 .then_some(device)
         };
-        devices.filter_map(had_said).next()
+        devices.find_map(had_said)
     }
 
     /// Whether the latest alarm of a part, if it has any, is not from before an instant. What is

@@ -19,13 +19,14 @@ mod score;
 mod trial;
 
 use forewarn::generate::{GenerateSettings, generate};
+use forewarn::geography::NetworkMap;
 use forewarn::incident::CorrelatorSettings;
 use forewarn::simulate::{Fault, FaultKind, Impairments, Reporting, Scenario, Simulation, World};
 use forewarn::topology::{ElementKind, ElementNo, Part};
 use interval::{bootstrap, wilson};
 use peers::Peers;
 use score::{Expected, Found, Score};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use trial::Cell;
 
 const AT_MS: i64 = 1_795_000_000_000;
@@ -54,9 +55,10 @@ fn run(impairments: Impairments, trials: u64) -> [Score; 5] {
     let settings = CorrelatorSettings::default();
     let mut scores: [Score; 5] = Default::default();
     let cell = cell(impairments);
+    let map = Arc::new(NetworkMap::default());
     for seed in 0..trials {
         let simulation = trial::simulate(world(), &cell, seed);
-        let outcome = trial::run(world(), network, &simulation, &settings);
+        let outcome = trial::run(world(), (network, &map), &simulation, &settings);
         let expected = trial::expected(world(), network, &simulation);
         scores[0].add(&outcome.score);
         let found = peers.find(&simulation.entries);

@@ -3,6 +3,7 @@
 
 use super::score::{Expected, Found, Score};
 use forewarn::alarm::{LogEntry, LogRecord};
+use forewarn::geography::NetworkMap;
 use forewarn::incident::{Correlator, CorrelatorSettings, IncidentState};
 use forewarn::simulate::{
     DrawSettings, FaultKind, Impairments, Origin, Reporting, Scenario, Simulation, World,
@@ -101,13 +102,14 @@ pub(crate) fn expected(world: &World, believed: &Network, simulation: &Simulatio
 /// Lets the correlator work on the alarms, and scores it.
 pub(crate) fn run(
     world: &World,
-    believed: &Arc<Network>,
+    (believed, map): (&Arc<Network>, &Arc<NetworkMap>),
     simulation: &Simulation,
     settings: &CorrelatorSettings,
 ) -> Outcome {
     let expected = expected(world, believed, simulation);
     let begun = Instant::now();
     let mut correlator = Correlator::new(settings.clone(), Arc::clone(believed));
+    correlator.take_map(Arc::clone(map));
     let restore = begun.elapsed();
     let begun = Instant::now();
     let confirmed = drive(&mut correlator, &simulation.entries);

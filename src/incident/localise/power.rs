@@ -213,9 +213,8 @@ impl Search<'_> {
                 Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) if !is_of_old(at_ms) => {
                     dark.push((home, at_ms));
                 }
-                Observation::Alarmed(_) | Observation::NoPower(_) => {}
                 Observation::Silent => silent += 1,
-                Observation::Alive(_) => {}
+                Observation::Alarmed(_) | Observation::NoPower(_) | Observation::Alive(_) => {}
             }
         }
         let mut areas = areas.iter_mut();
