@@ -203,7 +203,7 @@ fn an_olt_is_not_to_blame_for_homes_that_lost_power_together() {
     // Of these nobody is heard to say why.
     for street in 5..=STREETS {
         let homes = homes_of(street);
-        let dark = if street == STREETS { 1 } else { 0 };
+        let dark = usize::from(street == STREETS);
         desk.raise(20 * SECOND, "los", &refs(&homes[dark..]));
     }
     desk.until(5 * MINUTE);
