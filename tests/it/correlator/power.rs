@@ -5,7 +5,6 @@ use forewarn::alarm::ServiceEffect;
 use forewarn::geography::NetworkMap;
 use forewarn::topology::{Position, Site};
 
-const HOUR: i64 = 60 * MINUTE;
 const STREETS: usize = 8;
 const HOMES: usize = 6;
 
@@ -16,34 +15,7 @@ fn streets() -> Arc<Network> {
     network.elements.last_mut().unwrap().gateway = true;
     element(&mut network, "olt", ElementKind::Olt);
     link(&mut network, "core", "olt");
-    with_streets(network, Vec::new())
-}
-
-/// The same behind a switch, on which there is another OLT with four homes.
-fn streets_behind_a_switch() -> Arc<Network> {
-    let mut network = NetworkDefinition::default();
-    element(&mut network, "core", ElementKind::Router);
-    network.elements.last_mut().unwrap().gateway = true;
-    element(&mut network, "switch", ElementKind::Switch);
-    link(&mut network, "core", "switch");
-    let mut attached = Vec::new();
-    for olt in ["olt", "other-olt"] {
-        element(&mut network, olt, ElementKind::Olt);
-        link(&mut network, "switch", olt);
-    }
-    element(&mut network, "other-port", ElementKind::PonPort);
-    link(&mut network, "other-olt", "other-port");
-    for home in 1..=4 {
-        let home = format!("other-h{home}");
-        element(&mut network, &home, ElementKind::Ont);
-        link(&mut network, "other-port", &home);
-        attached.push(Attachment {
-            account: format!("acc-{home}"),
-            served_by: vec![home],
-            redundancy: Redundancy::Any,
-        });
-    }
-    with_streets(network, attached)
+    with_streets(network)
 }
 
 /// The first two streets hang on one power feed.
@@ -60,10 +32,11 @@ fn fed_streets() -> Arc<Network> {
         name: String::new(),
         members: homes.collect(),
     });
-    with_streets(network, Vec::new())
+    with_streets(network)
 }
 
-fn with_streets(mut network: NetworkDefinition, mut attached: Vec<Attachment>) -> Arc<Network> {
+fn with_streets(mut network: NetworkDefinition) -> Arc<Network> {
+    let mut attached = Vec::new();
     for street in 1..=STREETS {
         let port = format!("p{street}");
         let splitter = format!("street{street}");
@@ -164,34 +137,6 @@ fn whoever_has_power_again_is_no_longer_taken_for_a_home_of_a_dead_feed() {
         open.iter().all(|open| open.0 == 1 && open.2 == Confirmed),
         "{open:?}"
     );
-}
-
-#[test]
-fn what_goes_apart_from_an_old_suspicion_is_not_believed_at_once() {
-    let mut desk = Desk::with(CorrelatorSettings::default(), streets_behind_a_switch());
-    // Nobody takes it back, and nobody backs it.
-    desk.raise(SECOND, "unreachable", &["other-olt"]);
-    desk.until(HOUR);
-    for street in 1..=STREETS {
-        let homes = homes_of(street);
-        desk.raise(HOUR + SECOND, "dying-gasp", &refs(&homes));
-    }
-    desk.until(HOUR + 3 * MINUTE);
-    assert_eq!(desk.state(2).state, Confirmed);
-    for street in 1..=STREETS {
-        // Half of the clears get lost.
-        let homes = homes_of(street);
-        desk.clear(2 * HOUR, "dying-gasp", &refs(&homes[..3]));
-    }
-    desk.until(7 * HOUR);
-    let suspected = [(1, "other-olt".to_owned(), Suspected, 4)];
-    assert_eq!(desk.open(), suspected);
-    desk.raise(7 * HOUR + SECOND, "unreachable", &["switch"]);
-    desk.until(7 * HOUR + 5 * SECOND);
-    desk.clear(7 * HOUR + 20 * SECOND, "unreachable", &["switch"]);
-    desk.until(8 * HOUR);
-    let open = desk.open();
-    assert!(open.iter().all(|open| open.2 == Suspected), "{open:?}");
 }
 
 #[test]
