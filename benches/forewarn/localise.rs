@@ -9,18 +9,17 @@
 //! Whatever is tuned by looking at these figures is tuned with `BENCH_SEEDS=tune`, which takes
 //! other faults, noise and misses than the report does.
 
-mod interval;
 mod peers;
 mod score;
 mod trial;
 
 use crate::figure::Figure;
+use crate::interval::{bootstrap, wilson};
 use forewarn::generate::{GenerateSettings, generate};
 use forewarn::geography::NetworkMap;
 use forewarn::incident::CorrelatorSettings;
 use forewarn::simulate::{Impairments, Reporting, World, attachments, believed, misplace};
 use forewarn::topology::Network;
-use interval::{bootstrap, wilson};
 use peers::{PEERS, Peers};
 use score::{SHARES, Score};
 use std::collections::BTreeMap;

@@ -21,6 +21,7 @@ mod geography;
 mod impact;
 mod import;
 mod ingest;
+mod interval;
 mod localise;
 mod month;
 mod postgres;

@@ -21,7 +21,9 @@
 //! hundred are gone, which is what a provider's telemetry and the rules for it are for. Of the counts as
 //! many are lost as of alarms.
 //!
-//! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_DAYS` (default 30) make it smaller;
+//! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_DAYS` (default 30) make it smaller,
+//! `BENCH_MONTHS` (default 1) plays as many months with faults of their own. Intervals come from
+//! resampling whole incidents and whole faults, as a mistake concerns all the people of one.
 //! `BENCH_MISTAKES=1` prints the incidents that told most people wrongly. Whatever is tuned by looking
 //! at these figures is tuned with `BENCH_SEEDS=tune`, which takes other faults, noise and misses than
 //! the report does.
@@ -53,7 +55,7 @@ use forewarn::simulate::{
 use forewarn::store::Store;
 use forewarn::subscriber::{ChannelKind, ContactKind, ContactPoint};
 use forewarn::topology::SubscriberSet;
-use ledger::{Ledger, Story};
+use ledger::{Counted, Ledger, Story};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,9 +97,57 @@ pub(crate) fn run() -> Vec<Figure> {
     let subscribers = from_env("BENCH_SUBSCRIBERS", 1_000_000);
     let days = i64::from(from_env("BENCH_DAYS", 30));
     let tune = std::env::var("BENCH_SEEDS").is_ok_and(|seeds| seeds == "tune");
-    let seed = if tune { TUNE_SEED } else { REPORT_SEED };
+    let first = if tune { TUNE_SEED } else { REPORT_SEED };
+    let months = from_env("BENCH_MONTHS", 1);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(month(subscribers, days, seed))
+    let mut all = Played::default();
+    for no in 0..months {
+        all.join(runtime.block_on(month(subscribers, days, first + u64::from(no))));
+    }
+    let tuning = if tune { ", tuning seeds" } else { "" };
+    all.figures(&format!(
+        "{subscribers} subscribers, {months} x {days} days{tuning}"
+    ))
+}
+
+/// One or several months.
+#[derive(Default)]
+struct Played {
+    counted: Counted,
+    faults: usize,
+    messages: usize,
+    incidents: usize,
+    settlings: usize,
+    thinking: Duration,
+    took: Duration,
+}
+
+impl Played {
+    fn join(&mut self, next: Self) {
+        self.counted.join(next.counted);
+        self.faults += next.faults;
+        self.messages += next.messages;
+        self.incidents += next.incidents;
+        self.settlings += next.settlings;
+        self.thinking += next.thinking;
+        self.took += next.took;
+    }
+
+    fn figures(&self, size: &str) -> Vec<Figure> {
+        let mut figures = self.counted.figures(size, GOAL);
+        let settling_ms = 1e3 * self.thinking.as_secs_f64() / self.settlings as f64;
+        for (name, value, unit) in [
+            ("faults", self.faults as f64, ""),
+            ("alarm messages", self.messages as f64, ""),
+            ("incidents", self.incidents as f64, ""),
+            ("settlings", self.settlings as f64, ""),
+            ("one settling of the correlator", settling_ms, "ms"),
+            ("all of it", self.took.as_secs_f64(), "s"),
+        ] {
+            figures.push(Figure::new(name, value, unit, size));
+        }
+        figures
+    }
 }
 
 fn from_env(name: &str, default: u32) -> u32 {
@@ -108,7 +158,7 @@ fn from_env(name: &str, default: u32) -> u32 {
     })
 }
 
-async fn month(subscribers: u32, days: i64, seed: u64) -> Vec<Figure> {
+async fn month(subscribers: u32, days: i64, seed: u64) -> Played {
     let mut generated = generate(&GenerateSettings::embedded(subscribers, 78).unwrap()).unwrap();
     make_reachable(&mut generated);
     let world = World::new(&generated.definition, &generated.subscribers).unwrap();
@@ -149,28 +199,15 @@ async fn month(subscribers: u32, days: i64, seed: u64) -> Vec<Figure> {
         counted.print_early(&story).await;
     }
     store.close().await;
-    let tuning = if seed == TUNE_SEED {
-        ", tuning seed"
-    } else {
-        ""
-    };
-    let size = format!("{subscribers} subscribers, {days} days{tuning}");
-    let mut figures = counted.figures(&size, GOAL);
-    for (name, value, unit) in [
-        ("faults", simulation.truth.faults.len() as f64, ""),
-        ("alarm messages", simulation.entries.len() as f64, ""),
-        ("incidents", desk.incidents as f64, ""),
-        ("settlings", desk.settlings as f64, ""),
-        (
-            "one settling of the correlator",
-            1e3 * desk.thinking.as_secs_f64() / desk.settlings as f64,
-            "ms",
-        ),
-        ("the whole month", took.as_secs_f64(), "s"),
-    ] {
-        figures.push(Figure::new(name, value, unit, &size));
+    Played {
+        counted,
+        faults: simulation.truth.faults.len(),
+        messages: simulation.entries.len(),
+        incidents: desk.incidents,
+        settlings: desk.settlings,
+        thinking: desk.thinking,
+        took,
     }
-    figures
 }
 
 /// So that every decision about a person is one about the outage.
@@ -293,6 +330,7 @@ impl Desk {
         let mut outbox_ms = START_MS;
         let mut now_ms = START_MS;
         let mut day = 0;
+        let started = Instant::now();
         while now_ms < until_ms {
             let begun = Instant::now();
             while let Some(entry) = entries.next_if(|entry| entry.received_at_ms <= now_ms) {
@@ -324,11 +362,12 @@ impl Desk {
             if (now_ms - START_MS) / DAY_MS > day {
                 day = (now_ms - START_MS) / DAY_MS;
                 println!(
-                    "day {day}: {} incidents, {} live alarms, {} settlings, {:.0} s of thinking",
+                    "day {day}: {} incidents, {} live alarms, {} settlings, {:.0} s of thinking in {:.0} s",
                     self.incidents,
                     self.correlator.book().active_count(),
                     self.settlings,
-                    self.thinking.as_secs_f64()
+                    self.thinking.as_secs_f64(),
+                    started.elapsed().as_secs_f64()
                 );
             }
         }
@@ -374,7 +413,7 @@ impl Desk {
         for live in self.correlator.live() {
             if due.contains(&live.incident.no) && !changed.contains(&live.incident.no) {
                 self.planner
-                    .plan_one(&mut tx, live.incident, live.lost, ground, now_ms)
+                    .look(&mut tx, live.incident, live.lost, ground, now_ms)
                     .await
                     .unwrap();
             }

@@ -377,7 +377,7 @@ impl CorrelatorWorker {
         for live in self.core.live() {
             if due.contains(&live.incident.no) && !changed.contains(&live.incident.no) {
                 self.planner
-                    .plan_one(&mut tx, live.incident, live.lost, ground, now_ms)
+                    .look(&mut tx, live.incident, live.lost, ground, now_ms)
                     .await?;
             }
         }

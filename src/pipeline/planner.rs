@@ -5,7 +5,7 @@ use crate::clock::Millis;
 use crate::effect::holdout::{Assignment, Candidate, Experiment, assign};
 use crate::incident::{CauseKind, Incident, IncidentChange, IncidentNo};
 use crate::notice::plan::{NoticePolicy, Plan, PlanInput, concerns_people, plan};
-use crate::notice::{Arm, NoticeState, Recipient};
+use crate::notice::{Arm, NoticeState, PriorNotice, Recipient};
 use crate::store::{ClusterAssignment, DatasetVersions, Store, StoreError, Tx};
 use crate::topology::{Network, Part, SubscriberSet};
 use std::borrow::Cow;
@@ -60,25 +60,60 @@ struct Look {
     interval_ms: Millis,
     /// Other incidents that have told some of its people, so that this one need not.
     covered_by: BTreeSet<IncidentNo>,
+    /// A look at everybody found nothing to say and nothing on its way: until the incident changes,
+    /// nothing is to be found with those who have been told all, so the next look leaves them out.
+    leaves_out_told: bool,
 }
 
 impl Look {
-    /// After a look at everybody; `idle`: the one before, if nothing has come of it.
-    fn after_all(idle: Option<Self>, covered_by: BTreeSet<IncidentNo>, now_ms: Millis) -> Self {
-        let interval_ms = idle.map_or(REPLAN_INTERVAL_MS, |before| 2 * before.interval_ms);
+    /// After a plan for everybody. `idle`: nothing has come of it, and nothing is on its way.
+    fn after_all(
+        before: Option<Self>,
+        idle: bool,
+        covered_by: BTreeSet<IncidentNo>,
+        now_ms: Millis,
+    ) -> Self {
+        let before_ms = before.filter(|_| idle).map(|before| before.interval_ms);
+        let interval_ms = before_ms.map_or(REPLAN_INTERVAL_MS, |before_ms| 2 * before_ms);
         let interval_ms = interval_ms.min(LONGEST_INTERVAL_MS);
         Self {
             again_at_ms: now_ms + interval_ms,
             interval_ms,
             covered_by,
+            leaves_out_told: idle,
         }
     }
 
-    /// After some have been planned for: everybody is looked at when it was meant to be.
-    fn after_some(mut self, mut covered_by: BTreeSet<IncidentNo>) -> Self {
+    /// After a look that left out those who have been told all; the others are in `prior`.
+    fn after_few(
+        before: Self,
+        idle: bool,
+        mut covered_by: BTreeSet<IncidentNo>,
+        prior: &[PriorNotice],
+        now_ms: Millis,
+    ) -> Self {
+        covered_by.extend(&before.covered_by);
+        Self {
+            leaves_out_told: before.leaves_out_told && !is_being_told(prior),
+            ..Self::after_all(Some(before), idle, covered_by, now_ms)
+        }
+    }
+
+    /// After some have been planned for: the others are looked at when it was meant to be.
+    fn after_some(mut self, mut covered_by: BTreeSet<IncidentNo>, prior: &[PriorNotice]) -> Self {
+        self.leaves_out_told &= !is_being_told(prior);
         self.covered_by.append(&mut covered_by);
         self
     }
+}
+
+/// Whether somebody, who may have been told all when it is looked again, may then be found to have
+/// lost service after being told that it is back, or has not been told after all.
+fn is_being_told(prior: &[PriorNotice]) -> bool {
+    prior.iter().any(|notice| {
+        notice.state == NoticeState::Pending && notice.stage.closes()
+            || notice.cover.is_some_and(|cover| cover.pending)
+    })
 }
 
 /// The network that the subscriber sets of a plan speak of.
@@ -111,15 +146,32 @@ async fn read_recipients(
 
 /// Those for whom a plan is made.
 struct Who {
+    /// Without service.
     recipients: Vec<Recipient>,
-    /// Accounts of others for whom it is; `None` when it is for everybody.
-    back: Option<BTreeSet<String>>,
+    /// Accounts of others.
+    others: Others,
     never_lost: BTreeSet<String>,
+}
+
+/// For whom else than those without service a plan is made.
+enum Others {
+    /// Everybody who has a notice of the incident.
+    All,
+    /// These accounts, which have service again.
+    Back(BTreeSet<String>),
+    /// Nobody, as it is a look at those for whom something could be found.
+    Nobody,
 }
 
 fn accounts_of(set: &SubscriberSet, network: &Network) -> BTreeSet<String> {
     let accounts = network.subscribers(set);
     accounts.map(|s| network.account(s).to_owned()).collect()
+}
+
+fn ranks_of<'a>(accounts: impl Iterator<Item = &'a str>, network: &Network) -> SubscriberSet {
+    let numbers = accounts.filter_map(|account| network.subscriber(account));
+    let ranks = numbers.map(|number| network.rank_of(number));
+    SubscriberSet::from_runs(ranks.map(|rank| (rank, rank + 1)).collect())
 }
 
 impl Planner {
@@ -232,9 +284,7 @@ impl Planner {
         network: &Network,
     ) -> Result<SubscriberSet, StoreError> {
         let prior = tx.prior_notices(incident).await?;
-        let numbers = prior.iter().filter_map(|n| network.subscriber(&n.account));
-        let ranks = numbers.map(|number| network.rank_of(number));
-        let people = SubscriberSet::from_runs(ranks.map(|rank| (rank, rank + 1)).collect());
+        let people = ranks_of(prior.iter().map(|n| n.account.as_str()), network);
         Ok(people.intersection(survivor))
     }
 
@@ -289,11 +339,13 @@ impl Planner {
                     Some(read) if read.are_all == are_all => read.recipients,
                     _ => read_recipients(tx, &concerned.lost, ground, now_ms).await?,
                 };
+                let others = match concerned.back {
+                    Some(back) => Others::Back(accounts_of(&back, ground.network)),
+                    None => Others::All,
+                };
                 let who = Who {
                     recipients,
-                    back: concerned
-                        .back
-                        .map(|back| accounts_of(&back, ground.network)),
+                    others,
                     never_lost: accounts_of(&change.never_lost, ground.network),
                 };
                 self.plan_for(tx, incident, who, ground, now_ms).await?;
@@ -315,8 +367,8 @@ impl Planner {
         Ok(())
     }
 
-    /// Plans one incident as it is now.
-    pub async fn plan_one(
+    /// Plans one incident again, which is as it was, because it is [`Self::due`].
+    pub async fn look(
         &mut self,
         tx: &mut Tx,
         incident: &Incident,
@@ -330,10 +382,18 @@ impl Planner {
             }
             return Ok(());
         }
-        let recipients = read_recipients(tx, lost, ground, now_ms).await?;
+        let look = self.looks.get(&incident.no);
+        let (lost, others) = if look.is_some_and(|look| look.leaves_out_told) {
+            let taken_over = self.taken_over(incident.no);
+            let accounts = tx.accounts_to_look_at(incident.no, &taken_over).await?;
+            let people = ranks_of(accounts.iter().map(String::as_str), ground.network);
+            (Cow::Owned(people.intersection(lost)), Others::Nobody)
+        } else {
+            (Cow::Borrowed(lost), Others::All)
+        };
         let who = Who {
-            recipients,
-            back: None,
+            recipients: read_recipients(tx, &lost, ground, now_ms).await?,
+            others,
             never_lost: BTreeSet::new(),
         };
         self.plan_for(tx, incident, who, ground, now_ms).await
@@ -349,19 +409,23 @@ impl Planner {
     ) -> Result<(), StoreError> {
         let Who {
             mut recipients,
-            back,
+            others,
             never_lost,
         } = who;
         let logged = tx.assignments(incident.no).await?;
         let assigned = self.assign_arms(incident, ground.network, &logged, &mut recipients);
         self.cover(tx, incident.no, &mut recipients).await?;
-        let are_all = back.is_none();
-        let prior = match back {
-            None => tx.prior_notices(incident.no).await?,
-            Some(mut accounts) => {
-                accounts.extend(recipients.iter().map(|r| r.account.clone()));
-                tx.prior_notices_of(incident.no, accounts).await?
-            }
+        let is_for_all = matches!(others, Others::All);
+        let is_for_some = matches!(others, Others::Back(_));
+        let mut accounts = match others {
+            Others::Back(accounts) => accounts,
+            Others::All | Others::Nobody => BTreeSet::new(),
+        };
+        let prior = if is_for_all {
+            tx.prior_notices(incident.no).await?
+        } else {
+            accounts.extend(recipients.iter().map(|r| r.account.clone()));
+            tx.prior_notices_of(incident.no, accounts).await?
         };
         let plan = plan(&PlanInput {
             incident,
@@ -395,11 +459,16 @@ impl Planner {
                 .map(|coverage| coverage.incident)
                 .chain(covers.map(|cover| cover.incident))
                 .collect();
-            let is_waiting = prior.iter().any(|n| n.state == NoticeState::Pending);
+            let is_waiting = prior.iter().any(|n| {
+                n.state == NoticeState::Pending || n.cover.is_some_and(|cover| cover.pending)
+            });
             let is_idle = !is_waiting && plan == Plan::default();
             let look = match before {
-                Some(before) if !are_all => before.after_some(covered_by),
-                before => Look::after_all(before.filter(|_| is_idle), covered_by, now_ms),
+                Some(before) if is_for_some => before.after_some(covered_by, &prior),
+                Some(before) if !is_for_all => {
+                    Look::after_few(before, is_idle, covered_by, &prior, now_ms)
+                }
+                before => Look::after_all(before, is_idle, covered_by, now_ms),
             };
             self.looks.insert(incident.no, look);
         }
@@ -415,6 +484,7 @@ impl Planner {
         for look in self.looks.values_mut().filter(|look| of(look)) {
             look.again_at_ms = now_ms;
             look.interval_ms = REPLAN_INTERVAL_MS;
+            look.leaves_out_told = false;
         }
     }
 

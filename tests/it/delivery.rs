@@ -130,7 +130,7 @@ async fn change_after(
     made
 }
 
-fn dispatcher(store: &Store, channel: Channel) -> Dispatcher {
+pub(crate) fn dispatcher(store: &Store, channel: Channel) -> Dispatcher {
     let outlet = Outlet {
         channel,
         templates: Templates::built_in("en").unwrap(),

@@ -2,7 +2,7 @@
 //! the correlator passes what is easy.
 
 #[allow(dead_code, reason = "the benchmark uses more of it")]
-#[path = "../../benches/forewarn/localise/interval.rs"]
+#[path = "../../benches/forewarn/interval.rs"]
 mod interval;
 #[allow(dead_code, reason = "the benchmark uses more of it")]
 #[path = "../../benches/forewarn/localise/peers.rs"]

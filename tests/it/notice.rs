@@ -105,6 +105,10 @@ struct World {
     /// Incidents and whom they never concerned.
     corrected: BTreeSet<(usize, usize)>,
     once_corrected: BTreeSet<(usize, usize)>,
+    /// Whoever was told all of these has nothing else to hear until they change.
+    leaves_out_told: [bool; INCIDENTS],
+    /// The person whom an incident has just taken or left.
+    moved: Option<(usize, usize)>,
 }
 
 fn account(person: usize) -> String {
@@ -164,6 +168,8 @@ impl World {
             sent: Vec::new(),
             corrected: BTreeSet::new(),
             once_corrected: BTreeSet::new(),
+            leaves_out_told: [false; INCIDENTS],
+            moved: None,
         }
     }
 
@@ -354,6 +360,42 @@ impl World {
         assert_eq!(*made, all);
     }
 
+    /// Once a plan has found nothing, later ones find nothing for those who have been told.
+    fn leaves_out_told(&mut self, made: &Plan, which: usize, prior: &[PriorNotice]) {
+        let no = self.incidents[which].no;
+        let merged = self.merged(no);
+        let is_of = |row: &&Row, who: &str| {
+            let p = &row.planned;
+            let is_merged = p.covered_by.is_some_and(|by| merged.contains(&by));
+            p.incident == no
+                && p.account == who
+                && !row.state.is_told()
+                && !(p.decision == Decision::Covered && is_merged)
+        };
+        let ids = made.cancel.iter().map(|(id, _)| id);
+        let ids: BTreeSet<_> = ids.chain(made.link.iter().map(|(id, _)| id)).collect();
+        let of_ids = prior.iter().filter(|n| ids.contains(&n.id));
+        let found = made.notices.iter().map(|n| n.account.as_str());
+        for who in found.chain(of_ids.map(|n| n.account.as_str())) {
+            let has_moved = |(i, person): (usize, usize)| i == which && account(person) == who;
+            assert!(
+                !self.leaves_out_told[which]
+                    || self.moved.is_some_and(has_moved)
+                    || self.rows.iter().any(|row| is_of(&row, who)),
+                "{who} would have been left out of {made:?}"
+            );
+        }
+        let is_waiting = prior
+            .iter()
+            .any(|n| n.state == NoticeState::Pending || n.cover.is_some_and(|cover| cover.pending));
+        let is_being_told = prior.iter().any(|n| {
+            n.state == NoticeState::Pending && n.stage.closes()
+                || n.cover.is_some_and(|cover| cover.pending)
+        });
+        self.leaves_out_told[which] &= !is_being_told;
+        self.leaves_out_told[which] |= *made == Plan::default() && !is_waiting;
+    }
+
     fn plan(&mut self, which: usize) {
         self.plan_with(which, &BTreeSet::new());
     }
@@ -382,6 +424,7 @@ impl World {
             prior: &prior,
         });
         self.is_decided_of_alone(&made, which, &recipients, never_lost);
+        self.leaves_out_told(&made, which, &prior);
         for (id, _) in made.cancel {
             let row = self.rows.iter_mut().find(|r| r.planned.id == id).unwrap();
             match row.state {
@@ -682,6 +725,24 @@ impl World {
     }
 
     fn apply(&mut self, event: &Event) {
+        self.moved = match *event {
+            Event::Grow(i, p) | Event::Shrink(i, p) | Event::Correct(i, p) => Some((i, p)),
+            _ => None,
+        };
+        // What changes an incident otherwise, or may, is planned for everybody.
+        let changed: &[usize] = match event {
+            Event::Confirm(i)
+            | Event::Restore(i)
+            | Event::Reopen(i)
+            | Event::Reject(i)
+            | Event::SetEstimate(i, _)
+            | Event::SetCause(i) => &[*i],
+            Event::Merge(i, j, _) | Event::Split(i, j, _) => &[*i, *j],
+            _ => &[],
+        };
+        for which in changed {
+            self.leaves_out_told[*which] = false;
+        }
         let changed = match event {
             Event::Merge(..) | Event::Split(..) | Event::Correct(..) => self.rearrange(event),
             _ => self.change(event),

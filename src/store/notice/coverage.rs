@@ -56,6 +56,32 @@ impl Tx {
         self.with_cover(rows).await
     }
 
+    /// Accounts for which something may be found to plan although their incident does not change:
+    /// those with a notice of it that is not told, or not yet. Not for that reason alone those whom
+    /// an incident told that it has `taken_over`.
+    pub async fn accounts_to_look_at(
+        &mut self,
+        incident: IncidentNo,
+        taken_over: &[IncidentNo],
+    ) -> Result<BTreeSet<String>> {
+        let rows: Vec<(String, String, Option<i64>)> = on_tx!(self, conn =>
+            sqlx::query_as(
+                "SELECT account, decision, covered_by FROM notice WHERE incident_no = $1 \
+                 AND state NOT IN ('sent', 'delivered')",
+            )
+            .bind(incident.0)
+            .fetch_all(conn)
+            .await)?;
+        let taken_over: BTreeSet<i64> = taken_over.iter().map(|no| no.0).collect();
+        let is_to_look_at = |decision: &str, by: Option<i64>| {
+            decision != Decision::Covered.as_str() || by.is_none_or(|by| !taken_over.contains(&by))
+        };
+        let found = rows
+            .into_iter()
+            .filter(|(_, decision, by)| is_to_look_at(decision, *by));
+        Ok(found.map(|(account, _, _)| account).collect())
+    }
+
     /// Reads rows and looks up what the incidents that cover their people mean to them.
     async fn with_cover(&mut self, rows: Vec<PriorRow>) -> Result<Vec<PriorNotice>> {
         let mut notices = Vec::with_capacity(rows.len());

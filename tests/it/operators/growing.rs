@@ -1,6 +1,9 @@
 //! Planning for those who lose service, or have it again, while an incident goes on.
 
 use super::*;
+use crate::delivery::dispatcher;
+use forewarn::channel::recorder::Recorder;
+use forewarn::channel::{Channel, Outgoing, SendOutcome};
 use forewarn::effect::holdout::Experiment;
 use forewarn::incident::IncidentChange;
 use forewarn::notice::NoticeState;
@@ -111,10 +114,21 @@ impl Desk {
         let incident = self.t.store.incident(IncidentNo(1)).await.unwrap().unwrap();
         let mut tx = self.t.store.begin().await.unwrap();
         self.planner
-            .plan_one(&mut tx, &incident, &self.lost, ground, now_ms)
+            .look(&mut tx, &incident, &self.lost, ground, now_ms)
             .await
             .unwrap();
         tx.commit().await.unwrap();
+    }
+
+    /// Sends what is due.
+    async fn deliver(
+        &self,
+        rule: impl Fn(&Outgoing) -> SendOutcome + Send + Sync + 'static,
+        now_ms: i64,
+    ) {
+        let channel = Channel::Recorder(Recorder::new(rule));
+        let dispatcher = dispatcher(&self.t.store, channel);
+        while dispatcher.step(now_ms).await.unwrap().claimed > 0 {}
     }
 
     async fn notices(&self) -> Vec<String> {
@@ -202,6 +216,54 @@ async fn an_incident_that_takes_over_another_goes_on_for_all_its_people(
         "A3 first pending",
     ];
     assert_eq!(desk.notices().await, expected);
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_may_be_told_by_now_is_found_also_when_the_others_have_heard_all(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut desk = Desk::start(backend, "A2").await;
+    desk.deliver(|_| SendOutcome::Accepted, NOW_MS).await;
+    let heard = ["A1 first sent", "A2 first no_consent"];
+    for minutes in [5, 15] {
+        desk.look(NOW_MS + minutes * MINUTE).await;
+        assert_eq!(desk.notices().await, heard);
+    }
+    import_people(&desk.t.store, "").await;
+    desk.loaded = load_network(&desk.t.store).await.unwrap();
+    desk.look(NOW_MS + 35 * MINUTE).await;
+    let after = ["A1 first sent", "A2 first pending"];
+    assert_eq!(desk.notices().await, after);
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_loses_service_while_hearing_that_it_is_back_is_found(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut desk = Desk::start(backend, "").await;
+    desk.deliver(|_| SendOutcome::Accepted, NOW_MS).await;
+    desk.look(NOW_MS + 5 * MINUTE).await;
+    desk.lose(&["A2"], NOW_MS + 6 * MINUTE).await;
+    let busy = |_: &Outgoing| SendOutcome::Retry {
+        after: None,
+        detail: "busy".to_owned(),
+    };
+    desk.deliver(busy, NOW_MS + 6 * MINUTE).await;
+    desk.lose(&["A1", "A2"], NOW_MS + 7 * MINUTE).await;
+    let is_out = ["A1 first sent", "A1 restored pending", "A2 first sent"];
+    assert_eq!(desk.notices().await, is_out);
+    desk.deliver(|_| SendOutcome::Accepted, NOW_MS + 9 * MINUTE)
+        .await;
+    desk.look(NOW_MS + 15 * MINUTE).await;
+    let noted = [
+        "A1 first sent",
+        "A1 restored sent",
+        "A1 update cap_reached",
+        "A2 first sent",
+    ];
+    assert_eq!(desk.notices().await, noted);
 }
 
 async fn import_people(store: &Store, without_consent: &str) {
