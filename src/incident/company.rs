@@ -7,6 +7,7 @@
 use super::likelihood::is_home;
 use super::localise::Failure;
 use crate::alarm::{AlarmState, SourceId, is_power, is_service_seen};
+use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupKind, LinkNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,11 +24,33 @@ const HEARD_ANEW_ONE_IN: usize = 2;
 /// But so many at least, where there are so many.
 const LEAST_HEARD: usize = 3;
 
+/// Alarms of several parts, each of which takes people of its own, back one another only when they are
+/// no further apart, milliseconds: what takes several at once is heard of within two polls.
+const AT_ONCE_MS: i64 = 2 * 60_000;
+
 /// Who speaks.
 type Voice<'a> = (&'a str, SourceId);
 
+/// What speaks for a failure as a whole, or for one of its parts.
+#[derive(Clone, Copy)]
+struct Speaker<'a> {
+    voice: Voice<'a>,
+    part: Part,
+    is_of_all: bool,
+    raised_ms: Millis,
+}
+
+impl Speaker<'_> {
+    /// Whether two that speak for a failure bear each other out.
+    fn backs(&self, other: &Self) -> bool {
+        let is_same = self.part == other.part || self.is_of_all && other.is_of_all;
+        let is_at_once = (self.raised_ms - other.raised_ms).abs() <= AT_ONCE_MS;
+        self.voice != other.voice && (is_same || is_at_once)
+    }
+}
+
 /// Whether several voices speak for a failure that takes so many subscribers, at about one time: two of
-/// the failed parts themselves, or one and a fair share of those behind it, or the service itself, or
+/// the failed parts themselves (at once, where each takes people of its own), or one and a fair share of those behind it, or the service itself, or
 /// one and word from before that the device lives on its battery. Of those behind it the part of which
 /// most are heard of does not count, since that one can have failed by itself. Links at a failed device,
 /// each of which takes few people or none, speak for it when it speaks, too, or when they are most of
@@ -74,7 +97,8 @@ fn have_company(
     lost: usize,
     network: &Network,
 ) -> bool {
-    let mut whole: Option<Voice<'_>> = None;
+    let mut speakers: Vec<Speaker<'_>> = Vec::new();
+    let are_separate = are_separate(failure, lost, network);
     let mut is_own_heard = false;
     let mut links: BTreeSet<LinkNo> = BTreeSet::new();
     let mut any: Option<Voice<'_>> = None;
@@ -90,10 +114,17 @@ fn have_company(
             links.extend(link);
             if link.is_none() || 2 * network.lost_alone(part).len() >= lost.max(1) {
                 is_own_heard |= failure.parts.contains(&part);
-                if whole.is_some_and(|other| other != voice) {
+                let takes_most = 2 * network.lost_alone(part).len() >= lost;
+                let speaker = Speaker {
+                    voice,
+                    part,
+                    is_of_all: takes_most || !are_separate,
+                    raised_ms: alarm.raised_ms(),
+                };
+                if speakers.iter().any(|other| other.backs(&speaker)) {
                     return true;
                 }
-                whole = Some(voice);
+                speakers.push(speaker);
             }
         } else {
             heard.add(part, is_power(&alarm.key().alarm_type), network);
@@ -104,7 +135,7 @@ fn have_company(
     if !is_whole_known {
         return are_several;
     }
-    let is_whole_heard = whole.is_some() || !links.is_empty();
+    let is_whole_heard = !speakers.is_empty() || !links.is_empty();
     if is_whole_heard && failure.ran_on_battery {
         return true;
     }
@@ -119,6 +150,15 @@ fn have_company(
         HEARD_ANEW_ONE_IN
     };
     heard.people(is_power, lost, network) >= (lost / one_in).max(LEAST_HEARD.min(lost))
+}
+
+/// Whether it is several parts of which each takes people of its own, and most of them.
+fn are_separate(failure: &Failure, lost: usize, network: &Network) -> bool {
+    let alone = failure
+        .parts
+        .iter()
+        .map(|&part| network.lost_alone(part).len());
+    failure.parts.len() > 1 && 2 * alone.sum::<usize>() > lost
 }
 
 /// Who is heard of to be without service, besides what is said of the failure as a whole.

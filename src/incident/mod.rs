@@ -253,6 +253,11 @@ pub struct Life {
     pub is_growth_believed: bool,
     /// More than a lone alarm spoke for it when it was last found.
     pub has_company: bool,
+    /// Since when nobody would believe it, however long it stands.
+    pub unbacked_since_ms: Option<Millis>,
+    /// When that ended, if it had lasted for longer than it takes to be believed: what has begun to
+    /// speak for it then has stood no longer.
+    pub backed_since_ms: Option<Millis>,
     /// What it was last found by was old when it was detected.
     pub is_left_over: bool,
     /// Accounts of those without service, where the network knows none of its resources any more

@@ -160,6 +160,8 @@ impl Tracked {
         incident.state = IncidentState::Suspected;
         incident.life.suspected_since_ms = Some(since_ms);
         incident.detected_ms = now_ms;
+        incident.life.unbacked_since_ms = None;
+        incident.life.backed_since_ms = None;
         incident.confirmed_ms = None;
         incident.restored_ms = None;
         incident.estimate = None;

@@ -289,6 +289,9 @@ impl Tracked {
         incident.life.newest_raise_ms = Some(summary.newest_raise_ms);
         incident.life.has_company = summary.has_company();
         incident.life.is_left_over = summary.is_left_over(incident.detected_ms);
+        let is_backed = incident.life.has_company && !incident.life.is_left_over;
+        self.note_backing(is_backed, at);
+        let incident = &mut self.incident;
         incident.life.quiet_since_ms = None;
         incident.life.last_clear_ms = None;
         self.count_impact();

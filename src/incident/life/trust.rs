@@ -16,7 +16,7 @@ impl Tracked {
             return;
         }
         let hold_down_ms = self.hold_down_ms(at.settings);
-        let reason = if at.now_ms >= self.incident.detected_ms + hold_down_ms {
+        let reason = if at.now_ms >= self.held_down_ms(at.settings) {
             let seconds = hold_down_ms / 1_000;
             format!("the evidence has stood for the hold-down of {seconds} s")
         } else {
@@ -32,8 +32,42 @@ impl Tracked {
 
     /// When it will be believed, if its evidence stays as it is.
     pub(super) fn believed_at_ms(&self, settings: &CorrelatorSettings) -> Millis {
-        let held_down = self.incident.detected_ms + self.hold_down_ms(settings);
-        held_down.min(self.decided_at_ms(settings))
+        let held_down_ms = self.held_down_ms(settings);
+        held_down_ms.min(self.decided_at_ms(settings))
+    }
+
+    /// When what speaks for it will have stood for its hold-down.
+    fn held_down_ms(&self, settings: &CorrelatorSettings) -> Millis {
+        let hold_down_ms = self.hold_down_ms(settings);
+        let detected_ms = self.incident.detected_ms;
+        let held_down_ms = self.begun_ms(detected_ms).saturating_add(hold_down_ms);
+        // Where a lone alarm is believed after a time, company is not believed later.
+        let alone_ms = settings.lone_alarm_ms.unwrap_or(NEVER_MS);
+        held_down_ms.min(detected_ms + hold_down_ms.max(alone_ms))
+    }
+
+    /// When that began which speaks for it: not before what it stood for alone was joined.
+    fn begun_ms(&self, suspected_ms: Millis) -> Millis {
+        let backed_ms = self.incident.life.backed_since_ms;
+        let backed_ms = backed_ms.filter(|_| self.incident.declared.is_empty());
+        backed_ms.map_or(suspected_ms, |backed_ms| backed_ms.max(suspected_ms))
+    }
+
+    /// Takes note of whether anybody would believe it if it only stands for long enough.
+    pub(super) fn note_backing(&mut self, is_backed: bool, at: Circumstances<'_>) {
+        let incident = &self.incident;
+        let hold_down_ms = at
+            .settings
+            .hold_down_of(incident.cause.kind, incident.affected);
+        let life = &mut self.incident.life;
+        if !is_backed {
+            life.unbacked_since_ms.get_or_insert(at.now_ms);
+            return;
+        }
+        let unbacked_ms = life.unbacked_since_ms.take();
+        if unbacked_ms.is_some_and(|since_ms| at.now_ms >= since_ms + hold_down_ms) {
+            life.backed_since_ms = Some(at.now_ms);
+        }
     }
 
     /// When a suspicion is decided at the latest.
@@ -42,7 +76,7 @@ impl Tracked {
         let since_ms = incident.life.suspected_since_ms;
         let alone_ms = self.alone_ms(settings);
         let within_ms = settings.decide_within_ms.max(alone_ms);
-        since_ms.unwrap_or(incident.detected_ms) + within_ms
+        self.begun_ms(since_ms.unwrap_or(incident.detected_ms)) + within_ms
     }
 
     /// How long it must stand before it is believed: longer while its alarms come and go, and much

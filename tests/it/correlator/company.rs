@@ -35,6 +35,11 @@ fn wide() -> Arc<Network> {
 
 /// A switch with an OLT of its own, and another that it shares; 32 homes on each.
 fn shared() -> Arc<Network> {
+    shared_with(&[])
+}
+
+/// The same, with somebody more who is served by these homes, and a second way into the core.
+fn shared_with(served_by: &[&str]) -> Arc<Network> {
     let mut network = NetworkDefinition::default();
     element(&mut network, "core", ElementKind::Router);
     network.elements.last_mut().unwrap().gateway = true;
@@ -59,6 +64,17 @@ fn shared() -> Arc<Network> {
                 redundancy: Redundancy::Any,
             });
         }
+    }
+    if !served_by.is_empty() {
+        element(&mut network, "core2", ElementKind::Router);
+        network.elements.last_mut().unwrap().gateway = true;
+        link(&mut network, "core2", "s1");
+        link(&mut network, "core2", "s2");
+        homes.push(Attachment {
+            account: "acc-more".to_owned(),
+            served_by: served_by.iter().map(|&id| id.to_owned()).collect(),
+            redundancy: Redundancy::Any,
+        });
     }
     for element in &mut network.elements {
         element.redundancy = Some(Redundancy::Any);
@@ -145,6 +161,23 @@ fn two_links_at_a_device_do_not_make_it_fail() {
     assert!(confirmed(&[two, ("link-down", &["core/s1"])]));
 }
 
+fn lives_on_battery(kind: AlarmEventKind, device: &str, event_at_ms: i64) -> LogRecord {
+    LogRecord::Event(AlarmEvent {
+        kind,
+        key: AlarmKey {
+            resource: device.to_owned(),
+            alarm_type: "power-failure".to_owned(),
+            qualifier: String::new(),
+        },
+        severity: Severity::Minor,
+        event_at_ms,
+        detail: AlarmDetail {
+            service_effect: Some(ServiceEffect::None),
+            ..AlarmDetail::default()
+        },
+    })
+}
+
 /// Whether a device that falls silent two hours after it lost its mains is believed to have failed.
 fn is_believed_on_battery(device: &str, until_ms: Option<i64>) -> bool {
     let settings = CorrelatorSettings {
@@ -152,22 +185,7 @@ fn is_believed_on_battery(device: &str, until_ms: Option<i64>) -> bool {
         ..settings()
     };
     let mut desk = Desk::with(settings, wide());
-    let says = |kind| {
-        LogRecord::Event(AlarmEvent {
-            kind,
-            key: AlarmKey {
-                resource: device.to_owned(),
-                alarm_type: "power-failure".to_owned(),
-                qualifier: String::new(),
-            },
-            severity: Severity::Minor,
-            event_at_ms: SECOND,
-            detail: AlarmDetail {
-                service_effect: Some(ServiceEffect::None),
-                ..AlarmDetail::default()
-            },
-        })
-    };
+    let says = |kind| lives_on_battery(kind, device, SECOND);
     desk.record(SECOND, says(AlarmEventKind::Raise));
     if let Some(until_ms) = until_ms {
         desk.record(until_ms, says(AlarmEventKind::Clear));
@@ -183,10 +201,65 @@ fn is_believed_on_battery(device: &str, until_ms: Option<i64>) -> bool {
 }
 
 #[test]
+fn what_takes_different_people_is_no_company_unless_it_fails_at_once() {
+    let believed_after = |seconds: i64| {
+        let settings = CorrelatorSettings {
+            lone_alarm_ms: None,
+            ..settings()
+        };
+        // Somebody is cut off only by both together.
+        let mut desk = Desk::with(settings, shared_with(&["own-h1", "both-h1"]));
+        desk.raise(SECOND, "device-down", &["s1"]);
+        desk.raise((1 + seconds) * SECOND, "unreachable", &["both"]);
+        desk.until(60 * MINUTE);
+        let open = desk.open().into_iter();
+        open.filter(|open| open.2 == Confirmed)
+            .map(|open| open.3)
+            .sum::<u64>()
+    };
+    assert_eq!(believed_after(340), 0);
+    assert_eq!(believed_after(20), 2 * HOMES as u64 + 1);
+}
+
+#[test]
+fn what_joins_a_lone_alarm_late_must_stand_for_the_hold_down() {
+    let mut desk = Desk::with(
+        CorrelatorSettings {
+            lone_alarm_ms: None,
+            ..settings()
+        },
+        wide(),
+    );
+    desk.raise(SECOND, "unreachable", &["olt"]);
+    desk.until(10 * MINUTE);
+    desk.raise(10 * MINUTE, "onu-los", &refs(&some_homes(8)));
+    desk.until(10 * MINUTE + 30 * SECOND);
+    let all = (PORTS * HOMES) as u64;
+    assert_eq!(desk.open(), [one(1, "olt", Suspected, all)]);
+    desk.until(12 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt", Confirmed, all)]);
+}
+
+#[test]
 fn word_of_a_battery_from_before_confirms_it() {
     assert!(is_believed_on_battery("olt", None));
     assert!(!is_believed_on_battery("olt", Some(60 * MINUTE)));
     assert!(!is_believed_on_battery("p1", None));
+}
+
+#[test]
+fn a_device_that_speaks_of_its_battery_after_its_alarm_is_alive() {
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: None,
+        ..settings()
+    };
+    let mut desk = Desk::with(settings, wide());
+    desk.raise(SECOND, "link-down", &["core/olt"]);
+    desk.until(60 * MINUTE);
+    let says = lives_on_battery(AlarmEventKind::Raise, "olt", 60 * MINUTE);
+    desk.record(60 * MINUTE, says);
+    desk.until(120 * MINUTE);
+    assert!(desk.open().iter().all(|open| open.2 != Confirmed));
 }
 
 #[test]

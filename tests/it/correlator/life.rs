@@ -43,8 +43,8 @@ fn a_lone_alarm_waits_for_company() {
     let later = (1, 50 * MINUTE, "link-down", "s2/olt2");
     assert_eq!(
         confirmed(None, &[lone, later]),
-        Some(10 * MINUTE - 2 * SECOND),
-        "from its opening to its company"
+        Some(11 * MINUTE - 2 * SECOND),
+        "from its opening to a hold-down after its company"
     );
 }
 
