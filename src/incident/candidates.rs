@@ -5,7 +5,8 @@
 
 use super::CorrelatorSettings;
 use super::likelihood::{
-    Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, WINDOW_MS, is_home, observe,
+    Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, WINDOW_MS, ended_ms, is_home,
+    is_reporter, observe,
 };
 use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault, is_power};
@@ -73,6 +74,8 @@ pub(super) struct Candidates {
     group_without_power: BTreeMap<GroupNo, u32>,
     /// By what homes hang on: how many of them said themselves that they have no power.
     gasped: NumberMap<ElementNo, u32>,
+    /// By what reports for them: places that are back, and since when.
+    back: NumberMap<ElementNo, BTreeMap<Seat, Millis>>,
     unmapped: BTreeSet<AlarmNo>,
     /// Alarms of devices that live without mains: the devices, and since when.
     on_battery: BTreeMap<AlarmNo, (ElementNo, Millis)>,
@@ -100,6 +103,20 @@ pub(super) struct Seen {
     pub(super) part: Option<Part>,
     pub(super) is_evidence: bool,
     pub(super) is_fresh: bool,
+}
+
+fn alarms_of<'a>(
+    numbers: &'a [AlarmNo],
+    book: &'a AlarmBook,
+) -> impl Iterator<Item = &'a AlarmState> {
+    numbers.iter().filter_map(|no| book.get(*no))
+}
+
+/// What reports for an element: itself, or the nearest above it.
+fn reporter_of(element: ElementNo, network: &Network) -> Option<ElementNo> {
+    let above = |&element: &ElementNo| network.immediate_dominator(element);
+    let mut line = std::iter::successors(Some(element), above);
+    line.find(|&element| is_reporter(network.kind(element)))
 }
 
 impl Candidates {
@@ -323,20 +340,29 @@ impl Candidates {
         let gasps_from_ms = book.watermark_ms().saturating_sub(GASP_BELIEVED_MS);
         self.mark_spent_gasps(gasps_from_ms);
         let mut streets: BTreeSet<ElementNo> = BTreeSet::new();
+        let mut reporters: BTreeSet<ElementNo> = BTreeSet::new();
         for seat in std::mem::take(&mut self.changed) {
             let Some(seated) = self.seats.get_mut(&seat) else {
                 continue;
             };
             seated.is_changed = false;
-            let alarms = seated.alarms.iter().filter_map(|no| book.get(*no));
-            let new = observe(alarms, gasps_from_ms);
+            let new = observe(alarms_of(&seated.alarms, book), gasps_from_ms);
             if let Observation::NoPower(_) = new {
-                let alarms = seated.alarms.iter().filter_map(|no| book.get(*no));
+                let alarms = alarms_of(&seated.alarms, book);
                 let received = alarms.map(AlarmState::active_received_ms).min();
                 self.gasps.extend(received.map(|at_ms| (at_ms, seat)));
             }
+            let back_ms = match new {
+                Observation::Alive(_) => ended_ms(alarms_of(&seated.alarms, book)),
+                _ => None,
+            };
             let old = std::mem::replace(&mut seated.said, new);
             let (element, _) = seat;
+            if let Some(reporter) = reporter_of(element, network)
+                && self.note_back(seat, reporter, back_ms)
+            {
+                reporters.insert(reporter);
+            }
             let street = network.immediate_dominator(element);
             match street.filter(|_| is_home(network, element)) {
                 Some(street) if self.count_gasp(street, old, new) => {
@@ -348,9 +374,67 @@ impl Candidates {
         for street in streets {
             self.look_around(street, network);
         }
+        for reporter in reporters {
+            self.weigh_those_back(reporter, network);
+        }
         self.likelihood.weigh(network);
         self.failed = self.likelihood.failed(network);
         self.failed_groups = self.weigh_groups(network);
+    }
+
+    /// Takes note of whether a place is back; whether any is of those that the same element reports
+    /// for.
+    fn note_back(&mut self, seat: Seat, reporter: ElementNo, back_ms: Option<Millis>) -> bool {
+        if let Some(back_ms) = back_ms {
+            let back = self.back.entry(reporter).or_default();
+            back.insert(seat, back_ms);
+            return true;
+        }
+        let Some(back) = self.back.get_mut(&reporter) else {
+            return false;
+        };
+        back.remove(&seat);
+        if back.is_empty() {
+            self.back.remove(&reporter);
+        }
+        true
+    }
+
+    /// What is back speaks against what began before that, and says nothing of what began later: where
+    /// most homes around went dark after it was back, it is like one of which nothing is heard.
+    fn weigh_those_back(&mut self, reporter: ElementNo, network: &Network) {
+        let Some(back) = self.back.get(&reporter) else {
+            return;
+        };
+        let mut dark: Vec<Millis> = Vec::new();
+        let mut below = vec![reporter];
+        while let Some(element) = below.pop() {
+            below.extend(network.dominator_children(element));
+            let seated = self.seats.get(&(element, Aspect::Own));
+            if let Some(seated) = seated.filter(|_| is_home(network, element))
+                && let Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) = seated.said
+            {
+                dark.push(at_ms);
+            }
+        }
+        dark.sort_unstable();
+        let until = |at_ms: Millis| dark.partition_point(|&dark_ms| dark_ms <= at_ms);
+        let weighed = back.iter().filter_map(|(seat, &back_ms)| {
+            let said = self.seats.get(seat)?.said;
+            let first = until(said.at_ms()? - 2 * WINDOW_MS);
+            let before = until(back_ms);
+            let later = until(back_ms + 2 * WINDOW_MS) - before;
+            let is_of_before = later > before.saturating_sub(first);
+            let new = if is_of_before {
+                Observation::Silent
+            } else {
+                said
+            };
+            Some((*seat, new))
+        });
+        for (seat, observation) in weighed.collect::<Vec<_>>() {
+            self.believe(seat, observation, network);
+        }
     }
 
     /// Counts a home that says that it has no power; whether one that hangs where it does says so, or

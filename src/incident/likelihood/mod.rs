@@ -29,8 +29,8 @@ mod observation;
 mod tests;
 mod tree;
 
-pub(in crate::incident) use observation::{GASP_BELIEVED_MS, Observation, observe};
-pub(in crate::incident) use tree::{is_home, is_polled};
+pub(in crate::incident) use observation::{GASP_BELIEVED_MS, Observation, ended_ms, observe};
+pub(in crate::incident) use tree::{is_home, is_polled, is_reporter};
 
 use crate::clock::Millis;
 use crate::topology::{ElementNo, Network};

@@ -48,12 +48,19 @@ impl Observation {
         }
     }
 
-    pub(super) fn at_ms(self) -> Option<Millis> {
+    pub(in crate::incident) fn at_ms(self) -> Option<Millis> {
         match self {
             Self::Silent => None,
             Self::Alarmed(at) | Self::NoPower(at) | Self::Alive(at) => Some(at),
         }
     }
+}
+
+/// When the last of these alarms ended.
+pub(in crate::incident) fn ended_ms<'a>(
+    alarms: impl Iterator<Item = &'a AlarmState>,
+) -> Option<Millis> {
+    alarms.filter_map(AlarmState::cleared_ms).max()
 }
 
 /// How long a dying gasp is believed, by the time of receipt, in milliseconds: it is a last word, often

@@ -122,7 +122,7 @@ pub(in crate::incident) fn is_polled(kind: ElementKind) -> bool {
 }
 
 /// Whether what hangs on an element is reported by it.
-pub(super) fn is_reporter(kind: ElementKind) -> bool {
+pub(in crate::incident) fn is_reporter(kind: ElementKind) -> bool {
     matches!(kind, ElementKind::Olt | ElementKind::Cmts)
 }
 

@@ -3,6 +3,8 @@
 
 use super::*;
 use forewarn::alarm::ServiceEffect;
+use forewarn::generate::{GenerateSettings, generate};
+use forewarn::simulate::attachments;
 
 const PORTS: usize = 4;
 const HOMES: usize = 32;
@@ -113,6 +115,48 @@ fn a_sliver_of_what_a_lone_alarm_would_explain_does_not_confirm_it() {
     assert!(!is_believed(&[("onu-los", &some_homes(1)[..1])]));
     assert!(!is_believed(&[("onu-los", &some_homes(2))]));
     assert!(is_believed(&[("onu-los", &some_homes(4))]));
+}
+
+/// Some homes of one PON port go dark for three seconds, and later their OLT fails, of which every
+/// so many homes nothing is heard; what is open then, and how many homes there are.
+fn failing_after(
+    before: usize,
+    seconds: i64,
+    silent: usize,
+) -> (Vec<(i64, String, IncidentState, u64)>, u64) {
+    let generated = GenerateSettings::embedded(2_000, 1).unwrap();
+    let generated = generate(&generated).unwrap();
+    let attached = attachments(&generated.subscribers);
+    let network = Arc::new(Network::build(&generated.definition, &attached).unwrap());
+    let olt = network.part("olt-fr-0001").unwrap();
+    let lost = network.lost(&[olt]).len() as u64;
+    let mut desk = Desk::with(settings(), network);
+    let ids = generated.definition.elements.iter().map(|e| e.id.as_str());
+    let homes: Vec<&str> = ids.filter(|id| id.starts_with("ont-fr-0001-")).collect();
+    let of_port = homes.iter().filter(|id| id.starts_with("ont-fr-0001-09"));
+    let short: Vec<&str> = of_port.take(before).copied().collect();
+    desk.raise(MINUTE, "los", &short);
+    desk.clear(MINUTE + 3 * SECOND, "los", &short);
+    let failed_ms = MINUTE + (3 + seconds) * SECOND;
+    desk.raise(failed_ms, "unreachable", &["olt-fr-0001"]);
+    let dark = homes.iter().filter(|id| !short.contains(id)).enumerate();
+    let dark = dark.filter(|(no, _)| no % silent > 0);
+    let dark: Vec<&str> = dark.map(|(_, id)| *id).collect();
+    desk.raise(failed_ms + SECOND, "los", &dark);
+    desk.until(10 * MINUTE);
+    (desk.open(), lost)
+}
+
+#[test]
+fn homes_that_were_back_before_their_olt_failed_are_cut_off_with_the_others() {
+    for (before, seconds, silent) in [(6, 20, 5), (HOMES, 70, 5), (6, 20, 2), (1, 20, 5)] {
+        let (mut open, lost) = failing_after(before, seconds, silent);
+        for open in &mut open {
+            open.0 = 0;
+        }
+        let whole = one(0, "olt-fr-0001", Confirmed, lost);
+        assert_eq!(open, [whole], "{before}, {seconds} s, one in {silent}");
+    }
 }
 
 #[test]
