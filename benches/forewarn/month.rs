@@ -196,7 +196,7 @@ async fn month(subscribers: u32, days: i64, seed: u64) -> Played {
             trail: &desk.trail,
         };
         counted.print_untold(&story).await;
-        counted.print_early(&story).await;
+        counted.print_people(&story).await;
     }
     store.close().await;
     Played {

@@ -24,7 +24,8 @@ const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(18);
 pub struct EtaArgs {
     #[arg(value_parser = incident_id, value_name = "INCIDENT")]
     pub id: String,
-    /// Earliest time: 14:00 (the next time the clock shows it), 2026-03-10T14:00, or with a zone
+    /// Earliest time: 14:00 (the next time the clock shows it, if that is within 18 hours),
+    /// 2026-03-10T14:00, or with a zone
     #[arg(long, value_name = "TIME", requires = "to")]
     pub from: Option<String>,
     /// Latest time
@@ -45,7 +46,15 @@ pub fn range(args: &EtaArgs, now_ms: Millis, zone: &TimeZone) -> anyhow::Result<
         let is_clock = |text: &str| !text.contains('-');
         let both = format!("--from {from} --to {to}");
         let is_spanned = is_clock(from) && is_clock(to);
+        let is_next = is_clock(from);
         let from = instant(from, &now)?;
+        if is_next && now.duration_until(&from) > LONGEST_SPAN {
+            return Err(anyhow!(
+                "{both}: the earliest time is past today; if the next day is meant, write the \
+                 day too, as in {}; if it has begun, write --in with what is left",
+                from.strftime("%Y-%m-%dT%H:%M")
+            ));
+        }
         let to = instant(to, &from)?;
         if is_spanned && from.duration_until(&to) > LONGEST_SPAN {
             return Err(anyhow!(
@@ -133,7 +142,7 @@ mod tests {
     fn times_and_durations_are_understood() {
         check("14:00", "15:30", "", (240, 330));
         check("23:00", "01:00", "", (13 * 60, 15 * 60));
-        check("09:00", "09:30", "", (23 * 60, 23 * 60 + 30));
+        check("03:00", "03:30", "", (17 * 60, 17 * 60 + 30));
         check("2026-03-11T10:00", "12:00", "", (1_440, 1_560));
         check("2026-03-10T10:00:00Z", "2026-03-10T12:00", "", (60, 120));
         check("", "", "30m..90m", (30, 90));
@@ -184,6 +193,8 @@ mod tests {
             ("noon", "15:00", ""),
             ("14:00", "25:00", ""),
             ("14:00", "13:00", ""),
+            // Two minutes ago.
+            ("09:58", "10:30", ""),
             ("", "", "soon"),
             ("", "", "-5m..10m"),
             ("", "", "0s"),

@@ -12,7 +12,10 @@ pub mod smtp_capture;
 mod stage;
 mod world;
 
-use std::path::PathBuf;
+use crate::supervisor::Stopped;
+use anyhow::{Context as _, anyhow, bail};
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Play a day of faults on a generated network and compare the outcome with the truth
 #[derive(Clone, Debug, clap::Args)]
@@ -36,11 +39,89 @@ pub struct DemoArgs {
 
 /// Runs the demo; an error when what the service says is not what happened.
 pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    let stage = stage::Stage::set(args).await?;
-    let outcome = tokio::select! {
-        outcome = script::play(&stage, args) => outcome,
-        stopped = stage.ended() => Err(anyhow::anyhow!("the service ended early: {stopped}")),
+    let mut stop = StopSignals::listen()?;
+    let folder = Folder::make(args)?;
+    let stage = tokio::select! {
+        stage = stage::Stage::set(args, folder.path()) => stage?,
+        () = stop.received() => bail!("stopped before it began"),
     };
-    stage.strike().await?;
+    let played = tokio::select! {
+        played = script::play(&stage, args) => played,
+        stopped = stage.ended() => Err(ended_early(&stopped)),
+        () = stop.received() => Err(anyhow!("stopped before the end")),
+    };
+    let outcome = match played {
+        Ok(()) if !args.once => tokio::select! {
+            () = stop.received() => Ok(()),
+            stopped = stage.ended() => Err(ended_early(&stopped)),
+        },
+        played => played,
+    };
+    stage.strike().await;
     outcome
+}
+
+fn ended_early(stopped: &Stopped) -> anyhow::Error {
+    anyhow!("the service ended early: {stopped}")
+}
+
+/// Ctrl-C and SIGTERM.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Where the database and the mails are; removed at the end, unless it was named.
+struct Folder {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Folder {
+    fn make(args: &DemoArgs) -> anyhow::Result<Self> {
+        let path = args.directory.clone().unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("forewarn-demo-{}", std::process::id()))
+        });
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("making the folder {}", path.display()))?;
+        anyhow::ensure!(
+            !path.join("forewarn.db").exists(),
+            "{} holds a database already; name an empty folder",
+            path.display()
+        );
+        Ok(Self {
+            path,
+            is_kept: args.directory.is_some(),
+        })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.is_kept
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(%error, folder = %self.path.display(), "could not remove the folder");
+        }
+    }
 }

@@ -58,9 +58,6 @@ pub(super) async fn play(stage: &Stage, args: &DemoArgs) -> anyhow::Result<()> {
     if !args.once {
         check::tell_where_to_look(stage, &faults, &ledger);
         stage.say("The service is still running; Ctrl-C ends it.");
-        tokio::signal::ctrl_c()
-            .await
-            .context("waiting for Ctrl-C")?;
     }
     Ok(())
 }

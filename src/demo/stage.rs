@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use rand::SeedableRng as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -44,8 +44,6 @@ pub(super) struct Stage {
     pub(super) server: String,
     pub(super) token: String,
     pub(super) clock: Clock,
-    directory: PathBuf,
-    keep_directory: bool,
     quiet: bool,
     service: Mutex<JoinSet<Stopped>>,
     stop_service: CancellationToken,
@@ -54,10 +52,9 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) async fn set(args: &DemoArgs) -> anyhow::Result<Self> {
+    pub(super) async fn set(args: &DemoArgs, directory: &Path) -> anyhow::Result<Self> {
         let clock = Clock::System;
         let quiet = args.json;
-        let directory = directory(args)?;
         let begin = clock.now_ms();
         let (world, rings) = people_and_network(args, begin)?;
         say(
@@ -73,7 +70,7 @@ impl Stage {
         let shutdown = CancellationToken::new();
         let smtp = TcpListener::bind("127.0.0.1:0").await?;
         let web = TcpListener::bind("127.0.0.1:0").await?;
-        let config = config(&directory, smtp.local_addr()?, web.local_addr()?)?;
+        let config = config(directory, smtp.local_addr()?, web.local_addr()?)?;
         let (mails, mail_server) = Capture::new(smtp, CaptureOptions::default(), shutdown.clone());
         let mut mail_server_task = JoinSet::new();
         mail_server_task.spawn(mail_server);
@@ -114,8 +111,6 @@ impl Stage {
             server,
             token,
             clock,
-            keep_directory: args.directory.is_some(),
-            directory,
             quiet,
             stop_service,
             mail_server: mail_server_task,
@@ -137,16 +132,11 @@ impl Stage {
     }
 
     /// Clears the stage.
-    pub(super) async fn strike(mut self) -> anyhow::Result<()> {
+    pub(super) async fn strike(mut self) {
         self.stop_service.cancel();
         while self.service.get_mut().join_next().await.is_some() {}
         self.stop_mails.cancel();
         while self.mail_server.join_next().await.is_some() {}
-        if !self.keep_directory {
-            std::fs::remove_dir_all(&self.directory)
-                .with_context(|| format!("removing {}", self.directory.display()))?;
-        }
-        Ok(())
     }
 }
 
@@ -162,20 +152,6 @@ pub(super) fn say(quiet: bool, text: &str) {
 /// Seconds since an instant.
 fn since(clock: &Clock, begin_ms: i64) -> f64 {
     Duration::from_millis(u64::try_from(clock.now_ms() - begin_ms).unwrap_or(0)).as_secs_f64()
-}
-
-fn directory(args: &DemoArgs) -> anyhow::Result<PathBuf> {
-    let directory = args.directory.clone().unwrap_or_else(|| {
-        std::env::temp_dir().join(format!("forewarn-demo-{}", std::process::id()))
-    });
-    std::fs::create_dir_all(&directory)
-        .with_context(|| format!("making the folder {}", directory.display()))?;
-    anyhow::ensure!(
-        !directory.join("forewarn.db").exists(),
-        "{} holds a database already; name an empty folder",
-        directory.display()
-    );
-    Ok(directory)
 }
 
 /// Generates; then lets a few people sleep right now and nobody else, so that the run does not

@@ -165,13 +165,13 @@ fn update(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> 
         Standing::NotTold => return Verdict::Cancel("not_told_before"),
         Standing::Elsewhere => return Verdict::Cancel("covered"),
     }
-    let Some((sent_at_ms, told)) = others.last_facts() else {
+    let Some((_, told)) = others.last_facts() else {
         return Verdict::Cancel("not_told_before");
     };
     if input.policy.news(&told, &Facts::of(incident)).is_none() {
         return Verdict::Cancel("nothing_new");
     }
-    let due_ms = sent_at_ms.map_or(input.now_ms, |at| at + input.policy.update_interval_ms);
+    let due_ms = (input.policy).news_due_ms(&others, &Facts::of(incident), input.now_ms);
     if due_ms > input.now_ms {
         return Verdict::Wait {
             until_ms: due_ms,

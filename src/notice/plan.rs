@@ -24,7 +24,8 @@ pub struct NoticePolicy {
     pub min_affected: u64,
     /// At most this many notices reach a person in 24 hours; restored and retraction always may.
     pub max_per_day: u32,
-    /// Time between two notices of stage update or estimate to the same person.
+    /// Time between what a person was told last and a notice of stage update or estimate; the first
+    /// estimate waits for other such notices only, not for the first notice.
     pub update_interval_ms: Millis,
     /// An estimate that moves by less is not told.
     pub estimate_shift_ms: Millis,
@@ -95,6 +96,20 @@ impl NoticePolicy {
             _ => true,
         };
         moved.then_some(Stage::Estimate)
+    }
+
+    /// When somebody may be told what is new. When service will be back is what people ask first, so
+    /// the first estimate waits only for what else was told since the first notice.
+    pub fn news_due_ms(&self, history: &History<'_>, present: &Facts, now_ms: Millis) -> Millis {
+        let told = history.last_facts();
+        let since_ms = match told {
+            Some((_, told)) if told.estimate.is_none() && present.estimate.is_some() => {
+                history.last_update_ms()
+            }
+            Some((sent_at_ms, _)) => sent_at_ms,
+            None => None,
+        };
+        since_ms.map_or(now_ms, |at_ms| now_ms.max(at_ms + self.update_interval_ms))
     }
 }
 
@@ -426,22 +441,25 @@ impl<'a> Planner<'a> {
 
     /// An update or a new estimate, when there is something to say and nothing waiting to say it.
     fn news(&mut self, recipient: &Recipient, history: &History<'_>) {
-        let waiting = history.iter().any(is_unsent);
-        let Some((told_at_ms, told)) = history.last_facts() else {
+        let Some((_, told)) = history.last_facts() else {
             return;
         };
-        let Some(stage) = self.input.policy.news(&told, &self.facts) else {
+        let policy = self.input.policy;
+        let Some(stage) = policy.news(&told, &self.facts) else {
             return;
         };
-        if waiting || recipient.arm == Arm::HeldOut {
+        let now_ms = self.input.now_ms;
+        let available_at_ms = policy.news_due_ms(history, &self.facts, now_ms);
+        // What waits for its time says all that is so then; an estimate that need not wait for that
+        // takes its place.
+        let is_update = |n: &&PriorNotice| matches!(n.stage, Stage::Update | Stage::Estimate);
+        let is_first_estimate = told.estimate.is_none() && self.facts.estimate.is_some();
+        let may_replace = is_first_estimate && available_at_ms <= now_ms;
+        let waiting: Vec<_> = history.iter().filter(|n| is_unsent(n)).collect();
+        let is_free = waiting.iter().all(|n| may_replace && is_update(n));
+        if !is_free || recipient.arm == Arm::HeldOut {
             return;
         }
-        let since_ms =
-            told_at_ms.unwrap_or(self.input.now_ms - self.input.policy.update_interval_ms);
-        let available_at_ms = self
-            .input
-            .now_ms
-            .max(since_ms + self.input.policy.update_interval_ms);
         let capped = recipient.sent_last_day >= self.input.policy.max_per_day;
         let episode = self.input.incident.reopened;
         let number = next_number(history, episode, stage);
@@ -456,6 +474,10 @@ impl<'a> Planner<'a> {
         } else {
             Decision::Send
         };
+        if decision == Decision::Send {
+            let superseded = waiting.iter().map(|n| (n.id, "superseded"));
+            self.plan.cancel.extend(superseded);
+        }
         let person = person_key(recipient);
         self.add(
             &recipient.account,

@@ -76,6 +76,14 @@ impl<'a> History<'a> {
             .filter(move |n| (n.episode, n.stage, n.stage_no) < place)
     }
 
+    /// When the person was told an update or an estimate last.
+    pub fn last_update_ms(&self) -> Option<Millis> {
+        let updates = self
+            .iter()
+            .filter(|n| matches!(n.stage, Stage::Update | Stage::Estimate) && n.state.is_told());
+        updates.filter_map(|n| n.sent_at_ms).max()
+    }
+
     /// What the person was told last, or is about to be told, and when.
     pub fn last_facts(&self) -> Option<(Option<Millis>, Facts)> {
         let own = self

@@ -277,6 +277,11 @@ impl CorrelatorWorker {
                     failures = 0;
                     self.sleep(now_ms, &shutdown).await;
                 }
+                Err(CorrelatorError::NetworkReplaced) => {
+                    tracing::info!(
+                        "the network was replaced meanwhile: decided again with the new one"
+                    );
+                }
                 Err(error) if failures < FAILURES_TOLERATED => {
                     failures += 1;
                     tracing::error!(
@@ -284,9 +289,7 @@ impl CorrelatorWorker {
                         failures,
                         "correlator starts again from the store"
                     );
-                    if !matches!(error, CorrelatorError::NetworkReplaced) {
-                        tokio::time::sleep(RETRY_SLEEP).await;
-                    }
+                    tokio::time::sleep(RETRY_SLEEP).await;
                 }
                 Err(error) => return Err(error),
             }

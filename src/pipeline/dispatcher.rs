@@ -140,6 +140,22 @@ impl Dispatcher {
             let pause = match self.step(clock.now_ms()).await {
                 Ok(progress) if progress.claimed > 0 => {
                     tracing::debug!(?progress, "sent a batch of notices");
+                    let Progress {
+                        retried,
+                        bounced,
+                        dead,
+                        sent,
+                        ..
+                    } = progress;
+                    if retried + bounced + dead > 0 {
+                        tracing::warn!(
+                            sent,
+                            retried,
+                            refused = bounced,
+                            given_up = dead,
+                            "not all messages were taken; `forewarn notice show` says why"
+                        );
+                    }
                     continue;
                 }
                 Ok(_) => IDLE_SLEEP,

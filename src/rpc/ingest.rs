@@ -105,7 +105,7 @@ pub(in crate::rpc) fn serve<P: Protocol>(
         let ended = match result {
             Ok((feed, source)) => {
                 tracing::info!(source, caller = caller.name, "source connected");
-                let session = Session::<P>::new(feed, &answers);
+                let session = Session::<P>::new(feed, &source, &answers);
                 let ended = session.run(stream, admission, &shutdown).await;
                 let code = ended.as_ref().err().map(Status::code);
                 tracing::info!(source, ?code, "source disconnected");
@@ -166,6 +166,7 @@ async fn begin<P: Protocol>(
 }
 
 struct Session<'a, P: Protocol> {
+    source: &'a str,
     feed: Feed<P::Journal>,
     answers: &'a mpsc::Sender<Result<P::Response, Status>>,
     committed: watch::Receiver<u64>,
@@ -174,6 +175,8 @@ struct Session<'a, P: Protocol> {
     /// What is still to be said.
     rejected: VecDeque<v1::Rejected>,
     owes_committed: bool,
+    /// It is on record that the source repeats itself.
+    is_repetition_known: bool,
 }
 
 /// How the reading of a stream went on.
@@ -184,14 +187,20 @@ enum Read {
 }
 
 impl<'a, P: Protocol> Session<'a, P> {
-    fn new(feed: Feed<P::Journal>, answers: &'a mpsc::Sender<Result<P::Response, Status>>) -> Self {
+    fn new(
+        feed: Feed<P::Journal>,
+        source: &'a str,
+        answers: &'a mpsc::Sender<Result<P::Response, Status>>,
+    ) -> Self {
         Self {
+            source,
             committed: feed.committed(),
             accepted: feed.accepted(),
             feed,
             answers,
             rejected: VecDeque::new(),
             owes_committed: false,
+            is_repetition_known: false,
         }
     }
 
@@ -306,7 +315,18 @@ impl<'a, P: Protocol> Session<'a, P> {
                     )]));
                 }
                 Message::Heartbeat if sequence == 0 => {}
-                _ if known => self.owes_committed = true,
+                _ if known => {
+                    self.owes_committed = true;
+                    if !std::mem::replace(&mut self.is_repetition_known, true) {
+                        tracing::warn!(
+                            source = self.source,
+                            sequence,
+                            taken_through = parcel.through,
+                            "messages with numbers that were taken before are left out as \
+                             repetitions; a source that numbers anew needs another name"
+                        );
+                    }
+                }
                 _ if sequence == 0 || sequence > LARGEST_SEQUENCE => {
                     self.rejected.push_back(v1::Rejected {
                         sequence,

@@ -163,9 +163,11 @@ impl Network {
             }
         };
         let total = self.element_count();
+        // Ids that begin with a space are no elements of the network, but stand for what it lacks.
         let dead = (kernel.reached..)
             .take(total - kernel.reached as usize)
-            .map(ElementNo);
+            .map(ElementNo)
+            .filter(|&e| !self.part_id(Part::Element(e)).starts_with(' '));
         let examples = dead
             .clone()
             .take(EXAMPLES)

@@ -1,6 +1,7 @@
 //! The guided run, as a user starts it.
 
 use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 #[tokio::test]
@@ -48,4 +49,33 @@ async fn a_network_without_room_for_the_faults_is_refused() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("ask for more subscribers"), "{said}");
+}
+
+#[tokio::test]
+async fn a_demo_that_is_stopped_leaves_no_folder_behind() {
+    let folders = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_forewarn"))
+        .args(["demo", "--subscribers", "6000"])
+        .env("TMPDIR", folders.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("has streamed alarms") {
+            break;
+        }
+    }
+    assert_eq!(std::fs::read_dir(folders.path()).unwrap().count(), 1);
+    let id = demo.id().unwrap().to_string();
+    let asked = Command::new("kill").args(["-TERM", &id]).status().await;
+    assert!(asked.unwrap().success());
+    let output = demo.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("stopped before the end"), "{said}");
+    assert_eq!(std::fs::read_dir(folders.path()).unwrap().count(), 0);
 }

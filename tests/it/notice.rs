@@ -947,3 +947,86 @@ fn whoever_has_asked_since_not_to_be_told_has_a_row_that_says_so_when_service_go
         assert_eq!(decisions, [decision]);
     }
 }
+
+fn sent(notice: PlannedNotice, sent_at_ms: i64) -> PriorNotice {
+    World::bare(&Row {
+        state: NoticeState::Sent,
+        over: false,
+        reason: "",
+        attempt: 1,
+        available_at_ms: sent_at_ms,
+        sent_at_ms: Some(sent_at_ms),
+        facts: notice.facts,
+        planned: notice,
+    })
+}
+
+/// What is planned for one person, and what is taken back.
+fn news_of(incident: &Incident, prior: &[PriorNotice], now_ms: i64) -> (Vec<PlannedNotice>, usize) {
+    let made = plan(&PlanInput {
+        incident,
+        now_ms,
+        policy: &NoticePolicy::default(),
+        recipients: &[recipient(0)],
+        never_lost: &BTreeSet::new(),
+        prior,
+    });
+    (made.notices, made.cancel.len())
+}
+
+#[test]
+fn the_first_estimate_is_told_at_once_and_the_next_after_the_interval() {
+    let policy = NoticePolicy::default();
+    let first = sent(planned(recipient(0), &policy, 0), 0);
+    let mut estimated = incident(1, IncidentState::Confirmed);
+    estimated.cause.kind = CauseKind::FibreCut;
+    // A cause waits for its time; an estimate that comes meanwhile takes its place.
+    let (update, _) = news_of(&estimated, std::slice::from_ref(&first), MINUTE);
+    let [update] = update.try_into().unwrap();
+    assert_eq!(update.stage, Stage::Update);
+    assert_eq!(update.available_at_ms, policy.update_interval_ms);
+    let waiting = World::bare(&Row {
+        state: NoticeState::Pending,
+        over: false,
+        reason: "",
+        attempt: 0,
+        available_at_ms: update.available_at_ms,
+        sent_at_ms: None,
+        facts: update.facts,
+        planned: update,
+    });
+    let until = |to_ms| Some(Estimate { from_ms: 0, to_ms });
+    estimated.estimate = until(60 * MINUTE);
+    let prior = [first.clone(), waiting];
+    let (estimate, taken_back) = news_of(&estimated, &prior, 2 * MINUTE);
+    let [estimate] = estimate.try_into().unwrap();
+    assert_eq!((estimate.available_at_ms, taken_back), (2 * MINUTE, 1));
+    let told = [first, sent(estimate, 2 * MINUTE)];
+    estimated.estimate = until(120 * MINUTE);
+    let (next, _) = news_of(&estimated, &told, 3 * MINUTE);
+    let [next] = next.try_into().unwrap();
+    let due_ms = 2 * MINUTE + policy.update_interval_ms;
+    assert_eq!(
+        (next.stage, next.available_at_ms),
+        (Stage::Estimate, due_ms)
+    );
+    let verdict = |notice: &PriorNotice, now_ms| {
+        decide(&GateInput {
+            notice,
+            useless_after_ms: i64::MAX,
+            incident: Some(&estimated),
+            history: &told,
+            person: Some(&addressee(0)),
+            elsewhere: Elsewhere::No,
+            now_ms,
+            policy: &policy,
+        })
+    };
+    // The gate decides alike.
+    let mut of_next = told[1].clone();
+    of_next.id = next.id;
+    of_next.stage_no = next.stage_no;
+    let held = verdict(&of_next, 3 * MINUTE);
+    assert!(matches!(held, Verdict::Wait { until_ms, .. } if until_ms == due_ms));
+    assert!(matches!(verdict(&of_next, due_ms), Verdict::Send));
+}

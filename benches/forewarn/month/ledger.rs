@@ -52,8 +52,8 @@ pub(super) struct Counted {
     /// People of whom a first notice was false: misplaced, dark themselves, neither.
     false_people: [usize; 3],
     false_notices: usize,
-    /// By incident, people whom it told wrongly.
-    mistaken: BTreeMap<IncidentNo, usize>,
+    /// By incident, people whom it told wrongly, and when.
+    mistaken: BTreeMap<IncidentNo, Vec<(u32, i64)>>,
     /// By incident, its false notices and all of them.
     by_incident: BTreeMap<IncidentNo, (usize, usize)>,
     /// By fault of several homes (its begin and kind), people who were not told and all of them.
@@ -206,7 +206,8 @@ impl<'a> Ledger<'a> {
                 let known = is_false.insert(notice.incident, true).unwrap_or(false);
                 if !known {
                     counted.false_people[self.reason(rank)] += 1;
-                    *counted.mistaken.entry(notice.incident).or_default() += 1;
+                    let people = counted.mistaken.entry(notice.incident).or_default();
+                    people.push((rank, notice.at_ms));
                 }
             }
             let is_out = |o: &Outage| o.from_ms + SAME_MS < notice.at_ms && notice.at_ms < o.to_ms;
@@ -324,7 +325,7 @@ impl Counted {
         evidence: Option<&BTreeMap<IncidentNo, Vec<String>>>,
     ) {
         let mistaken = self.mistaken.iter();
-        let mistaken = mistaken.map(|(no, people)| ("told wrongly", no, *people));
+        let mistaken = mistaken.map(|(no, people)| ("told wrongly", no, people.len()));
         let early = self.early.iter();
         let early = early.map(|(no, people)| ("told too early of the end", no, people.len()));
         let mut mistaken: Vec<_> = mistaken.chain(early).collect();
@@ -381,14 +382,20 @@ impl Counted {
         }
     }
 
-    /// The incidents that told most people too early that service was back, and two of these people.
-    pub(super) async fn print_early(&self, story: &Story<'_>) {
-        let mut early: Vec<_> = self.early.iter().collect();
-        early.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
-        for (no, people) in early.into_iter().take(12) {
-            println!("{no}: {} told too early of the end", people.len());
-            for &(rank, at_ms) in people.iter().take(2) {
-                story.print(rank, [at_ms; 2]).await;
+    /// The incidents that told most people wrongly, or too early that service was back, and two of
+    /// these people.
+    pub(super) async fn print_people(&self, story: &Story<'_>) {
+        for (what, people) in [
+            ("told wrongly", &self.mistaken),
+            ("told too early of the end", &self.early),
+        ] {
+            let mut by_incident: Vec<_> = people.iter().collect();
+            by_incident.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
+            for (no, people) in by_incident.into_iter().take(12) {
+                println!("people of {no}: {} {what}", people.len());
+                for &(rank, at_ms) in people.iter().take(2) {
+                    story.print(rank, [at_ms; 2]).await;
+                }
             }
         }
     }
