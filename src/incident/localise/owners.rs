@@ -14,6 +14,8 @@ pub(super) struct Owners<'a> {
     behind: NumberMap<ElementNo, usize>,
     /// Of elements that others hang on.
     known: NumberMap<ElementNo, Option<usize>>,
+    /// The same of those that are not cut off: what explains them or something above them.
+    below: NumberMap<ElementNo, Option<usize>>,
 }
 
 impl<'a> Owners<'a> {
@@ -24,6 +26,7 @@ impl<'a> Owners<'a> {
             failed: NumberMap::default(),
             behind: NumberMap::default(),
             known: NumberMap::default(),
+            below: NumberMap::default(),
         };
         for (no, set) in sets.iter().enumerate() {
             for &part in set {
@@ -100,16 +103,19 @@ impl<'a> Owners<'a> {
     }
 
     /// What an element hangs on may have been explained by something else, and the element with it.
-    fn below_symptom(&self, element: ElementNo) -> Option<usize> {
+    fn below_symptom(&mut self, element: ElementNo) -> Option<usize> {
         if self.search.symptoms.is_empty() {
             return None;
         }
-        let above = |&element: &ElementNo| self.search.network.immediate_dominator(element);
-        let mut line = std::iter::successors(above(&element), above);
-        line.find_map(|above| {
-            let cause = self.search.symptoms.get(&Part::Element(above))?;
-            self.failed.get(cause).copied()
-        })
+        let above = self.search.network.immediate_dominator(element)?;
+        if let Some(owner) = self.below.get(&above) {
+            return *owner;
+        }
+        let cause = self.search.symptoms.get(&Part::Element(above));
+        let owner = cause.and_then(|cause| self.failed.get(cause).copied());
+        let owner = owner.or_else(|| self.below_symptom(above));
+        self.below.insert(above, owner);
+        owner
     }
 
     /// The first in order of the failures at the edge of the dark region around an element.

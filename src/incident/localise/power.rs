@@ -77,12 +77,19 @@ impl Search<'_> {
                 let is_below =
                     |home: &&Part| matches!(home, Part::Element(home) if below.is_cut_off(*home));
                 let home = area.homes.iter().find(is_below).copied()?;
-                Some((&mut area.homes, home))
+                Some((&mut area.homes, &area.spots, home))
             });
-            let Some((homes, home)) = area else { continue };
+            let Some((homes, spots, home)) = area else {
+                continue;
+            };
             self.candidates.remove(&part);
             self.symptoms.insert(part, home);
-            if self.all.has_alarm(part) {
+            let raised_ms = self.all.raised_ms(part, self.book);
+            let is_of_cut = raised_ms.is_some_and(|raised_ms| {
+                let window = raised_ms.div_euclid(WINDOW_MS);
+                spots.iter().any(|(_, failed)| is_then(window, *failed))
+            });
+            if is_of_cut {
                 // Nothing is heard of any home behind it, also of those that say nothing.
                 let dark = below.elements().filter(|&element| {
                     is_home(self.network, element)

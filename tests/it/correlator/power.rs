@@ -265,6 +265,31 @@ fn a_power_cut_is_no_older_for_a_home_that_was_dark_before() {
 }
 
 #[test]
+fn an_old_alarm_of_a_port_says_nothing_of_homes_amid_a_power_cut() {
+    let believed = |port_ms: i64| {
+        let settings = CorrelatorSettings {
+            lone_alarm_ms: None,
+            ..settings()
+        };
+        let mut desk = Desk::with(settings, streets());
+        desk.raise(port_ms, "pon-los", &["p3"]);
+        let begin_ms = 10 * 60 * MINUTE;
+        for street in 2..=4 {
+            let heard = if street == 3 { 4 } else { HOMES };
+            desk.raise(begin_ms, "dying-gasp", &refs(&homes_of(street)[..heard]));
+        }
+        desk.until(begin_ms + 5 * MINUTE);
+        let open = desk.open().into_iter();
+        open.filter(|open| open.2 == Confirmed)
+            .map(|open| open.3)
+            .sum::<u64>()
+    };
+    assert_eq!(believed(SECOND), 16);
+    // Nothing is heard behind it since then.
+    assert_eq!(believed(10 * 60 * MINUTE), 18);
+}
+
+#[test]
 fn a_second_dying_gasp_tells_of_a_second_power_cut() {
     let mut desk = Desk::with(settings(), streets());
     let homes = [homes_of(1), homes_of(2)].concat();
