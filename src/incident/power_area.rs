@@ -7,7 +7,7 @@
 
 use super::candidates::Candidates;
 use super::likelihood::{LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home};
-use crate::geography::{METRES_PER_DEGREE, distance_metres};
+use crate::geography::{METRES_PER_DEGREE, are_within};
 use crate::topology::{ElementNo, Network, Part, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +63,7 @@ impl PowerArea {
         let is_near = |there: Position, at_ms: i64| {
             self.spots.iter().any(|(position, window)| {
                 is_then(at_ms.div_euclid(WINDOW_MS), *window)
-                    && distance_metres(*position, there) <= NEAR_METRES
+                    && are_within(*position, there, NEAR_METRES)
             })
         };
         let mut homes = went_dark.iter();
@@ -419,7 +419,7 @@ fn join(places: &[Place]) -> Vec<Vec<&Place>> {
     let is_near = |a: &Place, b: &Place| {
         let positions = a.position.zip(b.position);
         (a.window - b.window).abs() <= AT_ONCE
-            && positions.is_some_and(|(a, b)| distance_metres(a, b) <= NEAR_METRES)
+            && positions.is_some_and(|(a, b)| are_within(a, b, NEAR_METRES))
     };
     let mut joined = Vec::new();
     let mut is_seen = vec![false; places.len()];

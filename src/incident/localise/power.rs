@@ -7,7 +7,7 @@
 
 use super::Search;
 use crate::clock::Millis;
-use crate::geography::distance_metres;
+use crate::geography::are_within;
 use crate::incident::candidates::NumberMap;
 use crate::incident::joint::window_of;
 use crate::incident::likelihood::{Observation, WINDOW_MS, is_home, is_polled};
@@ -335,7 +335,7 @@ impl Search<'_> {
         around.find(|&source| {
             let mut spots = spots.get(source).into_iter().flatten();
             spots.any(|&(position, failed)| {
-                outlasts(failed) && distance_metres(position, there) <= NEAR_METRES
+                outlasts(failed) && are_within(position, there, NEAR_METRES)
             })
         })
     }

@@ -2,7 +2,8 @@
 
 use super::{MUNICIPALITIES, at, municipality, read, town};
 use forewarn::geography::{
-    Area, AreaDocument, METRES_PER_DEGREE, Neighbour, PremisesIndex, read_geojson,
+    Area, AreaDocument, METRES_PER_DEGREE, Neighbour, PremisesIndex, are_within, distance_metres,
+    offset, read_geojson,
 };
 use forewarn::topology::{Network, Position, SubscriberSet};
 use geo::{Distance as _, Geodesic, Point};
@@ -213,4 +214,22 @@ fn an_index_without_premises_finds_nobody() {
     assert!(index.within(&area).is_empty());
     let (_, map) = town(&[None, None]);
     assert!(map.premises.within(&area).is_empty());
+}
+
+proptest! {
+    #[test]
+    fn what_is_within_a_distance_is_no_farther_away(
+        latitude in -80.0..80.0_f64,
+        longitude in -179.0..179.0_f64,
+        north in -3_000.0..3_000.0_f64,
+        east in -3_000.0..3_000.0_f64,
+        metres in 1.0..4_000.0_f64,
+    ) {
+        let here = Position { latitude, longitude };
+        let there = offset(here, north, east);
+        let distance = distance_metres(here, there);
+        // Where the two ways to reckon may differ in the last digit, nothing is asked.
+        prop_assume!((distance - metres).abs() > 1e-3);
+        prop_assert_eq!(are_within(here, there, metres), distance <= metres);
+    }
 }
