@@ -91,7 +91,7 @@ pub fn show(out: &Output, report: &v1::EffectReport) -> anyhow::Result<()> {
     }
     let header = [
         "incident",
-        "told",
+        "to be told",
         "complained",
         "held out",
         "complained",

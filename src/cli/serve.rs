@@ -4,9 +4,8 @@ use crate::app::{App, Listeners};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::observe;
-use crate::supervisor::Stopped;
+use crate::supervisor::{StopSignals, Stopped};
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves until SIGTERM or SIGINT; what is under way then may take `shutdown.grace_s`.
 pub async fn run(config: &Config) -> anyhow::Result<()> {
@@ -15,8 +14,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         LogFormat::Json => observe::Format::Json,
     };
     observe::init(format, &config.log.filter)?;
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut signals = StopSignals::listen().context("listening for signals")?;
     let running = App::start(config, Listeners::default(), Clock::System).await?;
     tracing::info!(rpc = %running.rpc_address, web = %running.web_address, "forewarn serves");
     let shutdown = running.shutdown();
@@ -24,8 +22,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     tokio::pin!(ended);
     let stopped = tokio::select! {
         stopped = &mut ended => stopped,
-        _ = terminate.recv() => stop(&shutdown, ended).await,
-        _ = interrupt.recv() => stop(&shutdown, ended).await,
+        () = signals.received() => stop(&shutdown, ended).await,
     };
     match stopped {
         Stopped::Requested => {

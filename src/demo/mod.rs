@@ -12,10 +12,9 @@ pub mod smtp_capture;
 mod stage;
 mod world;
 
-use crate::supervisor::Stopped;
+use crate::supervisor::{StopSignals, Stopped};
 use anyhow::{Context as _, anyhow, bail};
 use std::path::{Path, PathBuf};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Play a day of faults on a generated network and compare the outcome with the truth
 #[derive(Clone, Debug, clap::Args)]
@@ -39,7 +38,7 @@ pub struct DemoArgs {
 
 /// Runs the demo; an error when what the service says is not what happened.
 pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    let mut stop = StopSignals::listen()?;
+    let mut stop = StopSignals::listen().context("listening for signals")?;
     let folder = Folder::make(args)?;
     let stage = tokio::select! {
         stage = stage::Stage::set(args, folder.path()) => stage?,
@@ -63,28 +62,6 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
 
 fn ended_early(stopped: &Stopped) -> anyhow::Error {
     anyhow!("the service ended early: {stopped}")
-}
-
-/// Ctrl-C and SIGTERM.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
-            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// Where the database and the mails are; removed at the end, unless it was named.

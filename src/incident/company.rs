@@ -50,12 +50,12 @@ impl Speaker<'_> {
 }
 
 /// Whether several voices speak for a failure that takes so many subscribers, at about one time: two of
-/// the failed parts themselves (at once, where each takes people of its own), or one and a fair share of those behind it, or the service itself, or
-/// one and word from before that the device lives on its battery. Of those behind it the part of which
-/// most are heard of does not count, since that one can have failed by itself. Links at a failed device,
-/// each of which takes few people or none, speak for it when it speaks, too, or when they are most of
-/// those that it has. Where nothing but parts below speak, it is for the localisation to say what they
-/// make likely; two of them will do.
+/// the failed parts themselves (at once, where each takes people of its own), or one and a fair share of
+/// those behind it, or the service itself, or one and word from before that the device lives on its
+/// battery. Of those behind it the part of which most are heard of does not count, since that one can
+/// have failed by itself. Links at a failed device, each of which takes few people or none, speak for it
+/// when it speaks, too, or when they are most of those that it has. Where nothing but parts below speak,
+/// it is for the localisation to say what they make likely; two of them will do.
 pub(super) fn has_company(
     failure: &Failure,
     alarms: &[&AlarmState],

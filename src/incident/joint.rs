@@ -3,6 +3,7 @@
 
 use super::candidates::{Candidates, sole_parent};
 use super::likelihood::{ANY_TIME, NAT, Nats, WINDOW_MS, is_home, is_polled, odd_choice};
+use super::localise::is_within;
 use crate::alarm::AlarmBook;
 use crate::clock::Millis;
 use crate::topology::{ElementNo, Network, Part};
@@ -149,6 +150,57 @@ pub(super) fn join_links(
     let others = sets.into_iter();
     joined.extend(others.filter(|set| !matches!(set[..], [part] if taken.contains(&part))));
     joined
+}
+
+/// Puts an element in the place of failures of elements that hang on it and of groups, where all of them
+/// failed at one time and take just those whom the element takes: that is one failure instead of several,
+/// and nobody could tell it from them by who is cut off.
+pub(super) fn join_whole(
+    sets: Vec<Vec<Part>>,
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> Vec<Vec<Part>> {
+    let is_group = |set: &Vec<Part>| matches!(set[..], [Part::Group(_)]);
+    let (groups, mut sets): (Vec<_>, Vec<_>) = sets.into_iter().partition(is_group);
+    let mut groups: Vec<Part> = groups.into_iter().flatten().collect();
+    for set in &mut sets {
+        let Some((parent, window)) = common_parent(set, candidates, network, book) else {
+            continue;
+        };
+        let whole = network.lost_alone(Part::Element(parent));
+        let is_below = |&group: &Part| is_within(&network.lost_alone(group), &whole);
+        let below: Vec<Part> = groups.iter().copied().filter(is_below).collect();
+        let likelihood = candidates.likelihood();
+        if !below.is_empty()
+            && network.lost(&[&set[..], &below].concat()) == whole
+            && likelihood.darkness_at(window, parent) > likelihood.penalty()
+        {
+            groups.retain(|group| !below.contains(group));
+            *set = vec![Part::Element(parent)];
+        }
+    }
+    sets.extend(groups.into_iter().map(|group| vec![group]));
+    sets
+}
+
+/// The element on which all of these hang alone, and when the first of them failed.
+fn common_parent(
+    parts: &[Part],
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> Option<(ElementNo, i64)> {
+    let parent_of = |part: &Part| match part {
+        Part::Element(element) if !is_home(network, *element) => sole_parent(network, *element),
+        _ => None,
+    };
+    let parent = parent_of(parts.first()?)?;
+    let windows = parts.iter();
+    let windows = windows.filter_map(|&part| window_of(part, candidates, book));
+    let window = windows.min()?;
+    let is_common = parts.iter().all(|part| parent_of(part) == Some(parent));
+    is_common.then_some((parent, window))
 }
 
 /// Joins failures of elements that hang on the same element alone and failed at one time: ports of

@@ -12,7 +12,7 @@ mod power;
 
 use super::apart::keep_apart;
 use super::candidates::{Candidates, NumberMap};
-use super::joint::{explains_its_links, is_plausible, join_links, join_siblings};
+use super::joint::{explains_its_links, is_plausible, join_links, join_siblings, join_whole};
 use super::outward::push_out;
 use super::power_area::by_id;
 use super::reasoning::reasoning;
@@ -363,7 +363,8 @@ impl Search<'_> {
         }
         let (sets, cut) = self.with_silent_ends(sets, cut);
         let sets = join_links(sets, self.all, self.network, self.book);
-        let mut sets = join_siblings(sets, self.all, self.network, self.book);
+        let sets = join_siblings(sets, self.all, self.network, self.book);
+        let mut sets = join_whole(sets, self.all, self.network, self.book);
         sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
         (sets, cut)
     }

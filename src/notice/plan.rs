@@ -103,14 +103,16 @@ impl NoticePolicy {
     pub fn news_due_ms(&self, history: &History<'_>, present: &Facts, now_ms: Millis) -> Millis {
         let told = history.last_facts();
         let since_ms = match told {
-            Some((_, told)) if told.estimate.is_none() && present.estimate.is_some() => {
-                history.last_update_ms()
-            }
+            Some((_, told)) if is_first_estimate(&told, present) => history.last_update_ms(),
             Some((sent_at_ms, _)) => sent_at_ms,
             None => None,
         };
         since_ms.map_or(now_ms, |at_ms| now_ms.max(at_ms + self.update_interval_ms))
     }
+}
+
+fn is_first_estimate(told: &Facts, present: &Facts) -> bool {
+    told.estimate.is_none() && present.estimate.is_some()
 }
 
 /// All that planning looks at.
@@ -453,8 +455,7 @@ impl<'a> Planner<'a> {
         // What waits for its time says all that is so then; an estimate that need not wait for that
         // takes its place.
         let is_update = |n: &&PriorNotice| matches!(n.stage, Stage::Update | Stage::Estimate);
-        let is_first_estimate = told.estimate.is_none() && self.facts.estimate.is_some();
-        let may_replace = is_first_estimate && available_at_ms <= now_ms;
+        let may_replace = is_first_estimate(&told, &self.facts) && available_at_ms <= now_ms;
         let waiting: Vec<_> = history.iter().filter(|n| is_unsent(n)).collect();
         let is_free = waiting.iter().all(|n| may_replace && is_update(n));
         if !is_free || recipient.arm == Arm::HeldOut {
@@ -466,7 +467,7 @@ impl<'a> Planner<'a> {
         let noted = history
             .iter()
             .any(|n| n.episode == episode && n.decision == Decision::CapReached);
-        if capped && noted {
+        if capped && (noted || !waiting.is_empty()) {
             return;
         }
         let decision = if capped {

@@ -197,17 +197,19 @@ impl Map {
                 Ok(external)
             }
             GatewayRule::MostConnected(count) => Ok(self.most_connected(*count)),
-            GatewayRule::Named(names) => names
-                .iter()
-                .map(|name| {
-                    ids.iter().position(|id| id == name).ok_or_else(|| {
-                        format!(
-                            "no node \"{name}\" to be a gateway; a node is named by its label, or \
-                             by label#node where the label repeats or is missing"
-                        )
-                    })
-                })
-                .collect(),
+            GatewayRule::Named(names) => {
+                let place_of = |name: &String| ids.iter().position(|id| id == name);
+                let unknown = names.iter().filter(|name| place_of(name).is_none());
+                let unknown: Vec<String> = unknown.map(|name| format!("\"{name}\"")).collect();
+                if !unknown.is_empty() {
+                    return Err(format!(
+                        "no node {} to be a gateway; a node is named by its label, or by \
+                         label#node where the label repeats or is missing",
+                        unknown.join(" or ")
+                    ));
+                }
+                Ok(names.iter().filter_map(place_of).collect())
+            }
         }
     }
 

@@ -963,11 +963,20 @@ fn sent(notice: PlannedNotice, sent_at_ms: i64) -> PriorNotice {
 
 /// What is planned for one person, and what is taken back.
 fn news_of(incident: &Incident, prior: &[PriorNotice], now_ms: i64) -> (Vec<PlannedNotice>, usize) {
+    news_for(recipient(0), incident, prior, now_ms)
+}
+
+fn news_for(
+    recipient: Recipient,
+    incident: &Incident,
+    prior: &[PriorNotice],
+    now_ms: i64,
+) -> (Vec<PlannedNotice>, usize) {
     let made = plan(&PlanInput {
         incident,
         now_ms,
         policy: &NoticePolicy::default(),
-        recipients: &[recipient(0)],
+        recipients: &[recipient],
         never_lost: &BTreeSet::new(),
         prior,
     });
@@ -998,6 +1007,13 @@ fn the_first_estimate_is_told_at_once_and_the_next_after_the_interval() {
     let until = |to_ms| Some(Estimate { from_ms: 0, to_ms });
     estimated.estimate = until(60 * MINUTE);
     let prior = [first.clone(), waiting];
+    let mut told_enough = recipient(0);
+    told_enough.sent_last_day = NoticePolicy::default().max_per_day;
+    assert_eq!(
+        news_for(told_enough, &estimated, &prior, 2 * MINUTE),
+        (vec![], 0),
+        "the update still waits"
+    );
     let (estimate, taken_back) = news_of(&estimated, &prior, 2 * MINUTE);
     let [estimate] = estimate.try_into().unwrap();
     assert_eq!((estimate.available_at_ms, taken_back), (2 * MINUTE, 1));

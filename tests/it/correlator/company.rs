@@ -160,6 +160,29 @@ fn homes_that_were_back_before_their_olt_failed_are_cut_off_with_the_others() {
 }
 
 #[test]
+fn an_olt_of_which_only_some_homes_are_heard_is_one_failure_although_a_duct_holds_some_of_its_ports()
+ {
+    let generated = GenerateSettings::embedded(2_000, 1).unwrap();
+    let generated = generate(&generated).unwrap();
+    let attached = attachments(&generated.subscribers);
+    let network = Arc::new(Network::build(&generated.definition, &attached).unwrap());
+    let olt = network.part("olt-fr-0001").unwrap();
+    let lost = network.lost(&[olt]).len() as u64;
+    let ids = generated.definition.elements.iter().map(|e| e.id.as_str());
+    let homes: Vec<&str> = ids.filter(|id| id.starts_with("ont-fr-0001-")).collect();
+    for heard in [2, 3] {
+        for from in 0..heard {
+            let mut desk = Desk::with(settings(), Arc::clone(&network));
+            let dark: Vec<&str> = homes.iter().skip(from).step_by(heard).copied().collect();
+            desk.raise(MINUTE, "los", &dark);
+            desk.until(10 * MINUTE);
+            let whole = one(1, "olt-fr-0001", Confirmed, lost);
+            assert_eq!(desk.open(), [whole], "one in {heard} from {from}");
+        }
+    }
+}
+
+#[test]
 fn one_part_below_that_failed_by_itself_does_not_confirm_it() {
     let of_one: Vec<String> = (1..=HOMES).map(|home| format!("p1-h{home}")).collect();
     assert!(!is_believed(&[("onu-los", &of_one)]));
