@@ -5,8 +5,8 @@
 
 use super::CorrelatorSettings;
 use super::likelihood::{
-    Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, WINDOW_MS, ended_ms, is_home,
-    is_reporter, observe,
+    Aspect, GASP_BELIEVED_MS, Likelihood, NAT, Nats, Observation, Verdict, WINDOW_MS, ended_ms,
+    is_home, is_reporter, observe,
 };
 use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault, is_power};
@@ -14,6 +14,10 @@ use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupNo, LinkNo, Network, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+
+/// What it costs an explanation that a battery is empty: it will be within hours, in one of a few dozen
+/// windows.
+const EMPTY_BATTERY: Nats = 3 * NAT;
 
 /// Multiplies and rotates, as rustc's own hasher; for numbers that no stranger chooses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -251,6 +255,20 @@ impl Candidates {
             *first_ms = since_ms.min(*first_ms);
         }
         devices
+    }
+
+    /// How much less surprising the failure of a part is than that of any other: of a device that lives
+    /// on its battery it is expected.
+    pub(super) fn relief(&self, part: Part) -> Nats {
+        let Part::Element(device) = part else {
+            return 0;
+        };
+        let mut said = self.on_battery.values();
+        if said.any(|(other, _)| *other == device) {
+            (self.likelihood.penalty() - EMPTY_BATTERY).max(0)
+        } else {
+            0
+        }
     }
 
     /// The first of the devices that failed, or were cut off by a failed link, and had said before that

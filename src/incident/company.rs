@@ -68,7 +68,8 @@ pub(super) fn has_company(
     });
     let mut known: Vec<(&AlarmState, Part)> = known.collect();
     let mut parts = known.iter();
-    let is_whole_known = parts.any(|&(_, part)| speaks_of_whole(part, failure, lost, network));
+    let plant = plant_of(failure, network);
+    let is_whole_known = parts.any(|&(_, part)| speaks_of_whole(part, &plant, lost, network));
     // What began together may have been joined by others much later: the latest are looked at first,
     // then those before them, which must speak for the whole themselves.
     let mut is_latest = true;
@@ -77,9 +78,15 @@ pub(super) fn has_company(
             .into_iter()
             .partition(|(alarm, _)| alarm.raised_ms() >= latest_ms - COMPANY_MS);
         let of_whole =
-            |&(_, part): &(&AlarmState, Part)| speaks_of_whole(part, failure, lost, network);
+            |&(_, part): &(&AlarmState, Part)| speaks_of_whole(part, &plant, lost, network);
         if (is_latest || !is_whole_known || at_one_time.iter().any(of_whole))
-            && have_company(failure, &at_one_time, is_whole_known, lost, network)
+            && have_company(
+                (failure, &plant),
+                &at_one_time,
+                is_whole_known,
+                lost,
+                network,
+            )
         {
             return true;
         }
@@ -91,7 +98,7 @@ pub(super) fn has_company(
 
 /// The same, of alarms of one time. `is_whole_known`: whether anything ever spoke for the whole.
 fn have_company(
-    failure: &Failure,
+    (failure, plant): (&Failure, &[Part]),
     alarms: &[(&AlarmState, Part)],
     is_whole_known: bool,
     lost: usize,
@@ -106,14 +113,14 @@ fn have_company(
     let mut heard = Heard::default();
     for &(alarm, part) in alarms {
         let voice = (alarm.key().resource.as_str(), alarm.source());
-        if speaks_of_whole(part, failure, lost, network) {
+        if speaks_of_whole(part, plant, lost, network) {
             if is_service_seen(&alarm.key().alarm_type) {
                 return true;
             }
-            let link = link_at_failed(part, failure, network);
+            let link = link_at_failed(part, plant, network);
             links.extend(link);
             if link.is_none() || 2 * network.lost_alone(part).len() >= lost.max(1) {
-                is_own_heard |= failure.parts.contains(&part);
+                is_own_heard |= plant.contains(&part);
                 let takes_most = 2 * network.lost_alone(part).len() >= lost;
                 let speaker = Speaker {
                     voice,
@@ -139,11 +146,11 @@ fn have_company(
     if is_whole_heard && failure.ran_on_battery {
         return true;
     }
-    let are_links_enough = is_own_heard || are_most_links(&links, failure, network);
+    let are_links_enough = is_own_heard || are_most_links(&links, plant, network);
     if are_links_enough && !links.is_empty() {
         return true;
     }
-    let is_power = failure.parts.iter().any(|&part| is_feed(part, network));
+    let is_power = plant.iter().any(|&part| is_feed(part, network));
     let one_in = if is_whole_heard {
         HEARD_ONE_IN
     } else {
@@ -229,15 +236,18 @@ fn joint_of(part: Part, network: &Network) -> Option<ElementNo> {
         .or_else(|| network.immediate_dominator(home))
 }
 
-/// Whether an alarm of this part is about the failure as a whole: of one of its parts, of a link at
-/// one, or of what takes most of the people with it.
-pub(super) fn speaks_of_whole(
-    part: Part,
-    failure: &Failure,
-    lost: usize,
-    network: &Network,
-) -> bool {
-    let is_failed = |part: Part| failure.parts.contains(&part);
+/// The failed parts that are no single homes.
+pub(super) fn plant_of(failure: &Failure, network: &Network) -> Vec<Part> {
+    let parts = failure.parts.iter().copied();
+    parts
+        .filter(|&part| !is_about_home(part, network))
+        .collect()
+}
+
+/// Whether an alarm of this part is about a failure as a whole: of one of the plant that failed, of a
+/// link at one, or of what takes most of the people with it.
+pub(super) fn speaks_of_whole(part: Part, plant: &[Part], lost: usize, network: &Network) -> bool {
+    let is_failed = |part: Part| plant.contains(&part);
     if is_about_home(part, network) {
         return false;
     }
@@ -249,8 +259,7 @@ pub(super) fn speaks_of_whole(
         _ => false,
     };
     let is_member = || {
-        let mut failed = failure.parts.iter();
-        failed.any(|&failed| match failed {
+        plant.iter().any(|&failed| match failed {
             Part::Group(group) => network.group_members(group).contains(&part),
             _ => false,
         })
@@ -259,18 +268,17 @@ pub(super) fn speaks_of_whole(
 }
 
 /// A link at a failed device that did not fail itself.
-fn link_at_failed(part: Part, failure: &Failure, network: &Network) -> Option<LinkNo> {
+fn link_at_failed(part: Part, plant: &[Part], network: &Network) -> Option<LinkNo> {
     let Part::Link(link) = part else { return None };
     let (a, b) = network.link_ends(link);
     let mut ends = [a, b].into_iter().map(Part::Element);
-    let is_at = ends.any(|end| failure.parts.contains(&end));
-    (is_at && !failure.parts.contains(&part)).then_some(link)
+    let is_at = ends.any(|end| plant.contains(&end));
+    (is_at && !plant.contains(&part)).then_some(link)
 }
 
 /// Whether these are more than half of the links of one of the failed devices, two at least.
-fn are_most_links(links: &BTreeSet<LinkNo>, failure: &Failure, network: &Network) -> bool {
-    let mut failed = failure.parts.iter();
-    failed.any(|part| {
+fn are_most_links(links: &BTreeSet<LinkNo>, plant: &[Part], network: &Network) -> bool {
+    plant.iter().any(|part| {
         let Part::Element(element) = *part else {
             return false;
         };
@@ -296,7 +304,8 @@ pub(super) fn is_about_home(part: Part, network: &Network) -> bool {
     }
 }
 
-fn is_feed(part: Part, network: &Network) -> bool {
+/// Whether a part brings power.
+pub(super) fn is_feed(part: Part, network: &Network) -> bool {
     match part {
         Part::Element(element) => network.kind(element) == ElementKind::PowerFeed,
         Part::Group(group) => network.group_kind(group) == GroupKind::PowerFeed,

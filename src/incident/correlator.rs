@@ -17,6 +17,7 @@ use super::life::{Impact, Tracked};
 use super::localise::Failure;
 use super::matching::{Found, Matching, claims};
 use super::onset::{FailedParts, LossRecord};
+use super::surrounded::Neighbourhoods;
 use super::{CauseKind, CorrelatorSettings, Incident, IncidentChange, IncidentNo};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry};
 use crate::clock::Millis;
@@ -35,6 +36,7 @@ pub struct Correlator {
     network: Arc<Network>,
     /// Where the premises are; nowhere, as long as nobody has said.
     map: Arc<NetworkMap>,
+    neighbourhoods: Neighbourhoods,
     book: AlarmBook,
     candidates: Candidates,
     losses: LossRecord,
@@ -92,6 +94,7 @@ impl Correlator {
             settings,
             network,
             map: Arc::default(),
+            neighbourhoods: Neighbourhoods::default(),
             dirty: Vec::new(),
             is_dirty: Vec::new(),
             must_localise: true,
@@ -152,6 +155,7 @@ impl Correlator {
         self.declared.move_to_new_network();
         self.network = network;
         self.map = Arc::default();
+        self.neighbourhoods.clear();
         self.found.clear();
         self.must_localise = true;
         self.mark_all();
@@ -161,6 +165,7 @@ impl Correlator {
     /// people live.
     pub fn take_map(&mut self, map: Arc<NetworkMap>) {
         self.map = map;
+        self.neighbourhoods.clear();
         self.must_localise = true;
     }
 

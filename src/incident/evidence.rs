@@ -1,6 +1,6 @@
 //! What the alarms behind a failure say: since when, how surely, and what kind of failure it is.
 
-use super::company::{has_company, is_about_home};
+use super::company::{has_company, is_about_home, is_feed, plant_of};
 use super::declared::Stated;
 use super::likelihood::is_home;
 use super::localise::Failure;
@@ -20,16 +20,15 @@ pub(super) struct Summary {
     pub(super) evidence_count: u64,
     pub(super) onset: Onset,
     /// When half of the alarms had been raised, by the clock of the source; where the plant itself
-    /// speaks, half of its alarms, as in `half_received_ms`.
+    /// speaks, half of its alarms.
     pub(super) half_raised_ms: Millis,
     pub(super) newest_raise_ms: Millis,
     /// When the first of the alarms arrived, by our clock.
     pub(super) first_received_ms: Millis,
-    /// When half of them had arrived; where the plant itself speaks, half of its alarms: of the homes
-    /// behind it some have been dark for long.
-    pub(super) half_received_ms: Millis,
-    /// When half of all had arrived.
-    pub(super) half_of_all_received_ms: Millis,
+    /// Of each failure, when half of its alarms had arrived, or half of what the plant itself says if that
+    /// was later: of the homes behind it some have been dark for long; and how many subscribers are
+    /// without service by it.
+    pub(super) ages: Vec<(Millis, usize)>,
     pub(super) is_stale: bool,
     /// Until when one of the alarms counts as coming and going, if nothing more is reported.
     pub(super) unstable_until_ms: Option<Millis>,
@@ -58,8 +57,11 @@ impl Summary {
     /// have been forgotten by then: what was a failure begins nothing new.
     pub(super) fn is_left_over(&self, since_ms: Millis) -> bool {
         // What planned work has left behind has waited for the end of its window.
-        let half_ms = self.half_received_ms.max(self.half_of_all_received_ms);
-        self.overrun.is_none() && since_ms > half_ms + RETENTION_MS
+        let is_old = |half_ms: Millis| since_ms > half_ms + RETENTION_MS;
+        let all: usize = self.ages.iter().map(|(_, lost)| lost).sum();
+        let old = self.ages.iter().filter(|(half_ms, _)| is_old(*half_ms));
+        let old: usize = old.map(|(_, lost)| lost).sum();
+        self.overrun.is_none() && 2 * old > all
     }
 
     /// Numbers and revisions of the declarations behind it.
@@ -112,7 +114,9 @@ pub(super) fn summarise(
         let part = network.part(&alarm.key().resource);
         part.is_some_and(|part| !is_about_home(part, network))
     });
-    if speaking.is_empty() {
+    // Where homes have no power, what the plant says is not about that.
+    let plant = plant_of(failure, network);
+    if speaking.is_empty() || plant.iter().all(|&part| is_feed(part, network)) {
         speaking.clone_from(&alarms);
     }
     let mut received: Vec<Millis> = speaking.iter().map(|a| a.active_received_ms()).collect();
@@ -133,8 +137,10 @@ pub(super) fn summarise(
         half_raised_ms: median(&mut raised)?,
         newest_raise_ms: alarms.iter().map(|alarm| alarm.raised_ms()).max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
-        half_received_ms: median(&mut received)?,
-        half_of_all_received_ms: median(&mut all_received)?,
+        ages: vec![(
+            median(&mut received)?.max(median(&mut all_received)?),
+            counted,
+        )],
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
         backed,
         unbacked,
@@ -233,10 +239,7 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.is_lone &= other.is_lone;
         sum.backed += other.backed;
         sum.unbacked += other.unbacked;
-        sum.half_received_ms = sum.half_received_ms.max(other.half_received_ms);
-        sum.half_of_all_received_ms = sum
-            .half_of_all_received_ms
-            .max(other.half_of_all_received_ms);
+        sum.ages.extend(&other.ages);
         sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());
         sum.overrun = sum.overrun.or_else(|| other.overrun.clone());

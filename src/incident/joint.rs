@@ -18,6 +18,9 @@ const AT_ONE_TIME: Nats = 5 * NAT;
 /// whoever reports for them is silent itself.
 const SILENT_REGION: Nats = -4 * NAT;
 
+/// So many windows later it may be before those who are cut off are heard of: a few rounds of polling.
+const HEARD_WITHIN: i64 = 3;
+
 /// When a part failed: the number of the window.
 pub(super) fn window_of(part: Part, candidates: &Candidates, book: &AlarmBook) -> Option<i64> {
     let inferred = match part {
@@ -51,13 +54,25 @@ pub(super) fn is_plausible(
         let above = network.immediate_dominator(element);
         is_new(element) && !above.is_some_and(is_new)
     });
-    let seen: Nats = heads
-        .map(|element| candidates.likelihood().darkness(element))
-        .sum();
     let windows: Vec<i64> = parts
         .iter()
         .filter_map(|&part| window_of(part, candidates, book))
         .collect();
+    let latest = windows
+        .iter()
+        .max()
+        .filter(|_| windows.len() == parts.len());
+    let likelihood = candidates.likelihood();
+    // What goes dark long after all of them had failed does so for another reason.
+    let darkness = |element: ElementNo| match latest {
+        Some(&latest) => {
+            let heard = latest - 1..=latest + HEARD_WITHIN;
+            let seen = heard.map(|window| likelihood.darkness_at(window, element));
+            seen.max().unwrap_or(0)
+        }
+        None => likelihood.darkness(element),
+    };
+    let seen: Nats = heads.map(darkness).sum();
     let spread = windows.iter().max().zip(windows.iter().min());
     let at_one_time = windows.len() == parts.len() && spread.is_some_and(|(a, b)| a - b <= 1);
     let time = if at_one_time { AT_ONE_TIME } else { 0 };

@@ -17,6 +17,7 @@ use super::outward::push_out;
 use super::power_area::by_id;
 use super::reasoning::reasoning;
 use super::ring::find_ends;
+use super::surrounded::Neighbourhoods;
 use super::wall::Wall;
 use crate::alarm::{AlarmBook, AlarmNo};
 use crate::geography::NetworkMap;
@@ -44,17 +45,20 @@ pub(super) struct Failure {
 }
 
 /// The failures behind the present alarms, in the order of their parts' ids. The sets of parts in
-/// `apart` fail apart from all others. A map without anybody on it is one that is not known.
+/// `apart` fail apart from all others. A map without anybody on it is one that is not known; what was
+/// read from it is kept for the next time.
 pub(super) fn localise(
     candidates: &Candidates,
     (network, map): (&Network, &NetworkMap),
     book: &AlarmBook,
     apart: &[Vec<Part>],
+    neighbourhoods: &mut Neighbourhoods,
 ) -> Vec<Failure> {
     let mut search = Search {
         all: candidates,
         network,
         map,
+        neighbourhoods,
         book,
         candidates: candidates.upper(network),
         symptoms: BTreeMap::new(),
@@ -80,6 +84,7 @@ struct Search<'a> {
     all: &'a Candidates,
     network: &'a Network,
     map: &'a NetworkMap,
+    neighbourhoods: &'a mut Neighbourhoods,
     book: &'a AlarmBook,
     candidates: BTreeSet<Part>,
     /// Candidates that are explained from beside or below, and by what.
@@ -347,6 +352,11 @@ impl Search<'_> {
             let needed = self.needed_for(rank, &[], &wall.around(rank, self.network));
             if !is_plausible(&needed, self.all, self.network, self.book) {
                 explained = explained.union(&self.network.lost(&needed));
+                for part in self.hidden_by(&needed) {
+                    if !sets.iter().any(|set| set.contains(&part)) {
+                        sets.push(vec![part]);
+                    }
+                }
                 continue;
             }
             let mut joined: Vec<Part> = Vec::new();
@@ -367,6 +377,19 @@ impl Search<'_> {
         let mut sets = join_whole(sets, self.all, self.network, self.book);
         sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
         (sets, cut)
+    }
+
+    /// The outermost of the candidates that these parts would cut off together, and none of them alone.
+    fn hidden_by(&self, parts: &[Part]) -> Vec<Part> {
+        let together = self.network.cut_off(parts);
+        let alone: Vec<CutOff> = parts.iter().map(|&p| self.network.cut_off(&[p])).collect();
+        let mut hidden: Vec<Part> = self.candidates.iter().copied().collect();
+        hidden.retain(|part| {
+            let is_behind = !parts.contains(part) && together.takes(*part, self.network);
+            is_behind && !alone.iter().any(|cut| cut.takes(*part, self.network))
+        });
+        let is_outermost = |&part: &Part| self.stands_without(&hidden, part);
+        hidden.iter().copied().filter(is_outermost).collect()
     }
 
     /// Failures of several parts with the ends of their regions where they fit best, and the other

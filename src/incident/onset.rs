@@ -10,7 +10,7 @@ use super::localise::Failure;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Interval, ServiceEffect};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, GroupNo, Network, Part};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Begin of a run of loss, by the clock of the sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,11 +151,28 @@ impl LossRecord {
 
     /// The recorded alarms at these parts, behind them, and at what cuts one of them off.
     pub(super) fn near(&self, parts: &[Part], network: &Network) -> Vec<AlarmNo> {
-        let mut near = BTreeSet::new();
-        for part in parts {
-            let part = place(network, *part);
-            near.extend(self.behind.get(&part).into_iter().flatten().copied());
-            near.extend(self.above(part, network));
+        let mut open: Vec<Part> = parts.iter().map(|&part| place(network, part)).collect();
+        let behind = open.iter().filter_map(|part| self.behind.get(part));
+        let mut near: BTreeSet<Part> = behind.flatten().copied().collect();
+        // Of many parts most hang on the same few.
+        let mut climbed: HashSet<Part> = HashSet::new();
+        while let Some(part) = open.pop() {
+            if !climbed.insert(part) {
+                continue;
+            }
+            near.insert(part);
+            let above = match part {
+                Part::Element(element) => network.immediate_dominator(element),
+                Part::Link(link) => network.immediate_dominator(network.link_ends(link).1),
+                Part::Group(group) => {
+                    let members = network.group_members(group).iter();
+                    open.extend(members.map(|&member| place(network, member)));
+                    continue;
+                }
+            };
+            open.extend(above.map(Part::Element));
+            let groups = self.groups_of.get(&part).into_iter().flatten();
+            near.extend(groups.map(|&group| Part::Group(group)));
         }
         let alarms = near.iter().filter_map(|part| self.alarms_at.get(part));
         alarms.flatten().copied().collect()

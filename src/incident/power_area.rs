@@ -57,20 +57,37 @@ pub(super) struct PowerArea {
 }
 
 impl PowerArea {
-    /// Whether power failed beside all of these homes when they went dark. That something else did so
-    /// there in the same minutes is too rare to be thought of.
+    /// Whether power failed beside all of these homes in the window in which they went dark. That
+    /// something else did so there in the same minutes is too rare to be thought of.
     pub(super) fn explains(&self, went_dark: &[(ElementNo, i64)], network: &Network) -> bool {
-        let is_near = |there: Position, at_ms: i64| {
-            self.spots.iter().any(|(position, window)| {
-                is_then(at_ms.div_euclid(WINDOW_MS), *window)
-                    && are_within(*position, there, NEAR_METRES)
+        self.failed_beside(went_dark, network, is_then)
+    }
+
+    /// Whether power had failed beside all of these homes before the window in which they went dark.
+    pub(super) fn outlasted_by(&self, went_dark: &[(ElementNo, i64)], network: &Network) -> bool {
+        self.failed_beside(went_dark, network, |window, failed| window > failed)
+    }
+
+    fn failed_beside(
+        &self,
+        went_dark: &[(ElementNo, i64)],
+        network: &Network,
+        is_wanted: impl Fn(i64, i64) -> bool,
+    ) -> bool {
+        let is_near = |there: Position, window: i64| {
+            self.spots.iter().any(|(position, failed)| {
+                is_wanted(window, *failed) && are_within(*position, there, NEAR_METRES)
             })
         };
-        let mut homes = went_dark.iter();
-        homes.all(|&(home, at_ms)| {
-            let place = place_of(home, network);
-            let position = place.and_then(|place| network.position(place));
-            position.is_some_and(|there| is_near(there, at_ms))
+        let at_place =
+            |&(home, window): &(ElementNo, i64)| Some((place_of(home, network)?, window));
+        let places: Option<BTreeSet<(ElementNo, i64)>> = went_dark.iter().map(at_place).collect();
+        places.is_some_and(|places| {
+            let mut places = places.into_iter();
+            places.all(|(place, window)| {
+                let position = network.position(place);
+                position.is_some_and(|there| is_near(there, window))
+            })
         })
     }
 }

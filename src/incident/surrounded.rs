@@ -5,6 +5,7 @@
 //! premises around a home lost power at one time, in every direction, it has lost it as well; a home
 //! that says that it lives on a battery has not, yet.
 
+use super::candidates::NumberMap;
 use super::power_area::NEAR_METRES;
 use crate::geography::{Neighbour, NetworkMap};
 use crate::topology::{Position, SubscriberSet};
@@ -17,12 +18,29 @@ const FEWEST: usize = 6;
 /// Of four of them so many must have lost power.
 const OF_FOUR: usize = 3;
 
-/// Whether the premises of a subscriber lie amid those that have no power.
-pub(super) fn is_amid(rank: u32, without_power: &SubscriberSet, map: &NetworkMap) -> bool {
-    let mut around = map.premises.nearest(rank, ASKED, NEAR_METRES);
-    let asked = around.len();
-    around.retain(|neighbour| without_power.contains(neighbour.rank));
-    asked >= FEWEST && 4 * around.len() >= OF_FOUR * asked && is_enclosed(&around)
+/// The nearest premises around those that were asked about, as the map has them.
+#[derive(Debug, Default)]
+pub(super) struct Neighbourhoods(NumberMap<u32, Vec<Neighbour>>);
+
+impl Neighbourhoods {
+    /// Forgets them, for another map, or when nobody will ask for a while.
+    pub(super) fn clear(&mut self) {
+        self.0 = NumberMap::default();
+    }
+
+    /// Whether the premises of a subscriber lie amid those that have no power.
+    pub(super) fn is_amid(
+        &mut self,
+        rank: u32,
+        without_power: &SubscriberSet,
+        map: &NetworkMap,
+    ) -> bool {
+        let look = || map.premises.nearest(rank, ASKED, NEAR_METRES);
+        let asked = self.0.entry(rank).or_insert_with(look);
+        let is_dark = |neighbour: &&Neighbour| without_power.contains(neighbour.rank);
+        let dark: Vec<Neighbour> = asked.iter().filter(is_dark).copied().collect();
+        asked.len() >= FEWEST && 4 * dark.len() >= OF_FOUR * asked.len() && is_enclosed(&dark)
+    }
 }
 
 /// The nearest of a group that are looked at around each of it.

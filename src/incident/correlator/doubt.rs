@@ -4,7 +4,7 @@
 use super::Correlator;
 use crate::alarm::{AlarmNo, AlarmState};
 use crate::incident::IncidentState;
-use crate::incident::company::{has_company, speaks_of_whole};
+use crate::incident::company::{has_company, plant_of, speaks_of_whole};
 use crate::incident::localise::{Failure, localise};
 use crate::topology::Part;
 use std::collections::BTreeSet;
@@ -19,7 +19,8 @@ impl Correlator {
         let apart = self.parts_apart();
         let ground = (&*self.network, &*self.map);
         self.candidates.weigh(&self.book, &self.network);
-        let mut failures = localise(&self.candidates, ground, &self.book, &apart);
+        let near = &mut self.neighbourhoods;
+        let mut failures = localise(&self.candidates, ground, &self.book, &apart, near);
         let mut doubted: Vec<Failure> = Vec::new();
         // Where lone alarms are believed after a time, they are believed of what they would explain.
         if self.settings.lone_alarm_ms.is_none() {
@@ -34,7 +35,8 @@ impl Correlator {
                 }
                 doubted.extend(lone);
                 self.candidates.weigh(&self.book, &self.network);
-                failures = localise(&self.candidates, ground, &self.book, &apart);
+                let near = &mut self.neighbourhoods;
+                failures = localise(&self.candidates, ground, &self.book, &apart, near);
             }
         }
         for no in doubted.iter().flat_map(|failure| &failure.alarms) {
@@ -83,9 +85,10 @@ impl Correlator {
             if has_company(failure, &states, lost, network) {
                 return None;
             }
+            let plant = plant_of(failure, network);
             let speaks = |alarm: &AlarmState| {
                 let part = network.part(&alarm.key().resource);
-                part.is_some_and(|part| speaks_of_whole(part, failure, lost, network))
+                part.is_some_and(|part| speaks_of_whole(part, &plant, lost, network))
             };
             let own = alarms.iter().filter(|(_, alarm)| speaks(alarm));
             let own: Vec<AlarmNo> = own.map(|(no, _)| *no).collect();

@@ -162,6 +162,8 @@ impl Tracked {
         incident.detected_ms = now_ms;
         incident.life.unbacked_since_ms = None;
         incident.life.backed_since_ms = None;
+        incident.life.scope = 0;
+        incident.life.scope_since_ms = None;
         incident.confirmed_ms = None;
         incident.restored_ms = None;
         incident.estimate = None;

@@ -4,7 +4,7 @@
 //! Until then it stands for what it stood for: whoever is told of it is somebody of whom it is
 //! believed. What clears meanwhile leaves nothing behind.
 
-use super::{Circumstances, Impact, Tracked};
+use super::{Circumstances, Impact, Tracked, outgrows};
 use crate::incident::evidence::{Summary, describe};
 use crate::incident::localise::is_within;
 use crate::incident::reasoning::alarms;
@@ -49,6 +49,11 @@ impl Tracked {
         let life = &mut self.incident.life;
         let is_new = life.growing_since_ms.is_none();
         life.growing_since_ms.get_or_insert(at.now_ms);
+        let more = impact.lost.difference(&self.impact.lost).len() as u64;
+        if outgrows(more, life.growth_scope) {
+            life.growth_scope = more;
+            life.growth_backed_since_ms = None;
+        }
         let hold_down_ms = at.settings.hold_down_of(summary.kind, affected as u64);
         let backed_ms = life.growth_backed_since_ms;
         let wait_ms = if life.is_growth_believed {
@@ -89,6 +94,7 @@ impl Tracked {
         self.growing_until_ms = None;
         self.incident.life.growing_since_ms = None;
         self.incident.life.growth_backed_since_ms = None;
+        self.incident.life.growth_scope = 0;
         self.incident.life.is_growth_believed = false;
     }
 

@@ -30,6 +30,13 @@ use growth::Growth;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// Whether a failure that takes so many people is another matter than one that took so few, so that it
+/// has not stood as long: half as many again. What grows steadily, as reports come in, does so a few
+/// times only.
+fn outgrows(people: u64, before: u64) -> bool {
+    2 * people > 3 * before
+}
+
 /// Who is without service, and who has no redundancy left.
 #[derive(Clone, Debug, Default)]
 pub(in crate::incident) struct Impact {
@@ -295,6 +302,7 @@ impl Tracked {
         incident.life.quiet_since_ms = None;
         incident.life.last_clear_ms = None;
         self.count_impact();
+        self.note_scope(at.now_ms);
     }
 
     /// Writes the parts down by name.

@@ -1,6 +1,6 @@
 //! How far the evidence of an incident is believed: hold-down, deadline, flapping, silent sources.
 
-use super::{Circumstances, Tracked};
+use super::{Circumstances, Tracked, outgrows};
 use crate::clock::Millis;
 use crate::incident::evidence::{Summary, unstable_until_ms};
 use crate::incident::{CorrelatorSettings, DeclarationId, IncidentState, TimelineKind};
@@ -40,10 +40,24 @@ impl Tracked {
     fn held_down_ms(&self, settings: &CorrelatorSettings) -> Millis {
         let hold_down_ms = self.hold_down_ms(settings);
         let detected_ms = self.incident.detected_ms;
-        let held_down_ms = self.begun_ms(detected_ms).saturating_add(hold_down_ms);
+        let scope_ms = self.incident.life.scope_since_ms;
+        let scope_ms = scope_ms.filter(|_| self.incident.declared.is_empty());
+        let since_ms = scope_ms.unwrap_or(detected_ms).max(detected_ms);
+        let held_down_ms = self.begun_ms(since_ms).saturating_add(hold_down_ms);
         // Where a lone alarm is believed after a time, company is not believed later.
         let alone_ms = settings.lone_alarm_ms.unwrap_or(NEVER_MS);
-        held_down_ms.min(detected_ms + hold_down_ms.max(alone_ms))
+        held_down_ms.min(since_ms + hold_down_ms.max(alone_ms))
+    }
+
+    /// Takes note of whether it has come to be another matter than it was.
+    pub(super) fn note_scope(&mut self, now_ms: Millis) {
+        let incident = &mut self.incident;
+        if incident.state == IncidentState::Suspected
+            && outgrows(incident.affected, incident.life.scope)
+        {
+            incident.life.scope = incident.affected;
+            incident.life.scope_since_ms = Some(now_ms);
+        }
     }
 
     /// When that began which speaks for it: not before what it stood for alone was joined.

@@ -14,7 +14,7 @@ use crate::incident::likelihood::{Observation, WINDOW_MS, is_home, is_polled};
 use crate::incident::power_area::{
     NEAR_METRES, PowerArea, Regions, Spot, is_then, mostly_without_power, place_of, power_areas,
 };
-use crate::incident::surrounded::{is_amid, is_divided};
+use crate::incident::surrounded::is_divided;
 use crate::topology::{CutOff, ElementNo, GroupKind, GroupNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -36,6 +36,7 @@ impl Search<'_> {
     /// candidates: a port that misses the signal of homes without power has no fault.
     pub(super) fn take_power_areas(&mut self) -> Vec<PowerArea> {
         if self.all.without_power().is_empty() {
+            self.neighbourhoods.clear();
             return Vec::new();
         }
         let lacks_power = |&part: &Part| match part {
@@ -146,8 +147,9 @@ impl Search<'_> {
     }
 
     /// Adds the homes amid the power cuts that have lost power as well ([`is_amid`]).
-    fn take_surrounded(&self, areas: &mut [PowerArea], cut: &CutOff) {
+    fn take_surrounded(&mut self, areas: &mut [PowerArea], cut: &CutOff) {
         if areas.is_empty() || self.map.premises.placed() == 0 {
+            self.neighbourhoods.clear();
             return;
         }
         let homes = areas.iter().flat_map(|area| &area.homes);
@@ -169,7 +171,8 @@ impl Search<'_> {
             for home in silent.chain(elsewhere).map(Part::Element) {
                 let first = self.network.lost_alone_runs(home);
                 let first = first.as_slice().first().map(|(rank, _)| *rank);
-                let is_amid = first.is_some_and(|rank| is_amid(rank, &dark, self.map));
+                let is_amid =
+                    first.is_some_and(|rank| self.neighbourhoods.is_amid(rank, &dark, self.map));
                 if is_amid && taken.insert(home) {
                     area.homes.push(home);
                 }
@@ -205,32 +208,41 @@ impl Search<'_> {
         if areas.is_empty() || self.all.has_alarm(part) || is_home(self.network, element) {
             return;
         }
-        // A device has many homes, some of which have been dark for long.
         let window = window_of(part, self.all, self.book);
-        let window = window.filter(|_| is_polled(self.network.kind(element)));
-        let is_of_old = |at_ms: i64| {
-            let at = at_ms.div_euclid(WINDOW_MS);
-            window.is_some_and(|window| at < window && !is_then(window, at))
-        };
+        let is_later = |at: i64| window.is_some_and(|w| at > w && !is_then(at, w));
+        // A device has many homes, some of which have been dark for long.
+        let is_device = is_polled(self.network.kind(element));
+        let is_of_old = |at: i64| is_device && window.is_some_and(|w| at < w && !is_then(w, at));
         let below = self.network.cut_off(&[part]);
         let homes = below.elements().filter(|&e| is_home(self.network, e));
-        let (mut dark, mut silent) = (Vec::new(), 0);
+        let (mut dark, mut later, mut silent) = (Vec::new(), Vec::new(), 0);
         for home in homes {
-            match self.all.observation(home) {
-                Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) if !is_of_old(at_ms) => {
-                    dark.push((home, at_ms));
+            let at_ms = match self.all.observation(home) {
+                Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) => at_ms,
+                Observation::Silent => {
+                    silent += 1;
+                    continue;
                 }
-                Observation::Silent => silent += 1,
-                Observation::Alarmed(_) | Observation::NoPower(_) | Observation::Alive(_) => {}
+                Observation::Alive(_) => continue,
+            };
+            match at_ms.div_euclid(WINDOW_MS) {
+                at if is_later(at) => later.push((home, at)),
+                at if is_of_old(at) => {}
+                at => dark.push((home, at)),
             }
         }
+        let network = self.network;
         let mut areas = areas.iter_mut();
-        let area = areas.find(|area| silent > 0 && area.explains(&dark, self.network));
+        // Where power has failed, homes that go dark later had batteries.
+        let area = areas.find(|area| {
+            silent > 0 && area.explains(&dark, network) && area.outlasted_by(&later, network)
+        });
         if let (Some(area), Some(&(first, _))) = (area, dark.first()) {
             self.candidates.remove(&part);
             self.symptoms.insert(part, Part::Element(first));
+            let homes = dark.into_iter().chain(later);
             area.homes
-                .extend(dark.into_iter().map(|(home, _)| Part::Element(home)));
+                .extend(homes.map(|(home, _)| Part::Element(home)));
         }
     }
 

@@ -46,6 +46,34 @@ fn what_agrees_for_the_hold_down_is_believed() {
 }
 
 #[test]
+fn a_suspicion_that_comes_to_concern_far_more_people_begins_anew() {
+    let mut desk = delivered();
+    desk.raise(SECOND, "onu-los", &refs(&homes("olt2-p1")));
+    // An OLT is gone for twenty seconds just before its port would be believed to have failed.
+    let olt = [&["olt2".to_owned()][..], &homes("olt2-p2")].concat();
+    desk.raise(55 * SECOND, "unreachable", &refs(&olt));
+    desk.clear(75 * SECOND, "unreachable", &refs(&olt));
+    desk.until(10 * MINUTE);
+    assert!(!spread(&desk));
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+}
+
+#[test]
+fn what_a_growth_takes_in_at_last_has_stood_no_longer() {
+    let mut desk = with_a_port();
+    desk.raise(3 * MINUTE, "onu-los", &["olt2-p2-h1", "olt2-p2-h2"]);
+    desk.raise(3 * MINUTE, "unreachable", &["olt2"]);
+    let behind = [homes("olt3-p1"), homes("olt3-p2")].concat();
+    let ring = ["s1/s2", "s3/s4", "olt3"].map(str::to_owned);
+    let others = [&ring[..], &behind].concat();
+    desk.raise(3 * MINUTE + 50 * SECOND, "unreachable", &refs(&others));
+    desk.clear(4 * MINUTE + 20 * SECOND, "unreachable", &refs(&others));
+    desk.until(10 * MINUTE);
+    let most = desk.changes.iter().map(|change| change.lost.len()).max();
+    assert_eq!(most, Some(8));
+}
+
+#[test]
 fn what_clears_before_leaves_nothing_behind() {
     let mut desk = with_a_port();
     desk.raise(3 * MINUTE, "unreachable", &["olt2", "s2"]);

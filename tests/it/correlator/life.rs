@@ -453,6 +453,8 @@ fn a_hold_down_follows_the_size_of_the_incident() {
     desk.until(30 * SECOND);
     assert!(desk.open().iter().all(|i| i.2 == Suspected));
     desk.raise(30 * SECOND, "heartbeat-loss", &["olt2"]);
+    assert!(desk.open().iter().all(|i| i.2 == Suspected));
+    desk.until(41 * SECOND);
     let states: Vec<_> = desk.open().into_iter().map(|i| (i.1, i.2)).collect();
     let expected = [
         ("olt2".to_owned(), Confirmed),

@@ -158,6 +158,26 @@ fn an_olt_is_not_to_blame_for_homes_that_lost_power_together() {
 }
 
 #[test]
+fn an_olt_is_not_to_blame_when_the_battery_of_a_home_ends_amid_a_power_cut() {
+    let mut desk = Desk::with(settings(), streets());
+    let (on_battery, silent) = ("s2-h2".to_owned(), "s5-h1".to_owned());
+    for street in 1..=STREETS {
+        let mut homes = homes_of(street);
+        homes.retain(|home| *home != on_battery && *home != silent);
+        let alarm_type = if street <= 4 { "dying-gasp" } else { "los" };
+        desk.raise(SECOND, alarm_type, &refs(&homes));
+    }
+    desk.until(10 * MINUTE);
+    let before = desk.open();
+    assert_eq!(people(&desk), (STREETS * HOMES) as u64 - 2, "{before:?}");
+    desk.raise(45 * MINUTE, "los", &[&on_battery]);
+    desk.until(60 * MINUTE);
+    let open = desk.open();
+    assert!(open.iter().all(|open| open.1 != "olt"), "{open:?}");
+    assert_eq!(people(&desk), (STREETS * HOMES) as u64 - 1, "{open:?}");
+}
+
+#[test]
 fn without_a_map_nothing_is_concluded_of_homes_of_which_nothing_is_heard() {
     let network = streets();
     let mut desk = Desk::with(settings(), network);
@@ -262,6 +282,30 @@ fn a_power_cut_is_no_older_for_a_home_that_was_dark_before() {
     desk.until(begin_ms + 5 * MINUTE);
     let onsets: Vec<i64> = desk.correlator.incidents().map(|i| i.onset_ms).collect();
     assert_eq!(onsets, [begin_ms]);
+}
+
+#[test]
+fn gasps_that_a_power_cut_left_behind_are_not_believed_with_what_else_is_suspected() {
+    let settings = CorrelatorSettings {
+        lone_alarm_ms: None,
+        ..settings()
+    };
+    let mut desk = Desk::with(settings, streets());
+    for street in 1..=5 {
+        let homes = homes_of(street);
+        desk.raise(SECOND, "dying-gasp", &refs(&homes));
+        desk.raise(20 * SECOND, "los", &refs(&homes));
+    }
+    desk.raise(110 * MINUTE, "pon-los", &["p3"]);
+    for street in 1..=5 {
+        desk.clear(160 * MINUTE, "los", &refs(&homes_of(street)));
+    }
+    // By then the book has forgotten that they were back.
+    desk.raise(230 * MINUTE, "high-temperature", &["olt"]);
+    desk.until(300 * MINUTE);
+    let believed = desk.open().into_iter();
+    let believed: Vec<_> = believed.filter(|open| open.2 == Confirmed).collect();
+    assert_eq!(believed, []);
 }
 
 #[test]

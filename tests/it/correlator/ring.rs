@@ -126,6 +126,22 @@ fn devices_that_go_dark_at_one_time_on_a_ring_are_cut_off_by_its_ends() {
 }
 
 #[test]
+fn what_goes_dark_long_after_two_links_were_reported_was_not_cut_off_by_them() {
+    let day_ms = 24 * 60 * MINUTE;
+    let mut desk = desk();
+    desk.raise(SECOND, "link-down", &["s2/s3"]);
+    desk.raise(day_ms, "link-down", &["s6/s7"]);
+    desk.until(day_ms + 20 * MINUTE);
+    let apart = [one(1, "s2/s3", Confirmed, 0), one(2, "s6/s7", Confirmed, 0)];
+    assert_eq!(desk.open(), apart, "nobody between them is dark");
+    desk.raise(3 * day_ms, "unreachable", &["olt4"]);
+    desk.until(3 * day_ms + 20 * MINUTE);
+    let open = desk.open();
+    assert_eq!(&open[..2], apart);
+    assert_eq!(open[2..], [one(3, "olt4", Confirmed, 2)]);
+}
+
+#[test]
 fn devices_that_go_dark_on_different_days_failed_by_themselves() {
     let mut desk = desk();
     for (day, olt) in (1..).zip(["olt2", "olt3", "olt4", "olt5"]) {
