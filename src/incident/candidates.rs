@@ -83,6 +83,8 @@ pub(super) struct Candidates {
     unmapped: BTreeSet<AlarmNo>,
     /// Alarms of devices that live without mains: the devices, and since when.
     on_battery: BTreeMap<AlarmNo, (ElementNo, Millis)>,
+    /// How many of these alarms each device has.
+    devices_on_battery: NumberMap<ElementNo, u32>,
     /// The same of homes.
     homes_on_battery: BTreeMap<AlarmNo, ElementNo>,
 }
@@ -239,6 +241,19 @@ impl Candidates {
             None if self.on_battery.is_empty() => None,
             None => self.on_battery.remove(&no),
         };
+        if old != new {
+            if let Some((device, _)) = new {
+                *self.devices_on_battery.entry(device).or_default() += 1;
+            }
+            if let Some((device, _)) = old
+                && let Some(count) = self.devices_on_battery.get_mut(&device)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.devices_on_battery.remove(&device);
+                }
+            }
+        }
         old != new || home_changed
     }
 
@@ -263,8 +278,7 @@ impl Candidates {
         let Part::Element(device) = part else {
             return 0;
         };
-        let mut said = self.on_battery.values();
-        if said.any(|(other, _)| *other == device) {
+        if self.devices_on_battery.contains_key(&device) {
             (self.likelihood.penalty() - EMPTY_BATTERY).max(0)
         } else {
             0
@@ -684,6 +698,14 @@ impl Candidates {
     pub(super) fn observation(&self, element: ElementNo) -> Observation {
         let seated = self.seats.get(&(element, Aspect::Own));
         seated.map_or(Observation::Silent, |seated| seated.observation)
+    }
+
+    /// Since when a home is dark, if it says so.
+    pub(super) fn dark_since_ms(&self, home: ElementNo) -> Option<Millis> {
+        match self.observation(home) {
+            Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) => Some(at_ms),
+            Observation::Silent | Observation::Alive(_) => None,
+        }
     }
 
     /// How much a group explains, if it is held to have failed.

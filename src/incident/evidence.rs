@@ -25,10 +25,9 @@ pub(super) struct Summary {
     pub(super) newest_raise_ms: Millis,
     /// When the first of the alarms arrived, by our clock.
     pub(super) first_received_ms: Millis,
-    /// Of each failure, when half of its alarms had arrived, or half of what the plant itself says if that
-    /// was later: of the homes behind it some have been dark for long; and how many subscribers are
-    /// without service by it.
-    pub(super) ages: Vec<(Millis, usize)>,
+    /// When half of the alarms had arrived, or half of what the plant itself says if that was later: of
+    /// the homes behind it some have been dark for long. Of several failures the latest.
+    pub(super) half_received_ms: Millis,
     pub(super) is_stale: bool,
     /// Until when one of the alarms counts as coming and going, if nothing more is reported.
     pub(super) unstable_until_ms: Option<Millis>,
@@ -57,11 +56,7 @@ impl Summary {
     /// have been forgotten by then: what was a failure begins nothing new.
     pub(super) fn is_left_over(&self, since_ms: Millis) -> bool {
         // What planned work has left behind has waited for the end of its window.
-        let is_old = |half_ms: Millis| since_ms > half_ms + RETENTION_MS;
-        let all: usize = self.ages.iter().map(|(_, lost)| lost).sum();
-        let old = self.ages.iter().filter(|(half_ms, _)| is_old(*half_ms));
-        let old: usize = old.map(|(_, lost)| lost).sum();
-        self.overrun.is_none() && 2 * old > all
+        self.overrun.is_none() && since_ms > self.half_received_ms + RETENTION_MS
     }
 
     /// Numbers and revisions of the declarations behind it.
@@ -137,10 +132,7 @@ pub(super) fn summarise(
         half_raised_ms: median(&mut raised)?,
         newest_raise_ms: alarms.iter().map(|alarm| alarm.raised_ms()).max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
-        ages: vec![(
-            median(&mut received)?.max(median(&mut all_received)?),
-            counted,
-        )],
+        half_received_ms: median(&mut received)?.max(median(&mut all_received)?),
         is_stale: alarms.iter().any(|alarm| book.is_stale(alarm.source())),
         backed,
         unbacked,
@@ -239,7 +231,7 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.is_lone &= other.is_lone;
         sum.backed += other.backed;
         sum.unbacked += other.unbacked;
-        sum.ages.extend(&other.ages);
+        sum.half_received_ms = sum.half_received_ms.max(other.half_received_ms);
         sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());
         sum.overrun = sum.overrun.or_else(|| other.overrun.clone());

@@ -18,7 +18,8 @@ const AT_ONE_TIME: Nats = 5 * NAT;
 /// whoever reports for them is silent itself.
 const SILENT_REGION: Nats = -4 * NAT;
 
-/// So many windows later it may be before those who are cut off are heard of: a few rounds of polling.
+/// So many windows may lie between the alarms of what failed and of those who are cut off: a few rounds
+/// of polling.
 const HEARD_WITHIN: i64 = 3;
 
 /// When a part failed: the number of the window.
@@ -66,7 +67,7 @@ pub(super) fn is_plausible(
     // What goes dark long after all of them had failed does so for another reason.
     let darkness = |element: ElementNo| match latest {
         Some(&latest) => {
-            let heard = latest - 1..=latest + HEARD_WITHIN;
+            let heard = latest - HEARD_WITHIN..=latest + HEARD_WITHIN;
             let seen = heard.map(|window| likelihood.darkness_at(window, element));
             seen.max().unwrap_or(0)
         }
@@ -178,25 +179,77 @@ pub(super) fn join_whole(
 ) -> Vec<Vec<Part>> {
     let is_group = |set: &Vec<Part>| matches!(set[..], [Part::Group(_)]);
     let (groups, mut sets): (Vec<_>, Vec<_>) = sets.into_iter().partition(is_group);
-    let mut groups: Vec<Part> = groups.into_iter().flatten().collect();
+    // By the first whom they take; one that takes nobody is no part of anything.
+    let mut groups: Vec<(Option<u32>, Part)> = groups
+        .into_iter()
+        .flatten()
+        .map(|group| (network.lost_alone(group).iter().next(), group))
+        .collect();
+    if groups.is_empty() {
+        return sets;
+    }
+    groups.sort_unstable();
+    let likelihood = candidates.likelihood();
     for set in &mut sets {
         let Some((parent, window)) = common_parent(set, candidates, network, book) else {
             continue;
         };
+        let runs = network.lost_alone_runs(Part::Element(parent));
+        let near = runs.as_slice().iter().flat_map(|&(from, end)| {
+            let first = groups.partition_point(|(rank, _)| *rank < Some(from));
+            let after = groups[first..].iter();
+            after.take_while(move |(rank, _)| *rank < Some(end))
+        });
+        let near: Vec<Part> = near.map(|(_, group)| *group).collect();
+        if near.is_empty() {
+            continue;
+        }
         let whole = network.lost_alone(Part::Element(parent));
-        let is_below = |&group: &Part| is_within(&network.lost_alone(group), &whole);
-        let below: Vec<Part> = groups.iter().copied().filter(is_below).collect();
-        let likelihood = candidates.likelihood();
+        let mut below = near;
+        below.retain(|&group| {
+            is_within(&network.lost_alone(group), &whole)
+                && failed_at(group, window, candidates, network, book)
+        });
         if !below.is_empty()
             && network.lost(&[&set[..], &below].concat()) == whole
             && likelihood.darkness_at(window, parent) > likelihood.penalty()
         {
-            groups.retain(|group| !below.contains(group));
+            groups.retain(|(_, group)| !below.contains(group));
             *set = vec![Part::Element(parent)];
         }
     }
-    sets.extend(groups.into_iter().map(|group| vec![group]));
+    sets.extend(groups.into_iter().map(|(_, group)| vec![group]));
     sets
+}
+
+/// Whether what is known of a group, or of its members, is of about that window.
+fn failed_at(
+    group: Part,
+    window: i64,
+    candidates: &Candidates,
+    network: &Network,
+    book: &AlarmBook,
+) -> bool {
+    let Part::Group(no) = group else { return false };
+    let members = network.group_members(no).iter().flat_map(|&member| {
+        let below = match member {
+            Part::Link(link) => Some(Part::Element(network.link_ends(link).1)),
+            _ => None,
+        };
+        std::iter::once(member).chain(below)
+    });
+    // Of parts that nobody could tell apart the highest is the one that is held to have failed.
+    let above = members.flat_map(|part| {
+        let element = match part {
+            Part::Element(element) => network.immediate_dominator(element).map(Part::Element),
+            _ => None,
+        };
+        std::iter::once(part).chain(element)
+    });
+    let mut windows = std::iter::once(group)
+        .chain(above)
+        .filter_map(|part| window_of(part, candidates, book));
+    windows.any(|at| (at - window).abs() <= 1)
 }
 
 /// The element on which all of these hang alone, and when the first of them failed.

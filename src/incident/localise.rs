@@ -341,22 +341,33 @@ impl Search<'_> {
     fn independent_sets(&self) -> (Vec<Vec<Part>>, CutOff) {
         let (outermost, cut) = self.outermost();
         let mut sets: Vec<Vec<Part>> = outermost.iter().map(|&part| vec![part]).collect();
-        let all = self.network.lost(&outermost);
-        let alone = outermost.iter().flat_map(|&part| {
+        self.join_needed(&outermost, &mut sets);
+        let (sets, cut) = self.with_silent_ends(sets, cut);
+        let sets = join_links(sets, self.all, self.network, self.book);
+        let sets = join_siblings(sets, self.all, self.network, self.book);
+        let mut sets = join_whole(sets, self.all, self.network, self.book);
+        sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
+        (sets, cut)
+    }
+
+    /// Joins those of the parts that only together cut somebody off.
+    fn join_needed(&self, parts: &[Part], sets: &mut Vec<Vec<Part>>) {
+        let all = self.network.lost(parts);
+        let alone = parts.iter().flat_map(|&part| {
             let runs = self.network.lost_alone_runs(part);
             runs.as_slice().to_vec()
         });
         let mut explained = SubscriberSet::from_runs(alone.collect());
-        let wall = Wall::of(&outermost, self.network);
+        let wall = Wall::of(parts, self.network);
         while let Some(rank) = all.difference(&explained).iter().next() {
             let needed = self.needed_for(rank, &[], &wall.around(rank, self.network));
             if !is_plausible(&needed, self.all, self.network, self.book) {
                 explained = explained.union(&self.network.lost(&needed));
-                for part in self.hidden_by(&needed) {
-                    if !sets.iter().any(|set| set.contains(&part)) {
-                        sets.push(vec![part]);
-                    }
-                }
+                let hidden = self.hidden_by(&needed);
+                let is_new = |part: &&Part| !sets.iter().any(|set| set.contains(part));
+                let new: Vec<Part> = hidden.iter().filter(is_new).copied().collect();
+                sets.extend(new.into_iter().map(|part| vec![part]));
+                self.join_needed(&hidden, sets);
                 continue;
             }
             let mut joined: Vec<Part> = Vec::new();
@@ -371,12 +382,6 @@ impl Search<'_> {
             explained = explained.union(&self.network.lost(&joined));
             sets.push(joined);
         }
-        let (sets, cut) = self.with_silent_ends(sets, cut);
-        let sets = join_links(sets, self.all, self.network, self.book);
-        let sets = join_siblings(sets, self.all, self.network, self.book);
-        let mut sets = join_whole(sets, self.all, self.network, self.book);
-        sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
-        (sets, cut)
     }
 
     /// The outermost of the candidates that these parts would cut off together, and none of them alone.
@@ -385,11 +390,30 @@ impl Search<'_> {
         let alone: Vec<CutOff> = parts.iter().map(|&p| self.network.cut_off(&[p])).collect();
         let mut hidden: Vec<Part> = self.candidates.iter().copied().collect();
         hidden.retain(|part| {
-            let is_behind = !parts.contains(part) && together.takes(*part, self.network);
-            is_behind && !alone.iter().any(|cut| cut.takes(*part, self.network))
+            let is_behind = !parts.contains(part) && self.is_taken(*part, &together);
+            is_behind && !alone.iter().any(|cut| self.is_taken(*part, cut))
         });
-        let is_outermost = |&part: &Part| self.stands_without(&hidden, part);
+        let cut = self.network.cut_off(&hidden);
+        let down: HashSet<LinkNo> = hidden.iter().flat_map(|&p| self.links_of(p)).collect();
+        let is_outermost = |&part: &Part| match part {
+            Part::Element(element) => {
+                let is_down = |link| down.contains(&link);
+                self.network.has_way_in(element, &cut, is_down)
+            }
+            Part::Link(_) | Part::Group(_) => self.stands_without(&hidden, part),
+        };
         hidden.iter().copied().filter(is_outermost).collect()
+    }
+
+    /// Whether a part, or all of it, has no service.
+    fn is_taken(&self, part: Part, cut: &CutOff) -> bool {
+        match part {
+            Part::Group(group) => {
+                let mut members = self.network.group_members(group).iter();
+                members.all(|&member| self.is_taken(member, cut))
+            }
+            part => cut.takes(part, self.network),
+        }
     }
 
     /// Failures of several parts with the ends of their regions where they fit best, and the other

@@ -249,9 +249,8 @@ pub struct Life {
     pub growing_since_ms: Option<Millis>,
     /// Since when that has rested on what would be believed after a hold-down.
     pub growth_backed_since_ms: Option<Millis>,
-    /// How many more people that were when it began ([`outgrows`]).
-    ///
-    /// [`outgrows`]: crate::incident::life::outgrows
+    /// How many more people that has been all the time; where it comes to be far more of them, it begins
+    /// anew.
     pub growth_scope: u64,
     /// An operator believes that.
     pub is_growth_believed: bool,
@@ -262,8 +261,8 @@ pub struct Life {
     /// When that ended, if it had lasted for longer than it takes to be believed: what has begun to
     /// speak for it then has stood no longer.
     pub backed_since_ms: Option<Millis>,
-    /// How many people a suspicion concerned when it began, and when that was: one that comes to concern
-    /// far more of them begins anew.
+    /// How many people a suspicion has concerned all the time since it began, and when that was: one that
+    /// comes to concern far more of them begins anew.
     pub scope: u64,
     pub scope_since_ms: Option<Millis>,
     /// What it was last found by was old when it was detected.

@@ -137,7 +137,7 @@ fn found(
         half_raised_ms: statement.since_ms,
         newest_raise_ms: statement.since_ms,
         first_received_ms: statement.declared_at_ms,
-        ages: vec![(statement.declared_at_ms, standing.impact.lost.len().max(1))],
+        half_received_ms: statement.declared_at_ms,
         is_stale: false,
         unstable_until_ms: None,
         backed: standing.impact.lost.len(),

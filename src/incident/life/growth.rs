@@ -5,11 +5,13 @@
 //! believed. What clears meanwhile leaves nothing behind.
 
 use super::{Circumstances, Impact, Tracked, outgrows};
+use crate::alarm::RETENTION_MS;
+use crate::clock::Millis;
 use crate::incident::evidence::{Summary, describe};
 use crate::incident::localise::is_within;
 use crate::incident::reasoning::alarms;
 use crate::incident::{EVIDENCE_KEPT, Evidence, IncidentState, TimelineKind};
-use crate::topology::Network;
+use crate::topology::{Network, SubscriberSet};
 
 /// What becomes of a failure that takes in more people than an incident is believed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,28 @@ pub(super) enum Growth {
     Awaited,
     /// Nothing is left of what is believed, and what else there is nobody believes by itself.
     Uprooted,
+}
+
+/// Whether what takes in these people is too old for anything new ([`Summary::is_left_over`]): as far as
+/// they say themselves since when they are dark, else by all that speaks for it.
+fn is_left_over(
+    more: &SubscriberSet,
+    summary: &Summary,
+    since_ms: Millis,
+    at: Circumstances<'_>,
+) -> bool {
+    let network = at.network;
+    let homes = more
+        .iter()
+        .flat_map(|rank| network.serving(network.subscriber_at_rank(rank)));
+    let dark = homes.filter_map(|home| at.candidates.dark_since_ms(home));
+    let mut dark: Vec<Millis> = dark.collect();
+    if 2 * dark.len() < more.len() {
+        return summary.is_left_over(since_ms);
+    }
+    let middle = dark.len() / 2;
+    let (_, half_ms, _) = dark.select_nth_unstable(middle);
+    since_ms > *half_ms + RETENTION_MS
 }
 
 impl Tracked {
@@ -49,16 +73,18 @@ impl Tracked {
         let life = &mut self.incident.life;
         let is_new = life.growing_since_ms.is_none();
         life.growing_since_ms.get_or_insert(at.now_ms);
-        let more = impact.lost.difference(&self.impact.lost).len() as u64;
-        if outgrows(more, life.growth_scope) {
-            life.growth_scope = more;
+        let more = impact.lost.difference(&self.impact.lost);
+        let people = more.len() as u64;
+        if outgrows(people, life.growth_scope) {
+            life.growth_scope = people;
             life.growth_backed_since_ms = None;
         }
+        life.growth_scope = life.growth_scope.min(people);
         let hold_down_ms = at.settings.hold_down_of(summary.kind, affected as u64);
         let backed_ms = life.growth_backed_since_ms;
         let wait_ms = if life.is_growth_believed {
             Some(0)
-        } else if summary.is_left_over(backed_ms.unwrap_or(at.now_ms)) {
+        } else if is_left_over(&more, summary, backed_ms.unwrap_or(at.now_ms), at) {
             None
         } else if !summary.has_company() {
             let lone_ms = at.settings.lone_alarm_ms;

@@ -14,6 +14,7 @@ mod trust;
 pub use claim::{Claim, Said};
 pub(super) use command::Word;
 
+use super::candidates::Candidates;
 use super::declared::{Declared, cause_text};
 use super::evidence::{Summary, describe, thousands};
 use super::onset::LossRecord;
@@ -75,6 +76,7 @@ pub(in crate::incident) struct Circumstances<'a> {
     pub(in crate::incident) settings: &'a CorrelatorSettings,
     pub(in crate::incident) book: &'a AlarmBook,
     pub(in crate::incident) losses: &'a LossRecord,
+    pub(in crate::incident) candidates: &'a Candidates,
     pub(in crate::incident) declared: &'a Declared,
     pub(in crate::incident) network: &'a Network,
     pub(in crate::incident) now_ms: Millis,

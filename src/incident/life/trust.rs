@@ -52,12 +52,16 @@ impl Tracked {
     /// Takes note of whether it has come to be another matter than it was.
     pub(super) fn note_scope(&mut self, now_ms: Millis) {
         let incident = &mut self.incident;
-        if incident.state == IncidentState::Suspected
-            && outgrows(incident.affected, incident.life.scope)
-        {
-            incident.life.scope = incident.affected;
-            incident.life.scope_since_ms = Some(now_ms);
+        if incident.state != IncidentState::Suspected {
+            return;
         }
+        let (people, life) = (incident.affected, &mut incident.life);
+        if outgrows(people, life.scope) {
+            life.scope = people;
+            life.scope_since_ms = Some(now_ms);
+        }
+        // Who is back meanwhile must stand anew when gone again.
+        life.scope = life.scope.min(people);
     }
 
     /// When that began which speaks for it: not before what it stood for alone was joined.

@@ -99,8 +99,9 @@ impl Search<'_> {
                 homes.extend(dark.map(Part::Element));
             }
         }
+        let owners = owners_of(&areas);
         for part in others {
-            self.leave_to_power(part, &mut areas);
+            self.leave_to_power(part, &mut areas, &owners);
         }
         self.take_surrounded(&mut areas, &cut);
         areas
@@ -195,15 +196,21 @@ impl Search<'_> {
         }
         let cut = self.network.cut_off(&rest);
         let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
+        let owners = owners_of(&areas);
         for part in inferred {
-            self.leave_to_power(part, &mut areas);
+            self.leave_to_power(part, &mut areas, &owners);
         }
         mains.retain(|part| self.candidates.contains(part));
     }
 
     /// An element that was only inferred, from some of its homes, all of which went dark when power
     /// failed beside it, has no fault: its homes that are dark are part of the power cut.
-    fn leave_to_power(&mut self, part: Part, areas: &mut [PowerArea]) {
+    fn leave_to_power(
+        &mut self,
+        part: Part,
+        areas: &mut [PowerArea],
+        owners: &NumberMap<Part, usize>,
+    ) {
         let Part::Element(element) = part else { return };
         if areas.is_empty() || self.all.has_alarm(part) || is_home(self.network, element) {
             return;
@@ -231,18 +238,29 @@ impl Search<'_> {
                 at => dark.push((home, at)),
             }
         }
-        let network = self.network;
-        let mut areas = areas.iter_mut();
-        // Where power has failed, homes that go dark later had batteries.
-        let area = areas.find(|area| {
-            silent > 0 && area.explains(&dark, network) && area.outlasted_by(&later, network)
-        });
-        if let (Some(area), Some(&(first, _))) = (area, dark.first()) {
-            self.candidates.remove(&part);
-            self.symptoms.insert(part, Part::Element(first));
-            let homes = dark.into_iter().chain(later);
-            area.homes
-                .extend(homes.map(|(home, _)| Part::Element(home)));
+        if silent == 0 {
+            return;
+        }
+        for (no, area) in areas.iter_mut().enumerate() {
+            // What another power cut has taken is not of this one.
+            let is_open = |&&(home, _): &&(ElementNo, i64)| {
+                let owner = owners.get(&Part::Element(home));
+                owner.is_none_or(|&owner| owner == no)
+            };
+            let dark: Vec<(ElementNo, i64)> = dark.iter().filter(is_open).copied().collect();
+            let later: Vec<(ElementNo, i64)> = later.iter().filter(is_open).copied().collect();
+            let Some(&(first, _)) = dark.first() else {
+                continue;
+            };
+            // Where power has failed, homes that go dark later had batteries.
+            if area.explains(&dark, self.network) && area.outlasted_by(&later, self.network) {
+                self.candidates.remove(&part);
+                self.symptoms.insert(part, Part::Element(first));
+                let homes = dark.into_iter().chain(later);
+                area.homes
+                    .extend(homes.map(|(home, _)| Part::Element(home)));
+                return;
+            }
         }
     }
 
@@ -351,6 +369,13 @@ impl Search<'_> {
             })
         })
     }
+}
+
+/// Of which of the power cuts a home is.
+fn owners_of(areas: &[PowerArea]) -> NumberMap<Part, usize> {
+    let areas = areas.iter().enumerate();
+    let homes = areas.flat_map(|(no, area)| area.homes.iter().map(move |&home| (home, no)));
+    homes.collect()
 }
 
 fn is_dark(said: Observation) -> bool {

@@ -183,6 +183,44 @@ fn an_olt_of_which_only_some_homes_are_heard_is_one_failure_although_a_duct_hold
 }
 
 #[test]
+fn a_duct_that_takes_nobody_has_nothing_to_do_with_what_fails_elsewhere() {
+    let mut network = NetworkDefinition::default();
+    let mut attached = Vec::new();
+    element(&mut network, "core", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    for switch in ["s1", "s2", "s3"] {
+        element(&mut network, switch, ElementKind::Switch);
+        link(&mut network, "core", switch);
+        let olt = format!("olt-{switch}");
+        element(&mut network, &olt, ElementKind::Olt);
+        link(&mut network, switch, &olt);
+        attached.push(Attachment {
+            account: format!("acc-{olt}"),
+            served_by: vec![olt],
+            redundancy: Redundancy::Any,
+        });
+    }
+    // Between these there is a way around.
+    link(&mut network, "s1", "s2");
+    link(&mut network, "s2", "s1");
+    network.groups.push(SharedRiskGroup {
+        id: "duct".to_owned(),
+        kind: GroupKind::Duct,
+        name: String::new(),
+        members: vec!["s1/s2".to_owned(), "s2/s1".to_owned()],
+    });
+    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    let mut desk = Desk::with(settings(), network);
+    desk.raise(SECOND, "link-down", &["duct"]);
+    desk.until(3 * MINUTE);
+    let duct = one(1, "duct", Confirmed, 0);
+    assert_eq!(desk.open(), std::slice::from_ref(&duct));
+    desk.raise(4 * MINUTE, "unreachable", &["olt-s3"]);
+    desk.until(8 * MINUTE);
+    assert_eq!(desk.open(), [duct, one(2, "olt-s3", Confirmed, 1)]);
+}
+
+#[test]
 fn one_part_below_that_failed_by_itself_does_not_confirm_it() {
     let of_one: Vec<String> = (1..=HOMES).map(|home| format!("p1-h{home}")).collect();
     assert!(!is_believed(&[("onu-los", &of_one)]));

@@ -59,6 +59,20 @@ fn a_suspicion_that_comes_to_concern_far_more_people_begins_anew() {
 }
 
 #[test]
+fn who_was_back_meanwhile_must_be_gone_for_the_hold_down_again() {
+    let mut desk = delivered();
+    let rest = [&["olt2".to_owned()][..], &homes("olt2-p2")].concat();
+    desk.raise(SECOND, "onu-los", &refs(&homes("olt2-p1")));
+    for (from, to) in [(2, 20), (55, 75)] {
+        desk.raise(from * SECOND, "unreachable", &refs(&rest));
+        desk.clear(to * SECOND, "unreachable", &refs(&rest));
+    }
+    desk.until(10 * MINUTE);
+    assert!(!spread(&desk));
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+}
+
+#[test]
 fn what_a_growth_takes_in_at_last_has_stood_no_longer() {
     let mut desk = with_a_port();
     desk.raise(3 * MINUTE, "onu-los", &["olt2-p2-h1", "olt2-p2-h2"]);

@@ -272,6 +272,20 @@ fn a_home_whose_battery_ends_during_a_power_cut_is_without_power_like_its_neighb
 }
 
 #[test]
+fn a_home_whose_battery_ends_hours_after_a_power_cut_is_told_of_it() {
+    let mut desk = Desk::with(settings(), streets());
+    for street in 1..=5 {
+        let homes = homes_of(street);
+        desk.raise(SECOND, "dying-gasp", &refs(&homes[..HOMES - 1]));
+    }
+    desk.until(5 * MINUTE);
+    assert_eq!(people(&desk), 25);
+    desk.raise(200 * MINUTE, "dying-gasp", &["s2-h6"]);
+    desk.until(210 * MINUTE);
+    assert_eq!(people(&desk), 26, "{:?}", desk.open());
+}
+
+#[test]
 fn a_power_cut_is_no_older_for_a_home_that_was_dark_before() {
     let mut desk = Desk::with(settings(), streets());
     desk.raise(SECOND, "offline", &["s2-h1"]);
