@@ -345,9 +345,16 @@ impl Search<'_> {
         let (sets, cut) = self.with_silent_ends(sets, cut);
         let sets = join_links(sets, self.all, self.network, self.book);
         let sets = join_siblings(sets, self.all, self.network, self.book);
+        let before = sets.len();
         let mut sets = join_whole(sets, self.all, self.network, self.book);
         sets.sort_unstable_by_key(|set| set.first().map(|&part| self.network.part_id(part)));
-        (sets, cut)
+        if sets.len() == before {
+            return (sets, cut);
+        }
+        // What was joined lies above its parts.
+        let mut parts: Vec<Part> = self.candidates.iter().copied().collect();
+        parts.extend(sets.iter().flatten());
+        (sets, self.network.cut_off(&parts))
     }
 
     /// Joins those of the parts that only together cut somebody off.
