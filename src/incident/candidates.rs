@@ -5,8 +5,8 @@
 
 use super::CorrelatorSettings;
 use super::likelihood::{
-    Aspect, GASP_BELIEVED_MS, Likelihood, NAT, Nats, Observation, Verdict, WINDOW_MS, ended_ms,
-    is_home, is_reporter, observe,
+    Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, WINDOW_MS, ended_ms, is_home,
+    is_reporter, observe,
 };
 use super::shared_risk::group_gain;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault, is_power};
@@ -14,10 +14,6 @@ use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupNo, LinkNo, Network, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-
-/// What it costs an explanation that a battery is empty: it will be within hours, in one of a few dozen
-/// windows.
-const EMPTY_BATTERY: Nats = 3 * NAT;
 
 /// Multiplies and rotates, as rustc's own hasher; for numbers that no stranger chooses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,8 +79,6 @@ pub(super) struct Candidates {
     unmapped: BTreeSet<AlarmNo>,
     /// Alarms of devices that live without mains: the devices, and since when.
     on_battery: BTreeMap<AlarmNo, (ElementNo, Millis)>,
-    /// How many of these alarms each device has.
-    devices_on_battery: NumberMap<ElementNo, u32>,
     /// The same of homes.
     homes_on_battery: BTreeMap<AlarmNo, ElementNo>,
 }
@@ -241,19 +235,6 @@ impl Candidates {
             None if self.on_battery.is_empty() => None,
             None => self.on_battery.remove(&no),
         };
-        if old != new {
-            if let Some((device, _)) = new {
-                *self.devices_on_battery.entry(device).or_default() += 1;
-            }
-            if let Some((device, _)) = old
-                && let Some(count) = self.devices_on_battery.get_mut(&device)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    self.devices_on_battery.remove(&device);
-                }
-            }
-        }
         old != new || home_changed
     }
 
@@ -270,19 +251,6 @@ impl Candidates {
             *first_ms = since_ms.min(*first_ms);
         }
         devices
-    }
-
-    /// How much less surprising the failure of a part is than that of any other: of a device that lives
-    /// on its battery it is expected.
-    pub(super) fn relief(&self, part: Part) -> Nats {
-        let Part::Element(device) = part else {
-            return 0;
-        };
-        if self.devices_on_battery.contains_key(&device) {
-            (self.likelihood.penalty() - EMPTY_BATTERY).max(0)
-        } else {
-            0
-        }
     }
 
     /// The first of the devices that failed, or were cut off by a failed link, and had said before that

@@ -373,8 +373,11 @@ impl Search<'_> {
                 let hidden = self.hidden_by(&needed);
                 let is_new = |part: &&Part| !sets.iter().any(|set| set.contains(part));
                 let new: Vec<Part> = hidden.iter().filter(is_new).copied().collect();
-                sets.extend(new.into_iter().map(|part| vec![part]));
-                self.join_needed(&hidden, sets);
+                // Each time there are more parts in the sets, so that this ends.
+                if !new.is_empty() {
+                    sets.extend(new.into_iter().map(|part| vec![part]));
+                    self.join_needed(&hidden, sets);
+                }
                 continue;
             }
             let mut joined: Vec<Part> = Vec::new();

@@ -39,11 +39,10 @@ pub(super) fn push_out(
     let links: Vec<LinkNo> = candidates.alarmed_links().collect();
     let mut region = Region::of(parts, network);
     for _ in 0..MOST_STEPS {
-        let seen = region.darkness(window, &links, candidates, network) + region.relief(candidates);
+        let seen = region.darkness(window, &links, candidates, network);
         let gain = |larger: &Region, is_far: bool| {
             let alone = larger.replaces(&region, is_far, &links, candidates, network)?;
-            let dark = larger.darkness(window, &links, candidates, network);
-            Some(dark + larger.relief(candidates) - seen - alone)
+            Some(larger.darkness(window, &links, candidates, network) - seen - alone)
         };
         let Some(better) = region.better(network, gain) else {
             break;
@@ -87,11 +86,6 @@ impl Region {
     pub(super) fn ids(&self, network: &Network) -> Vec<String> {
         let each = self.parts.iter();
         each.map(|&part| network.part_id(part).to_owned()).collect()
-    }
-
-    /// See [`Candidates::relief`]; of all the parts.
-    pub(super) fn relief(&self, candidates: &Candidates) -> Nats {
-        self.parts.iter().map(|&part| candidates.relief(part)).sum()
     }
 
     /// Whether a part is one of those that failed, or is cut off by them.
@@ -246,7 +240,5 @@ impl Region {
 pub(super) fn replaced(cut: &CutOff, candidates: &Candidates) -> Vec<Nats> {
     let failed = candidates.failed().iter();
     let failed = failed.filter(|(element, _)| cut.is_cut_off(**element));
-    failed
-        .map(|(&element, verdict)| verdict.gain + candidates.relief(Part::Element(element)))
-        .collect()
+    failed.map(|(_, verdict)| verdict.gain).collect()
 }

@@ -148,7 +148,7 @@ fn gain_of(
     let likelihood = candidates.likelihood();
     let ends = region.parts().iter();
     let devices = ends.filter(|part| matches!(part, Part::Element(_))).count();
-    let cost = likelihood.penalty() * if devices == 2 { 2 } else { 1 } - region.relief(candidates);
+    let cost = likelihood.penalty() * if devices == 2 { 2 } else { 1 };
     let alone: Nats = replaced(region.cut(), candidates).into_iter().sum();
     region.darkness(window, links, candidates, network) - alone - cost
 }

@@ -147,7 +147,7 @@ impl Search<'_> {
         is_divided(&homes.iter().filter_map(home).collect::<Vec<_>>())
     }
 
-    /// Adds the homes amid the power cuts that have lost power as well ([`is_amid`]).
+    /// Adds the homes amid the power cuts that have lost power as well ([`super::Neighbourhoods::is_amid`]).
     fn take_surrounded(&mut self, areas: &mut [PowerArea], cut: &CutOff) {
         if areas.is_empty() || self.map.premises.placed() == 0 {
             self.neighbourhoods.clear();
