@@ -146,7 +146,7 @@ pub(super) fn summarise(
 }
 
 /// The later one in the middle of an even number.
-fn median(instants: &mut [Millis]) -> Option<Millis> {
+pub(super) fn median(instants: &mut [Millis]) -> Option<Millis> {
     let middle = instants.len() / 2;
     (!instants.is_empty()).then(|| *instants.select_nth_unstable(middle).1)
 }

@@ -7,7 +7,7 @@
 use super::{Circumstances, Impact, Tracked, outgrows};
 use crate::alarm::RETENTION_MS;
 use crate::clock::Millis;
-use crate::incident::evidence::{Summary, describe};
+use crate::incident::evidence::{Summary, describe, median};
 use crate::incident::localise::is_within;
 use crate::incident::reasoning::alarms;
 use crate::incident::{EVIDENCE_KEPT, Evidence, IncidentState, TimelineKind};
@@ -38,12 +38,11 @@ fn is_left_over(
         .flat_map(|rank| network.serving(network.subscriber_at_rank(rank)));
     let dark = homes.filter_map(|home| at.candidates.dark_since_ms(home));
     let mut dark: Vec<Millis> = dark.collect();
-    if 2 * dark.len() < more.len() {
-        return summary.is_left_over(since_ms);
+    let are_most = 2 * dark.len() >= more.len();
+    match median(&mut dark).filter(|_| are_most) {
+        Some(half_ms) => since_ms > half_ms + RETENTION_MS,
+        None => summary.is_left_over(since_ms),
     }
-    let middle = dark.len() / 2;
-    let (_, half_ms, _) = dark.select_nth_unstable(middle);
-    since_ms > *half_ms + RETENTION_MS
 }
 
 impl Tracked {
