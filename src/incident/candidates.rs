@@ -4,12 +4,13 @@
 //! - An alarm costs work along its way up the tree, as far as something changes there.
 
 use super::CorrelatorSettings;
+use super::batteries::Batteries;
 use super::likelihood::{
     Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, WINDOW_MS, ended_ms, is_home,
     is_reporter, observe,
 };
 use super::shared_risk::group_gain;
-use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault, is_power};
+use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupNo, LinkNo, Network, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -77,10 +78,7 @@ pub(super) struct Candidates {
     /// By what reports for them: places that are back, and since when.
     back: NumberMap<ElementNo, BTreeMap<Seat, Millis>>,
     unmapped: BTreeSet<AlarmNo>,
-    /// Alarms of devices that live without mains: the devices, and since when.
-    on_battery: BTreeMap<AlarmNo, (ElementNo, Millis)>,
-    /// The same of homes.
-    homes_on_battery: BTreeMap<AlarmNo, ElementNo>,
+    batteries: Batteries,
 }
 
 /// Where an alarm speaks of the service of an element.
@@ -173,7 +171,7 @@ impl Candidates {
             !self.unmapped.is_empty() && self.unmapped.remove(&no)
         };
         let is_loss = alarm.is_some_and(|a| a.effect() == ServiceEffect::Loss);
-        let battery_changed = self.note_battery(no, alarm, part, network);
+        let battery_changed = self.batteries.note(no, alarm, part, network);
         let new = Seen {
             part: part.filter(|_| is_loss),
             is_evidence: part.is_some() && is_loss && alarm.is_some_and(AlarmState::is_evidence),
@@ -204,53 +202,14 @@ impl Candidates {
         battery_changed || unmapped_changed || old.part.is_some() || new.part.is_some()
     }
 
-    /// Takes over what an alarm says of a device that has no mains but works; whether that is news.
-    fn note_battery(
-        &mut self,
-        no: AlarmNo,
-        alarm: Option<&AlarmState>,
-        part: Option<Part>,
-        network: &Network,
-    ) -> bool {
-        let says_so = |alarm: &AlarmState| {
-            alarm.is_active()
-                && alarm.effect() != ServiceEffect::Loss
-                && is_power(&alarm.key().alarm_type)
-        };
-        let alarm = alarm.filter(|alarm| says_so(alarm));
-        let (device, home) = match part {
-            Some(Part::Element(element)) if is_home(network, element) => (None, Some(element)),
-            Some(Part::Element(element)) => (Some(element), None),
-            _ => (None, None),
-        };
-        let home_before = match home.filter(|_| alarm.is_some()) {
-            Some(home) => self.homes_on_battery.insert(no, home),
-            None if self.homes_on_battery.is_empty() => None,
-            None => self.homes_on_battery.remove(&no),
-        };
-        let home_changed = home_before != home.filter(|_| alarm.is_some());
-        let new = device.zip(alarm.map(AlarmState::raised_ms));
-        let old = match new {
-            Some(new) => self.on_battery.insert(no, new),
-            None if self.on_battery.is_empty() => None,
-            None => self.on_battery.remove(&no),
-        };
-        old != new || home_changed
+    /// Who lives on a battery.
+    pub(super) fn batteries(&self) -> &Batteries {
+        &self.batteries
     }
 
-    /// The homes that say that they live on a battery.
-    pub(super) fn homes_on_battery(&self) -> BTreeSet<ElementNo> {
-        self.homes_on_battery.values().copied().collect()
-    }
-
-    /// The devices that live without mains, or did until they failed, and since when.
-    pub(super) fn on_battery(&self) -> BTreeMap<ElementNo, Millis> {
-        let mut devices = BTreeMap::new();
-        for &(device, since_ms) in self.on_battery.values() {
-            let first_ms = devices.entry(device).or_insert(since_ms);
-            *first_ms = since_ms.min(*first_ms);
-        }
-        devices
+    /// Where a loss alarm is.
+    pub(super) fn part_of(&self, no: AlarmNo) -> Option<Part> {
+        self.seen.get(no.0 as usize)?.part
     }
 
     /// The first of the devices that failed, or were cut off by a failed link, and had said before that
@@ -261,9 +220,6 @@ impl Candidates {
         network: &Network,
         book: &AlarmBook,
     ) -> Option<ElementNo> {
-        if self.on_battery.is_empty() {
-            return None;
-        }
         let mut devices = parts.iter().filter_map(|&part| match part {
             Part::Element(element) => Some((part, element)),
             Part::Link(link) => {
@@ -273,8 +229,8 @@ impl Candidates {
             Part::Group(_) => None,
         });
         let had_said = |(part, device): (Part, ElementNo)| {
-            let mut said = self.on_battery.values().filter(|(d, _)| *d == device);
-            said.any(|&(_, since_ms)| self.failed_after(since_ms, part, book))
+            let mut said = self.batteries.since_ms(device);
+            said.any(|since_ms| self.failed_after(since_ms, part, book))
                 .then_some(device)
         };
         devices.find_map(had_said)

@@ -58,15 +58,11 @@ impl Speaker<'_> {
 /// it is for the localisation to say what they make likely; two of them will do.
 pub(super) fn has_company(
     failure: &Failure,
-    alarms: &[&AlarmState],
+    alarms: &[(&AlarmState, Part)],
     lost: usize,
     network: &Network,
 ) -> bool {
-    let known = alarms.iter().filter_map(|alarm| {
-        let part = network.part(&alarm.key().resource)?;
-        Some((*alarm, part))
-    });
-    let mut known: Vec<(&AlarmState, Part)> = known.collect();
+    let mut known = alarms.to_vec();
     let mut parts = known.iter();
     let plant = plant_of(failure, network);
     let is_whole_known = parts.any(|&(_, part)| speaks_of_whole(part, &plant, lost, network));

@@ -104,11 +104,14 @@ pub(super) fn summarise(
         votes.signal += usize::from(is_signal_loss(&alarm.key().alarm_type));
     }
     let own = failure.own.iter().filter_map(|no| book.get(*no));
-    let mut speaking = alarms.clone();
-    speaking.retain(|alarm| {
-        let part = network.part(&alarm.key().resource);
-        part.is_some_and(|part| !is_about_home(part, network))
+    let known = alarms.iter().filter_map(|&alarm| {
+        let part = network.part(&alarm.key().resource)?;
+        Some((alarm, part))
     });
+    let known: Vec<(&AlarmState, Part)> = known.collect();
+    let of_plant = known.iter();
+    let of_plant = of_plant.filter(|&&(_, part)| !is_about_home(part, network));
+    let mut speaking: Vec<&AlarmState> = of_plant.map(|&(alarm, _)| alarm).collect();
     // Where homes have no power, what the plant says is not about that.
     let plant = plant_of(failure, network);
     if speaking.is_empty() || plant.iter().all(|&part| is_feed(part, network)) {
@@ -119,7 +122,7 @@ pub(super) fn summarise(
     let mut raised: Vec<Millis> = speaking.iter().map(|a| a.raised_ms()).collect();
     // Also nobody counts, where all have a way around.
     let counted = lost.max(1);
-    let (backed, unbacked) = if has_company(failure, &alarms, lost, network) {
+    let (backed, unbacked) = if has_company(failure, &known, lost, network) {
         (counted, 0)
     } else {
         (0, counted)

@@ -486,6 +486,7 @@ pub enum CommandError {
 }
 
 mod apart;
+mod batteries;
 mod candidates;
 mod company;
 mod correlator;

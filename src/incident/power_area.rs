@@ -25,9 +25,6 @@ const FEWEST_HOMES: usize = 3;
 /// Where most homes around have power again, so many of one place must still be dark to count: many a
 /// dying gasp is never taken back.
 const FEWEST_AMONG_BACK: usize = 4;
-/// Side of the squares in which neighbours are looked for, in degrees: more than [`NEAR_METRES`] up
-/// to 80 degrees from the equator.
-const SQUARE_DEGREES: f64 = 0.1;
 
 /// Homes around one place that went dark at one time, at least one of them for want of power.
 #[derive(Debug)]
@@ -422,10 +419,19 @@ impl Square {
 /// Places in groups: those near one another that lost power at one time, and what is near those.
 /// A place without a position stands alone.
 fn join(places: &[Place]) -> Vec<Vec<&Place>> {
-    #[allow(clippy::cast_possible_truncation, reason = "a few thousand squares")]
+    // Squares of a little more than that distance where a degree is narrowest, wider elsewhere.
+    let positions = places.iter().filter_map(|place| place.position);
+    let latitude = positions.map(|position| position.latitude.abs());
+    let narrowest = latitude.fold(0.0, f64::max).to_radians().cos().max(0.01);
+    let high = 1.01 * NEAR_METRES / METRES_PER_DEGREE;
+    let wide = high / narrowest;
+    #[allow(clippy::cast_possible_truncation, reason = "at most a million squares")]
     let square = |position: Position| {
-        let number = |degrees: f64| (degrees / SQUARE_DEGREES).floor() as i32;
-        (number(position.latitude), number(position.longitude))
+        let number = |degrees: f64, side: f64| (degrees / side).floor() as i32;
+        (
+            number(position.latitude, high),
+            number(position.longitude, wide),
+        )
     };
     let mut in_square: BTreeMap<(i32, i32), Vec<usize>> = BTreeMap::new();
     for (at, place) in places.iter().enumerate() {

@@ -78,21 +78,19 @@ impl Correlator {
                 return None;
             }
             let lost = network.lost(&failure.parts).len();
-            let known = |no: &AlarmNo| Some((*no, self.book.get(*no)?));
-            let alarms: Vec<(AlarmNo, &AlarmState)> =
-                failure.alarms.iter().filter_map(known).collect();
-            let states: Vec<&AlarmState> = alarms.iter().map(|(_, alarm)| *alarm).collect();
-            if has_company(failure, &states, lost, network) {
+            let plant = plant_of(failure, network);
+            let part_of = |no: &AlarmNo| self.candidates.part_of(*no);
+            let mut own = failure.alarms.clone();
+            own.retain(|no| {
+                part_of(no).is_some_and(|part| speaks_of_whole(part, &plant, lost, network))
+            });
+            if own.is_empty() || own.len() == failure.alarms.len() {
                 return None;
             }
-            let plant = plant_of(failure, network);
-            let speaks = |alarm: &AlarmState| {
-                let part = network.part(&alarm.key().resource);
-                part.is_some_and(|part| speaks_of_whole(part, &plant, lost, network))
-            };
-            let own = alarms.iter().filter(|(_, alarm)| speaks(alarm));
-            let own: Vec<AlarmNo> = own.map(|(no, _)| *no).collect();
-            if own.is_empty() || own.len() == alarms.len() {
+            let known = |no: &AlarmNo| Some((self.book.get(*no)?, part_of(no)?));
+            let alarms: Vec<(&AlarmState, Part)> =
+                failure.alarms.iter().filter_map(known).collect();
+            if has_company(failure, &alarms, lost, network) {
                 return None;
             }
             Some(Failure {

@@ -6,7 +6,6 @@
 //!   their batteries are empty, are failures of their own, of the same power cut.
 
 use super::Search;
-use crate::clock::Millis;
 use crate::geography::are_within;
 use crate::incident::candidates::NumberMap;
 use crate::incident::joint::window_of;
@@ -16,7 +15,7 @@ use crate::incident::power_area::{
 };
 use crate::incident::surrounded::is_divided;
 use crate::topology::{CutOff, ElementNo, GroupKind, GroupNo, Network, Part, SubscriberSet};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 /// A power feed of which one home is back for so many that are dark has power again; who is still dark
 /// is said home by home.
@@ -63,11 +62,12 @@ impl Search<'_> {
             .filter(|part| !lacks_power(part))
             .collect();
         // A device whose battery is empty leaves its homes as dark as they have been without mains.
-        let on_battery = self.all.on_battery();
+        let batteries = self.all.batteries();
+        let is_on_battery = |device| batteries.device_since_ms(device).is_some();
         let mut mains: Vec<Part> = others
             .iter()
             .copied()
-            .filter(|&part| !devices_of(part, self.network).any(|d| on_battery.contains_key(&d)))
+            .filter(|&part| !devices_of(part, self.network).any(is_on_battery))
             .collect();
         self.leave_devices_to_power(&mut mains);
         let cut = self.network.cut_off(&mains);
@@ -160,7 +160,7 @@ impl Search<'_> {
         let elsewhere: Vec<(ElementNo, i64)> = elsewhere
             .filter(|&(home, _)| !taken.contains(&Part::Element(home)) && !cut.is_cut_off(home))
             .collect();
-        let on_battery = self.all.homes_on_battery();
+        let batteries = self.all.batteries();
         for area in areas {
             let runs = |&home: &Part| self.network.lost_alone_runs(home).as_slice().to_vec();
             let dark = SubscriberSet::from_runs(area.homes.iter().flat_map(runs).collect());
@@ -168,7 +168,7 @@ impl Search<'_> {
             let elsewhere = elsewhere.iter().filter(|(_, window)| failed_then(*window));
             let elsewhere = elsewhere.map(|(home, _)| *home);
             let silent = std::mem::take(&mut area.silent);
-            let silent = silent.into_iter().filter(|home| !on_battery.contains(home));
+            let silent = silent.into_iter().filter(|&home| !batteries.has_home(home));
             for home in silent.chain(elsewhere).map(Part::Element) {
                 let first = self.network.lost_alone_runs(home);
                 let first = first.as_slice().first().map(|(rank, _)| *rank);
@@ -288,10 +288,9 @@ impl Search<'_> {
             return vec![None; sets.len()];
         }
         let regions = Regions::of(&spots);
-        let on_battery = self.all.on_battery();
         let cut = |(set, source): (&Vec<Part>, Option<usize>)| {
             let of_device = || {
-                self.mains_lost_in(set, &on_battery, &regions)
+                self.mains_lost_in(set, &regions)
                     .or_else(|| self.outlasted_by(set, &spots, &regions))
             };
             Some(PowerCut {
@@ -327,18 +326,13 @@ impl Search<'_> {
 
     /// The place of a power cut in whose region one of the devices said at that time that it has lost
     /// its mains.
-    fn mains_lost_in(
-        &self,
-        set: &[Part],
-        on_battery: &BTreeMap<ElementNo, Millis>,
-        regions: &Regions,
-    ) -> Option<usize> {
+    fn mains_lost_in(&self, set: &[Part], regions: &Regions) -> Option<usize> {
         let devices = set.iter().flat_map(|&part| {
             let devices = devices_of(part, self.network);
             devices.map(move |device| (part, device))
         });
         let mut devices = devices.filter_map(|(part, device)| {
-            let since_ms = *on_battery.get(&device)?;
+            let since_ms = self.all.batteries().device_since_ms(device)?;
             let position = self.network.position(device)?;
             let is_after = self.all.failed_after(since_ms, part, self.book);
             is_after.then_some((position, since_ms.div_euclid(WINDOW_MS)))
