@@ -10,7 +10,8 @@
 //! - **Lost service**: what really failed cut the person off, whoever else it did; homes that are
 //!   dark for reasons of their own do not count.
 //! - A **false** notice says that service is interrupted, or back, to somebody who had lost none in
-//!   the hour before the first notice of that incident, nor since.
+//!   the hour before the first notice of that incident, nor lost any until told that it was over. Those
+//!   who lost it only afterwards, when the battery of their home or OLT ended, are counted apart.
 //! - **Not told**: service was lost for longer than the hold-down, and at no time of it did the person
 //!   stand informed of an interruption.
 //!

@@ -75,6 +75,7 @@ pub(super) fn localise(
     let mut failures = search.assign(&(sets, cut));
     for (failure, power_cut) in failures.iter_mut().zip(power_cuts) {
         failure.power_cut = power_cut;
+        search.spare_batteries(&mut failure.parts);
     }
     failures
 }
@@ -95,7 +96,7 @@ impl Search<'_> {
     /// Puts a group in the place of its members, those that explain most first.
     fn take_groups(&mut self) {
         let mut groups = self.all.failed_groups(self.network);
-        groups.retain(|&group| !self.is_fed_in_part(group));
+        groups.retain(|&group| !self.is_fed_in_part(group) && !self.lacks_power_behind(group));
         if groups.is_empty() {
             return;
         }

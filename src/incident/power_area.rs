@@ -265,14 +265,14 @@ fn look(
     place
 }
 
-/// Whether most of the homes below an element that went dark did so for want of power.
+/// Whether most of the homes below these elements that went dark did so for want of power.
 pub(super) fn mostly_without_power(
-    element: ElementNo,
+    elements: &[ElementNo],
     candidates: &Candidates,
     network: &Network,
 ) -> bool {
     let (mut alarmed, mut without_power) = (0, 0);
-    let mut open = vec![element];
+    let mut open = elements.to_vec();
     while let Some(element) = open.pop() {
         for child in network.dominator_children(element) {
             if !is_home(network, child) {

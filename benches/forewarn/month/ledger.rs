@@ -40,6 +40,8 @@ pub(super) struct Ledger<'a> {
     outages: HashMap<u32, Vec<Outage>>,
     misplaced: &'a BTreeSet<ElementNo>,
     dark: BTreeSet<ElementNo>,
+    /// Homes that lived on a battery while power had failed, from when to when at most.
+    on_battery: HashMap<ElementNo, Vec<[i64; 2]>>,
     /// When alarms of homes themselves arrived, in order of time.
     heard: HashMap<ElementNo, Vec<i64>>,
     hold_down_ms: i64,
@@ -49,9 +51,11 @@ pub(super) struct Ledger<'a> {
 pub(super) struct Counted {
     /// By stage.
     sent: BTreeMap<Stage, usize>,
-    /// People of whom a first notice was false: misplaced, dark themselves, neither.
-    false_people: [usize; 3],
+    /// People of whom a first notice was false: misplaced, dark themselves, on battery, neither.
+    false_people: [usize; 4],
     false_notices: usize,
+    /// Notices to people who had lost no service, but lost it later in the same incident.
+    premature_notices: usize,
     /// By incident, people whom it told wrongly, and when.
     mistaken: BTreeMap<IncidentNo, Vec<(u32, i64)>>,
     /// By incident, its false notices and all of them.
@@ -111,6 +115,16 @@ impl<'a> Ledger<'a> {
                 same
             });
         }
+        let mut on_battery: HashMap<ElementNo, Vec<[i64; 2]>> = HashMap::new();
+        for lived in simulation
+            .truth
+            .faults
+            .iter()
+            .flat_map(|f| &f.fault.on_battery)
+        {
+            let times = on_battery.entry(lived.device).or_default();
+            times.push([lived.from_ms, lived.until_ms]);
+        }
         let dark = &simulation.truth.dark_homes;
         let mut heard: HashMap<ElementNo, Vec<i64>> = HashMap::new();
         for entry in &simulation.entries {
@@ -124,6 +138,7 @@ impl<'a> Ledger<'a> {
         }
         Self {
             heard,
+            on_battery,
             world,
             outages,
             misplaced,
@@ -201,11 +216,24 @@ impl<'a> Ledger<'a> {
                 .iter()
                 .any(|o| o.from_ms <= notice.at_ms && o.to_ms >= since_ms);
             if !had && notice.stage != Stage::Retraction {
-                counted.false_notices += 1;
-                of_incident.0 += 1;
+                let ends = told.iter().filter(|other| {
+                    other.incident == notice.incident
+                        && other.stage.closes()
+                        && other.at_ms > notice.at_ms
+                });
+                let end_ms = ends.map(|end| end.at_ms).min().unwrap_or(notice.at_ms);
+                if outages
+                    .iter()
+                    .any(|o| (notice.at_ms..end_ms).contains(&o.from_ms))
+                {
+                    counted.premature_notices += 1;
+                } else {
+                    counted.false_notices += 1;
+                    of_incident.0 += 1;
+                }
                 let known = is_false.insert(notice.incident, true).unwrap_or(false);
                 if !known {
-                    counted.false_people[self.reason(rank)] += 1;
+                    counted.false_people[self.reason(rank, notice.at_ms)] += 1;
                     let people = counted.mistaken.entry(notice.incident).or_default();
                     people.push((rank, notice.at_ms));
                 }
@@ -219,7 +247,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn reason(&self, rank: u32) -> usize {
+    fn reason(&self, rank: u32, at_ms: i64) -> usize {
         let network = self.world.network();
         let serving = network.serving(network.subscriber_at_rank(rank));
         let serving: Vec<ElementNo> = serving.collect();
@@ -227,9 +255,16 @@ impl<'a> Ledger<'a> {
             0
         } else if serving.iter().any(|ont| self.dark.contains(ont)) {
             1
-        } else {
+        } else if serving.iter().any(|ont| self.lived_on_battery(*ont, at_ms)) {
             2
+        } else {
+            3
         }
+    }
+
+    fn lived_on_battery(&self, ont: ElementNo, at_ms: i64) -> bool {
+        let mut times = self.on_battery.get(&ont).into_iter().flatten();
+        times.any(|[from_ms, until_ms]| (*from_ms..=*until_ms).contains(&at_ms))
     }
 
     /// Whether an alarm of the person's home arrived in a time.
@@ -311,6 +346,7 @@ impl Counted {
             sum(self.several.entry(kind).or_default(), &counts);
         }
         self.false_notices += next.false_notices;
+        self.premature_notices += next.premature_notices;
         self.false_restored += next.false_restored;
         self.joined[0].extend(next.by_incident.into_values());
         self.joined[1].extend(next.by_fault.into_values());
@@ -417,16 +453,23 @@ impl Counted {
         let [by_incident, by_fault] = &self.joined;
         let mut figures = vec![
             Figure::new(
-                "notices to people who had lost no service",
+                "notices to people who lost no service",
                 false_share,
                 "share",
                 counted(self.false_notices, sent) + &within(by_incident, "incidents"),
             )
             .goal(&goal_text, false_share <= goal),
+            Figure::new(
+                "the same, and to people who lost it only later in the same incident",
+                share(self.false_notices + self.premature_notices, sent),
+                "share",
+                counted(self.false_notices + self.premature_notices, sent),
+            ),
         ];
         let reasons = [
             "their home is at a wrong place in the inventory",
             "their home was dark for its own reasons",
+            "their home lived on its battery",
             "the incident took in too much",
         ];
         for (reason, people) in reasons.iter().zip(self.false_people) {

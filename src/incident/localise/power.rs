@@ -8,10 +8,12 @@
 use super::Search;
 use crate::geography::are_within;
 use crate::incident::candidates::NumberMap;
+use crate::incident::company::is_feed;
 use crate::incident::joint::window_of;
 use crate::incident::likelihood::{Observation, WINDOW_MS, is_home, is_polled};
 use crate::incident::power_area::{
-    NEAR_METRES, PowerArea, Regions, Spot, is_then, mostly_without_power, place_of, power_areas,
+    NEAR_METRES, PowerArea, Regions, Spot, by_id, is_then, mostly_without_power, place_of,
+    power_areas,
 };
 use crate::incident::surrounded::is_divided;
 use crate::topology::{CutOff, ElementNo, GroupKind, GroupNo, Network, Part, SubscriberSet};
@@ -45,7 +47,7 @@ impl Search<'_> {
             Part::Element(element) => {
                 !self.all.has_own_fault(self.book, part)
                     && !is_polled(self.network.kind(element))
-                    && mostly_without_power(element, self.all, self.network)
+                    && mostly_without_power(&[element], self.all, self.network)
             }
             _ => false,
         };
@@ -107,6 +109,27 @@ impl Search<'_> {
         areas
     }
 
+    /// Whether the homes behind a duct or cable went dark for want of power: those that cannot say so
+    /// look as if their line had been cut, wherever power fails around several of its lines.
+    pub(super) fn lacks_power_behind(&self, group: GroupNo) -> bool {
+        let part = Part::Group(group);
+        if is_feed(part, self.network) || self.all.has_alarm(part) {
+            return false;
+        }
+        let members = self.network.group_members(group);
+        let has_own_fault = |&member: &Part| self.all.has_own_fault(self.book, member);
+        let behind = |&member: &Part| match member {
+            Part::Element(element) => Some(element),
+            Part::Link(link) => Some(self.network.link_ends(link).1),
+            Part::Group(_) => None,
+        };
+        let behind: Vec<ElementNo> = members.iter().filter_map(behind).collect();
+        let is_access = |&element: &ElementNo| !is_polled(self.network.kind(element));
+        behind.iter().all(is_access)
+            && !members.iter().any(has_own_fault)
+            && mostly_without_power(&behind, self.all, self.network)
+    }
+
     /// Whether only some of the homes of a power feed have no power: some have it back, or those not
     /// heard of live together.
     pub(super) fn is_fed_in_part(&self, group: GroupNo) -> bool {
@@ -145,6 +168,37 @@ impl Search<'_> {
             Some((self.map.premises.position(rank)?, is_dark(said)))
         };
         is_divided(&homes.iter().filter_map(home).collect::<Vec<_>>())
+    }
+
+    /// A home on a power feed that failed, and that says that it lives on a battery, has service: names
+    /// the other homes in the place of the feed.
+    pub(super) fn spare_batteries(&self, parts: &mut Vec<Part>) {
+        let lives = |&member: &Part| match member {
+            Part::Element(home) => {
+                self.all.batteries().has_home(home) && !is_dark(self.all.observation(home))
+            }
+            _ => false,
+        };
+        let spares_some = |part: &Part| match *part {
+            Part::Group(group) if is_feed(*part, self.network) => {
+                self.network.group_members(group).iter().any(lives)
+            }
+            _ => false,
+        };
+        if !parts.iter().any(spares_some) {
+            return;
+        }
+        let mut rest = Vec::with_capacity(parts.len());
+        for part in std::mem::take(parts) {
+            match part {
+                Part::Group(group) if spares_some(&part) => {
+                    let members = self.network.group_members(group).iter();
+                    rest.extend(members.filter(|member| !lives(member)));
+                }
+                part => rest.push(part),
+            }
+        }
+        *parts = by_id(rest, self.network);
     }
 
     /// Adds the homes amid the power cuts that have lost power as well ([`super::Neighbourhoods::is_amid`]).

@@ -202,6 +202,73 @@ fn a_home_on_battery_amid_a_power_cut_still_has_service() {
     assert_eq!(people(&desk), 30);
 }
 
+#[test]
+fn a_home_on_battery_on_a_feed_that_failed_has_service_until_the_battery_ends() {
+    let mut desk = Desk::with(settings(), fed_streets());
+    loses_mains(&mut desk, SECOND, "s1-h2");
+    for street in 1..=2 {
+        let mut homes = homes_of(street);
+        homes.retain(|home| home != "s1-h2" && home != "s2-h4");
+        desk.raise(2 * SECOND, "dying-gasp", &refs(&homes));
+    }
+    desk.until(3 * MINUTE);
+    let open = desk.open();
+    // Of one nothing is heard: the feed takes it all the same.
+    assert_eq!(people(&desk), 11, "{open:?}");
+    let network = fed_streets();
+    let rank = |account: &str| network.rank_of(network.subscriber(account).unwrap());
+    for live in desk.correlator.live() {
+        assert!(live.lost.contains(rank("acc-s2-h4")));
+        assert!(!live.lost.contains(rank("acc-s1-h2")));
+    }
+    desk.raise(50 * MINUTE, "dying-gasp", &["s1-h2"]);
+    desk.until(55 * MINUTE);
+    let open = desk.open();
+    assert_eq!(people(&desk), 12, "{open:?}");
+    assert!(open.iter().all(|open| open.0 == 1), "{open:?}");
+}
+
+/// The ports of the first three streets have their feeders in one duct.
+fn streets_on_a_duct() -> Arc<Network> {
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    element(&mut network, "olt", ElementKind::Olt);
+    link(&mut network, "core", "olt");
+    network.groups.push(SharedRiskGroup {
+        id: "duct".to_owned(),
+        kind: GroupKind::Duct,
+        name: String::new(),
+        members: (1..=3).map(|street| format!("street{street}")).collect(),
+    });
+    with_streets(network)
+}
+
+/// The homes of the first three streets go dark but for the last of each; of so many of each street it is
+/// heard that they have no power.
+fn dark_along_a_duct(gasping: usize) -> Desk {
+    let mut desk = Desk::with(settings(), streets_on_a_duct());
+    for street in 1..=3 {
+        let homes = homes_of(street);
+        let homes = refs(&homes);
+        desk.raise(SECOND, "dying-gasp", &homes[..gasping]);
+        desk.raise(SECOND, "los", &homes[gasping..HOMES - 1]);
+    }
+    desk.until(3 * MINUTE);
+    desk
+}
+
+#[test]
+fn a_duct_is_not_cut_where_most_of_those_behind_it_lost_power() {
+    let desk = dark_along_a_duct(3);
+    let open = desk.open();
+    assert!(open.iter().all(|open| open.1 != "duct"), "{open:?}");
+    assert_eq!(people(&desk), 3 * (HOMES as u64 - 1), "{open:?}");
+    let desk = dark_along_a_duct(0);
+    let open = desk.open();
+    assert_eq!(open, [(1, "duct".to_owned(), Confirmed, 18)]);
+}
+
 fn people(desk: &Desk) -> u64 {
     desk.open().iter().map(|(.., affected)| affected).sum()
 }
