@@ -234,6 +234,8 @@ pub struct Life {
     pub last_clear_ms: Option<Millis>,
     /// Since when all that is left are alarms that its cause explains, while part of that is gone.
     pub clearing_since_ms: Option<Millis>,
+    /// Since when people whom it has are behind something else that is not believed yet.
+    pub leaving_since_ms: Option<Millis>,
     /// An operator ended it while its alarms were active: they must not open it again.
     pub held_back: Option<HeldBack>,
     /// Since when it has been suspected without ever being believed, also where it was quiet in

@@ -4,7 +4,7 @@ use super::Correlator;
 use crate::clock::Millis;
 use crate::incident::declared::combined_impact;
 use crate::incident::evidence::combine;
-use crate::incident::life::{Circumstances, Impact, Tracked};
+use crate::incident::life::{Circumstances, Elsewhere, Impact, Tracked};
 use crate::incident::localise::is_within;
 use crate::incident::matching::{Found, Group, can_reopen, recurring, separable};
 use crate::incident::{Incident, IncidentNo, IncidentState};
@@ -170,27 +170,6 @@ impl Correlator {
         let Found {
             summary, impact, ..
         } = &self.found[at];
-        let tracked = Tracked::open(no, summary, impact, parent, self.at(now_ms));
-        self.tracked.insert(no, tracked);
-        no
-    }
-
-    fn at(&self, now_ms: Millis) -> Circumstances<'_> {
-        Circumstances {
-            settings: &self.settings,
-            book: &self.book,
-            losses: &self.losses,
-            candidates: &self.candidates,
-            declared: &self.declared,
-            network: &self.network,
-            now_ms,
-        }
-    }
-
-    /// One step in the life of each open incident.
-    pub(super) fn step(&mut self, assigned: &[Option<IncidentNo>], now_ms: Millis) {
-        let claims = self.claims(now_ms);
-        let failures_of = failures_of(assigned);
         let at = Circumstances {
             settings: &self.settings,
             book: &self.book,
@@ -198,6 +177,27 @@ impl Correlator {
             candidates: &self.candidates,
             declared: &self.declared,
             network: &self.network,
+            elsewhere: &Elsewhere::default(),
+            now_ms,
+        };
+        let tracked = Tracked::open(no, summary, impact, parent, at);
+        self.tracked.insert(no, tracked);
+        no
+    }
+
+    /// One step in the life of each open incident.
+    pub(super) fn step(&mut self, assigned: &[Option<IncidentNo>], now_ms: Millis) {
+        let claims = self.claims(now_ms);
+        let failures_of = failures_of(assigned);
+        let elsewhere = Elsewhere::of(&self.found, assigned, &self.tracked);
+        let at = Circumstances {
+            settings: &self.settings,
+            book: &self.book,
+            losses: &self.losses,
+            candidates: &self.candidates,
+            declared: &self.declared,
+            network: &self.network,
+            elsewhere: &elsewhere,
             now_ms,
         };
         for (no, tracked) in &mut self.tracked {

@@ -101,6 +101,7 @@ impl Tracked {
         self.taken = None;
         self.is_undated = false;
         self.incident.life.clearing_since_ms = None;
+        self.incident.life.leaving_since_ms = None;
         self.forget_growth();
         self.is_touched = true;
         let incident = &mut self.incident;

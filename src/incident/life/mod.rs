@@ -8,6 +8,7 @@ mod command;
 mod declared;
 mod episode;
 mod growth;
+mod leaving;
 mod moved;
 mod trust;
 
@@ -28,6 +29,7 @@ use crate::clock::Millis;
 use crate::topology::{Network, Part, SubscriberSet};
 use claim::{Judged, Scope};
 use growth::Growth;
+pub(in crate::incident) use leaving::Elsewhere;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -79,6 +81,7 @@ pub(in crate::incident) struct Circumstances<'a> {
     pub(in crate::incident) candidates: &'a Candidates,
     pub(in crate::incident) declared: &'a Declared,
     pub(in crate::incident) network: &'a Network,
+    pub(in crate::incident) elsewhere: &'a Elsewhere<'a>,
     pub(in crate::incident) now_ms: Millis,
 }
 
@@ -365,7 +368,8 @@ impl Tracked {
         judged: Option<&Judged>,
         at: Circumstances<'_>,
     ) {
-        if self.is_clearing(summary, at) {
+        if self.is_clearing(summary, at) || judged.is_none() && self.is_leaving(summary, impact, at)
+        {
             self.date(summary.onset, at);
             self.forget_growth();
             self.taken = None;
@@ -510,14 +514,20 @@ impl Tracked {
         let confirm =
             (incident.state == IncidentState::Suspected).then(|| self.believed_at_ms(settings));
         let life = &incident.life;
-        let is_settled = life.clearing_since_ms.is_none() && life.growing_since_ms.is_none();
+        let is_settled = life.clearing_since_ms.is_none()
+            && life.growing_since_ms.is_none()
+            && life.leaving_since_ms.is_none();
         let split = (self.failures > 1 && is_settled)
             .then_some(incident.life.failures_changed_ms + settings.hold_down_ms);
         let cleared = incident
             .life
             .clearing_since_ms
             .map(|since| since + settings.restore_quiet_ms);
-        let deadlines = [confirm, split, cleared, self.calm_ms, self.growing_until_ms];
+        let left = life
+            .leaving_since_ms
+            .map(|since| since + settings.decide_within_ms);
+        let growing = self.growing_until_ms;
+        let deadlines = [confirm, split, cleared, left, self.calm_ms, growing];
         deadlines.into_iter().flatten().min()
     }
 }

@@ -1,6 +1,9 @@
 //! A believed incident takes in more people as slowly as a new one is believed.
 
 use super::*;
+use forewarn::generate::{GenerateSettings, generate};
+use forewarn::simulate::attachments;
+use forewarn::topology::Part;
 
 /// As delivered: of a lone alarm only an operator is believed.
 fn delivered() -> Desk {
@@ -155,4 +158,72 @@ fn one_that_takes_over_another_stands_for_both_until_more_is_believed() {
     assert_eq!(desk.open(), [one(1, "olt2-p1+olt3-p1", Confirmed, 8)]);
     desk.until(52 * MINUTE);
     assert_eq!(desk.open(), [one(1, "core1+core2", Confirmed, 24)]);
+}
+
+/// What the generator makes of a real map: `agg-fr-0002` is a switch of a ring, on which alone `olt-fr-0003`
+/// and `olt-fr-0004` hang; their feeders share ducts with the ring.
+fn on_a_real_map() -> Arc<Network> {
+    let settings = GenerateSettings::embedded(6_000, 11).unwrap();
+    let generated = generate(&settings).unwrap();
+    let attached = attachments(&generated.subscribers);
+    Arc::new(Network::build(&generated.definition, &attached).unwrap())
+}
+
+/// The homes behind an element.
+fn homes_behind(network: &Network, id: &str) -> Vec<String> {
+    let part = network.part(id).unwrap();
+    let cut = network.cut_off(&[part]);
+    let homes = cut
+        .elements()
+        .filter(|&e| network.kind(e) == ElementKind::Ont);
+    homes
+        .map(|home| network.part_id(Part::Element(home)).to_owned())
+        .collect()
+}
+
+#[test]
+fn nobody_is_let_go_to_what_is_only_suspected() {
+    let network = on_a_real_map();
+    let mut desk = Desk::with(CorrelatorSettings::default(), Arc::clone(&network));
+    let mut mended = homes_behind(&network, "pon-fr-0004-12");
+    let dark = homes_behind(&network, "spl-fr-0003-16-3");
+    desk.raise(SECOND, "pon-los", &["pon-fr-0004-12"]);
+    desk.raise(SECOND, "los", &refs(&mended));
+    desk.raise(2 * SECOND, "los", &refs(&dark));
+    desk.until(5 * MINUTE);
+    let open = desk.open();
+    assert_eq!(open.len(), 2, "{open:?}");
+    assert!(open.iter().all(|open| open.2 == Confirmed), "{open:?}");
+    // The switch fails, and the homes of the first are mended meanwhile, now of this splitter, now of that.
+    let links = [
+        "lnk-olt-fr-0004",
+        "lnk-ring-0001-2",
+        "lnk-olt-fr-0003",
+        "lnk-ring-0001-1",
+        "lnk-olt-fr-0002-2",
+    ];
+    desk.raise(10 * MINUTE, "link-down", &links);
+    mended.sort_by_key(|home| home.chars().rev().collect::<String>());
+    let mut mended = mended.chunks(2);
+    for second in 0..180 {
+        let at_ms = 10 * MINUTE + 8 * SECOND + second * SECOND;
+        match mended.next() {
+            Some(homes) => desk.clear(at_ms, "los", &refs(homes)),
+            None => desk.until(at_ms),
+        }
+        let told = desk.correlator.live();
+        let told = told.filter(|live| live.incident.state == Confirmed);
+        let told = told.fold(SubscriberSet::new(), |all, live| all.union(live.lost));
+        for home in &dark {
+            let element = network.part(home).unwrap();
+            let lost = network.lost_alone(element);
+            assert!(
+                lost.difference(&told).is_empty(),
+                "{home} after {second} s: {:?}",
+                desk.open()
+            );
+        }
+    }
+    let open = desk.open();
+    assert!(open.iter().any(|open| open.1 == "agg-fr-0002"), "{open:?}");
 }
