@@ -147,6 +147,6 @@ mod service_effect;
 pub use book::{AlarmBook, AlarmNo, AlarmState, Applied, BookError, Interval, RETENTION_MS};
 pub use flapping::FlapThresholds;
 pub use service_effect::{
-    DEGRADED_TYPES, HARMLESS_TYPES, LOSS_TYPES, effect_of, is_last_word, is_own_fault, is_power,
-    is_service_seen, is_signal_loss,
+    DEGRADED_TYPES, HARMLESS_TYPES, LOSS_TYPES, effect_of, is_hardware_fault, is_last_word,
+    is_own_fault, is_power, is_service_seen, is_signal_loss,
 };

@@ -99,6 +99,18 @@ pub fn is_own_fault(alarm_type: &str) -> bool {
             .any(|name| same_type(name, alarm_type))
 }
 
+/// Whether the type tells of a part that does not work, though nobody has cut its line.
+pub fn is_hardware_fault(alarm_type: &str) -> bool {
+    [
+        "card-failure",
+        "equipment-failure",
+        "node-down",
+        "port-down",
+    ]
+    .iter()
+    .any(|name| same_type(name, alarm_type))
+}
+
 /// Whether the type tells of a missing signal, as after a cut.
 pub fn is_signal_loss(alarm_type: &str) -> bool {
     [

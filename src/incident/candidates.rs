@@ -9,7 +9,7 @@ use super::likelihood::{
     Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, WINDOW_MS, ended_ms, is_home,
     is_reporter, observe,
 };
-use super::shared_risk::group_gain;
+use super::shared_risk::{GroupGain, group_gain};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupNo, LinkNo, Network, Part};
@@ -65,7 +65,7 @@ pub(super) struct Candidates {
     /// Elements that are held to have failed, and why.
     failed: BTreeMap<ElementNo, Verdict>,
     /// Groups in whose place the likelihood puts a single failure, by how much they explain.
-    failed_groups: BTreeMap<GroupNo, Nats>,
+    failed_groups: BTreeMap<GroupNo, GroupGain>,
     groups_of: NumberMap<Part, Vec<GroupNo>>,
     /// Homes that said that they have no power, and when.
     without_power: BTreeMap<ElementNo, Millis>,
@@ -493,7 +493,7 @@ impl Candidates {
     }
 
     /// The groups whose failure explains more than the failures of their members one by one.
-    fn weigh_groups(&self, network: &Network) -> BTreeMap<GroupNo, Nats> {
+    fn weigh_groups(&self, network: &Network) -> BTreeMap<GroupNo, GroupGain> {
         let enough = self
             .group_without_power
             .iter()
@@ -553,7 +553,7 @@ impl Candidates {
         let known = self
             .failed_groups
             .iter()
-            .map(|(group, gain)| (*group, *gain));
+            .map(|(group, gain)| (*group, gain.gain));
         let all: BTreeMap<GroupNo, Nats> = known.chain(alarmed).collect();
         let mut groups: Vec<(GroupNo, Nats)> = all.into_iter().collect();
         groups.sort_unstable_by_key(|&(group, gain)| {
@@ -580,6 +580,13 @@ impl Candidates {
     /// Whether a part has an alarm of its own that counts as evidence.
     pub(super) fn has_alarm(&self, part: Part) -> bool {
         self.alarmed.contains(&part)
+    }
+
+    /// How many alarms of its own a part has that count as evidence.
+    pub(super) fn alarms_at(&self, part: Part) -> u64 {
+        self.alarms_of
+            .get(&part)
+            .map_or(0, |alarms| alarms.len() as u64)
     }
 
     /// Whether an alarm at a part tells of its own hardware.
@@ -633,7 +640,7 @@ impl Candidates {
     }
 
     /// How much a group explains, if it is held to have failed.
-    pub(super) fn group_gain(&self, group: GroupNo) -> Option<Nats> {
+    pub(super) fn group_gain(&self, group: GroupNo) -> Option<GroupGain> {
         self.failed_groups.get(&group).copied()
     }
 

@@ -6,7 +6,9 @@ use super::likelihood::is_home;
 use super::localise::Failure;
 use super::onset::Onset;
 use super::{CauseKind, CorrelatorSettings, DeclarationRef, EVIDENCE_KEPT, Evidence};
-use crate::alarm::{AlarmBook, AlarmState, RETENTION_MS, is_power, is_signal_loss};
+use crate::alarm::{
+    AlarmBook, AlarmState, RETENTION_MS, is_hardware_fault, is_power, is_signal_loss,
+};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, GroupKind, Network, Part};
 
@@ -72,6 +74,8 @@ struct Votes {
     power: usize,
     signal: usize,
     all: usize,
+    /// One of the failed parts says that it is broken itself.
+    is_hardware: bool,
 }
 
 /// Sums up the evidence of a failure that takes so many subscribers; `None` without any.
@@ -104,6 +108,9 @@ pub(super) fn summarise(
         votes.signal += usize::from(is_signal_loss(&alarm.key().alarm_type));
     }
     let own = failure.own.iter().filter_map(|no| book.get(*no));
+    votes.is_hardware = own
+        .clone()
+        .any(|alarm| alarm.is_active() && is_hardware_fault(&alarm.key().alarm_type));
     let known = alarms.iter().filter_map(|&alarm| {
         let part = network.part(&alarm.key().resource)?;
         Some((alarm, part))
@@ -208,6 +215,7 @@ fn kind_of(parts: &[Part], votes: Votes, network: &Network) -> CauseKind {
             ElementKind::Router | ElementKind::Switch | ElementKind::Olt | ElementKind::Cmts => {
                 CauseKind::Equipment
             }
+            ElementKind::PonPort if votes.is_hardware => CauseKind::Equipment,
             _ if no_signal => CauseKind::FibreCut,
             _ => CauseKind::Unknown,
         },

@@ -121,7 +121,7 @@ pub struct Cause {
     pub kind: CauseKind,
     /// In plain words, for operators.
     pub text: String,
-    /// Why this one and nothing else, in words; empty when only an alarm of its own speaks for it.
+    /// Why this one and nothing else, in words.
     #[serde(default)]
     pub reasoning: String,
     pub set_by_operator: bool,

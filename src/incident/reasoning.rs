@@ -24,10 +24,10 @@ pub(super) fn reasoning(
     if parts.len() > 1 {
         let alone: usize = parts.iter().map(|&p| network.lost_alone(p).len()).sum();
         let together = network.lost(parts).len();
-        if together > alone {
+        if together > 2 * alone {
             sentences.push(format!(
                 "Only together do these {} parts cut off all {} subscribers.",
-                parts.len(),
+                thousands(parts.len()),
                 thousands(together)
             ));
             sentences.extend(of_region(parts, candidates, network, book));
@@ -36,14 +36,14 @@ pub(super) fn reasoning(
             sentences.push(format!(
                 "These {} links failed at the same time and all end at {}: if that has failed itself, \
                  it takes {} with it.",
-                parts.len(),
+                thousands(parts.len()),
                 name(Part::Element(device), network),
                 subscribers(behind)
             ));
         } else {
             sentences.push(format!(
                 "These {} parts failed at the same time, side by side.",
-                parts.len()
+                thousands(parts.len())
             ));
             sentences.extend(of_homes(parts, candidates, network));
         }
@@ -54,6 +54,11 @@ pub(super) fn reasoning(
         Part::Link(_) => None,
     });
     sentences.extend(reasons.take(EXPLAINED));
+    if sentences.is_empty() {
+        let own = parts.iter();
+        let own = own.filter_map(|&part| of_alarms(part, candidates, network));
+        sentences.extend(own.take(EXPLAINED));
+    }
     if let Some(device) = candidates.ran_on_battery(parts, network, book) {
         let device = name(Part::Element(device), network);
         sentences.push(format!(
@@ -104,10 +109,14 @@ fn of_region(
     let alone = replaced(region.cut(), candidates);
     if !alone.is_empty() {
         let separate: Nats = alone.iter().sum();
-        text += "; by separate failures of ";
-        text += &thousands(alone.len());
-        text += " parts behind them: ";
-        text += &times(separate);
+        if separate < gain {
+            text += "; by separate failures of ";
+            text += &thousands(alone.len());
+            text += " parts behind them: ";
+            text += &times(separate);
+        } else {
+            text += "; they are reported themselves, and cut off all that seems to have failed behind them";
+        }
     }
     text.push('.');
     Some(text)
@@ -173,12 +182,25 @@ fn of_group(part: Part, candidates: &Candidates, network: &Network) -> Option<St
         return None;
     };
     let gain = candidates.group_gain(group)?;
-    Some(format!(
-        "The {} members of {} have this in common: {} likelier by its failure than by chance.",
+    let mut text = format!(
+        "The {} members of {} have this in common: {} likelier by its failure than by chance",
         thousands(network.group_members(group).len()),
         name(part, network),
-        times(gain)
-    ))
+        times(gain.gain)
+    );
+    if gain.instead > 0 {
+        text += "; by separate failures of what is in it: ";
+        text += &times(gain.instead);
+    }
+    text.push('.');
+    Some(text)
+}
+
+/// What a part says itself, where nothing had to be inferred.
+fn of_alarms(part: Part, candidates: &Candidates, network: &Network) -> Option<String> {
+    let count = candidates.alarms_at(part);
+    let text = format!("{} at {} itself.", alarms(count), name(part, network));
+    (count > 0).then_some(text)
 }
 
 /// "1 subscriber", "2,000 subscribers".

@@ -13,13 +13,21 @@ use std::collections::{BTreeMap, BTreeSet};
 /// likely a dark home is one that fell silent without a word when only its line is cut.
 const GASPS: f64 = 0.7;
 
-/// By how much the group explains more than the failures that it would replace; `None` when it does
-/// not.
+/// What speaks for a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupGain {
+    /// How much its failure explains.
+    pub(super) gain: Nats,
+    /// How much the failures explain that it stands for.
+    pub(super) instead: Nats,
+}
+
+/// How much the failure of a group explains; `None` when those that it would replace explain more.
 pub(super) fn group_gain(
     group: GroupNo,
     candidates: &Candidates,
     network: &Network,
-) -> Option<Nats> {
+) -> Option<GroupGain> {
     let likelihood = candidates.likelihood();
     let lost = network.lost_alone(Part::Group(group));
     let mut replaced = Replaced::default();
@@ -63,7 +71,11 @@ pub(super) fn group_gain(
         .max();
     let dark = dark.unwrap_or_else(|| at_window(ANY_TIME));
     let explained = dark + links + of_homes(&homes, candidates) - likelihood.penalty();
-    (explained > replaced.gains.max(0)).then_some(explained)
+    let gain = GroupGain {
+        gain: explained,
+        instead: replaced.gains.max(0),
+    };
+    (gain.gain > gain.instead).then_some(gain)
 }
 
 /// How much of a place a power cut takes that does not follow the group: nothing, half or all of it,

@@ -295,7 +295,16 @@ impl Tracked {
                 incident.cause.text = cause_text(summary, impact.lost.len(), at.network);
             }
         }
-        incident.cause.reasoning.clone_from(&summary.reasoning);
+        incident.cause.reasoning = if incident.cause.set_by_operator && self.found != self.parts {
+            let lost = at.network.lost(&self.found).len();
+            let found = describe(&self.found, summary.kind, lost, at.network);
+            format!(
+                "Set by an operator. The alarms speak for this: {found}. {}",
+                summary.reasoning
+            )
+        } else {
+            summary.reasoning.clone()
+        };
         incident.evidence.clone_from(&summary.evidence);
         incident.evidence_count = summary.evidence_count;
         incident.life.newest_raise_ms = Some(summary.newest_raise_ms);

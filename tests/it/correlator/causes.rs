@@ -294,3 +294,54 @@ fn a_dead_switch_is_the_cause_of_its_dead_links() {
     desk.until(2 * MINUTE);
     assert_eq!(desk.open(), [one(1, "s2", Confirmed, 8)]);
 }
+
+#[test]
+fn a_port_that_says_that_it_is_down_is_broken_and_no_cable_is_cut() {
+    let kind = |alarm_type: &str| {
+        let mut desk = Desk::new();
+        desk.raise(SECOND, alarm_type, &["olt2-p1"]);
+        desk.raise(2 * SECOND, "onu-los", &refs(&homes("olt2-p1")));
+        desk.until(3 * MINUTE);
+        assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+        desk.state(1).cause.kind
+    };
+    assert_eq!(kind("port-down"), CauseKind::Equipment);
+    assert_eq!(kind("pon-los"), CauseKind::FibreCut);
+}
+
+#[test]
+fn what_only_says_itself_that_it_failed_has_that_as_its_reason() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "link-down", &["s1/oltd"]);
+    desk.until(3 * MINUTE);
+    assert_eq!(
+        desk.state(1).cause.reasoning,
+        "1 alarm at link s1/oltd itself."
+    );
+}
+
+#[test]
+fn the_reason_of_a_cause_that_an_operator_named_says_what_the_alarms_speak_for() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "onu-los", &refs(&homes("olt2-p1")));
+    desk.until(3 * MINUTE);
+    desk.act(
+        1,
+        OperatorAction::SetCause {
+            resources: vec!["olt2".to_owned()],
+            kind: CauseKind::Equipment,
+            text: String::new(),
+        },
+    );
+    desk.until(4 * MINUTE);
+    let incident = desk.state(1);
+    assert_eq!(incident.cause.resources, ["olt2"]);
+    assert!(
+        incident
+            .cause
+            .reasoning
+            .starts_with("Set by an operator. The alarms speak for this: PON port olt2-p1"),
+        "{}",
+        incident.cause.reasoning
+    );
+}
