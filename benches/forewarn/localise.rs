@@ -373,16 +373,17 @@ fn by_kind(trials: &[&Trial], size: &str) -> Vec<Figure> {
 }
 
 fn speed(name: &str, trials: &[&Trial], size: &str) -> Vec<Figure> {
-    let mut delays: Vec<i64> = trials
-        .iter()
-        .flat_map(|trial| &trial.outcome.delays_ms)
-        .copied()
-        .collect();
-    delays.sort_unstable();
-    let at = |share: usize| {
-        let delay = delays.get((delays.len().saturating_sub(1)) * share / 100);
-        delay.map_or(f64::NAN, |&ms| ms as f64 / 1e3)
+    let all = |times: fn(&Outcome) -> &Vec<i64>| {
+        let times = trials.iter().flat_map(|trial| times(&trial.outcome));
+        let mut times: Vec<i64> = times.copied().collect();
+        times.sort_unstable();
+        times
     };
+    let at = |times: &[i64], share: usize| {
+        let time = times.get((times.len().saturating_sub(1)) * share / 100);
+        time.map_or(f64::NAN, |&ms| ms as f64 / 1e3)
+    };
+    let (heard, decided) = (all(|one| &one.delays_ms), all(|one| &one.decided_ms));
     let events: usize = trials.iter().map(|trial| trial.outcome.entries).sum();
     let compute: f64 = trials
         .iter()
@@ -399,8 +400,10 @@ fn speed(name: &str, trials: &[&Trial], size: &str) -> Vec<Figure> {
     vec![
         figure("faults of which no alarm arrived", share(unheard), "share"),
         figure("right when confirmed", share(confirmed), "share"),
-        figure("first alarm to confirmed, p50", at(50), "s"),
-        figure("first alarm to confirmed, p95", at(95), "s"),
+        figure("first alarm to confirmed, p50", at(&heard, 50), "s"),
+        figure("first alarm to confirmed, p95", at(&heard, 95), "s"),
+        figure("decisive event to confirmed, p50", at(&decided, 50), "s"),
+        figure("decisive event to confirmed, p95", at(&decided, 95), "s"),
         figure(
             "compute per event",
             1e6 * compute / events.max(1) as f64,

@@ -129,6 +129,7 @@ impl<'a> Peers<'a> {
             parts: vec![part],
             lost: self.network.lost_alone(part),
             confirmed_ms: None,
+            named_ms: None,
         }
     }
 
@@ -269,6 +270,7 @@ impl<'a> Peers<'a> {
             parts: vec![Part::Element(element)],
             lost: self.descendants(element),
             confirmed_ms: None,
+            named_ms: None,
         });
         found.filter(|found| found.lost.len() >= 2).collect()
     }

@@ -16,6 +16,8 @@ pub(crate) struct Found {
     pub(crate) parts: Vec<Part>,
     pub(crate) lost: SubscriberSet,
     pub(crate) confirmed_ms: Option<i64>,
+    /// When it first named these parts: the event before that decided.
+    pub(crate) named_ms: Option<i64>,
 }
 
 /// A fault that has happened, by the numbers of the believed network.
@@ -55,7 +57,7 @@ pub(crate) struct Score {
     /// Faults of which not one alarm arrived: they do not count for recall.
     pub(crate) unheard: usize,
     /// Per fault: its kind, whether it was found if it was heard of, and from when on.
-    pub(crate) of_faults: Vec<(FaultKind, Option<bool>, Option<i64>)>,
+    pub(crate) of_faults: Vec<(FaultKind, Option<bool>, Option<[i64; 2]>)>,
 }
 
 impl Expected {
@@ -150,8 +152,13 @@ impl Expected {
             }
             score.faults += 1;
             score.faults_found += usize::from(is_found);
-            let since_ms = right.iter().filter_map(|one| one.confirmed_ms).min();
-            score.of_faults.push((fault.kind, Some(is_found), since_ms));
+            let times = right.iter().filter_map(|one| {
+                let confirmed_ms = one.confirmed_ms?;
+                Some([confirmed_ms, one.named_ms.unwrap_or(confirmed_ms)])
+            });
+            score
+                .of_faults
+                .push((fault.kind, Some(is_found), times.min()));
         }
         let runs = found.iter().flat_map(|one| one.lost.runs());
         let told = SubscriberSet::from_runs(runs.copied().collect());

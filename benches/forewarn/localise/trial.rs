@@ -4,7 +4,7 @@
 use super::score::{Expected, Found, Score};
 use forewarn::alarm::{LogEntry, LogRecord};
 use forewarn::geography::NetworkMap;
-use forewarn::incident::{Correlator, CorrelatorSettings, IncidentState};
+use forewarn::incident::{Correlator, CorrelatorSettings, IncidentNo, IncidentState};
 use forewarn::simulate::{
     DrawSettings, FaultKind, Impairments, Origin, Reporting, Scenario, Simulation, World,
     draw_apart,
@@ -12,6 +12,7 @@ use forewarn::simulate::{
 use forewarn::topology::{Network, Part};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,8 @@ pub(crate) struct Outcome {
     pub(crate) score: Score,
     /// Milliseconds from the first alarm of a fault that arrived to the incident, per fault found.
     pub(crate) delays_ms: Vec<i64>,
+    /// From the event with which its incident first named what it names at the end to its being confirmed.
+    pub(crate) decided_ms: Vec<i64>,
     pub(crate) entries: usize,
     pub(crate) compute: Duration,
     /// To make an empty correlator.
@@ -112,7 +115,7 @@ pub(crate) fn run(
     correlator.take_map(Arc::clone(map));
     let restore = begun.elapsed();
     let begun = Instant::now();
-    let confirmed = drive(&mut correlator, &simulation.entries);
+    let (confirmed, named) = drive(&mut correlator, &simulation.entries);
     let compute = begun.elapsed();
     let found: Vec<Found> = correlator
         .live()
@@ -121,6 +124,9 @@ pub(crate) fn run(
             parts: parts(believed, &live.incident.cause.resources),
             lost: (**live.lost).clone(),
             confirmed_ms: live.incident.confirmed_ms,
+            named_ms: named
+                .get(&(live.incident.no, live.incident.cause.resources.clone()))
+                .copied(),
         })
         .collect();
     let score = expected.score(&found);
@@ -136,12 +142,20 @@ pub(crate) fn run(
         .iter()
         .zip(first_arrivals(simulation))
         .filter_map(|((_, is_found, since), first)| {
-            Some((*since)? - first?).filter(|_| *is_found == Some(true))
+            let [confirmed_ms, _] = (*since)?;
+            Some(confirmed_ms - first?).filter(|_| *is_found == Some(true))
         })
+        .collect();
+    let times = score.of_faults.iter();
+    let times = times.filter(|(_, is_found, _)| *is_found == Some(true));
+    let decided_ms = times
+        .filter_map(|(.., times)| *times)
+        .map(|[confirmed_ms, named_ms]| (confirmed_ms - named_ms).max(0))
         .collect();
     Outcome {
         mistakes,
         delays_ms,
+        decided_ms,
         entries: simulation.entries.len(),
         compute,
         restore,
@@ -156,10 +170,15 @@ fn parts(network: &Network, ids: &[String]) -> Vec<Part> {
     parts
 }
 
-/// Takes the log second by second; incidents as they were when they were first confirmed.
-fn drive(correlator: &mut Correlator, entries: &[LogEntry]) -> Vec<Found> {
+/// When an incident first named these resources.
+type Named = BTreeMap<(IncidentNo, Vec<String>), i64>;
+
+/// Takes the log second by second; incidents as they were when they were first confirmed, and when each
+/// named what.
+fn drive(correlator: &mut Correlator, entries: &[LogEntry]) -> (Vec<Found>, Named) {
     let network = Arc::clone(correlator.network());
     let mut confirmed = Vec::new();
+    let mut named = Named::new();
     let mut known = std::collections::BTreeSet::new();
     let mut entries = entries.iter().peekable();
     let mut now_ms = START_MS;
@@ -173,18 +192,21 @@ fn drive(correlator: &mut Correlator, entries: &[LogEntry]) -> Vec<Found> {
         if has_come || is_due {
             for change in correlator.settle(now_ms) {
                 let incident = &change.incident;
+                let names = (incident.no, incident.cause.resources.clone());
+                named.entry(names).or_insert(now_ms);
                 if incident.state == IncidentState::Confirmed && known.insert(incident.no) {
                     confirmed.push(Found {
                         parts: parts(&network, &incident.cause.resources),
                         lost: change.lost,
                         confirmed_ms: incident.confirmed_ms,
+                        named_ms: None,
                     });
                 }
             }
         }
         now_ms += 1_000;
     }
-    confirmed
+    (confirmed, named)
 }
 
 /// The alarms of a fault, those of the plant first.
