@@ -126,6 +126,7 @@ fn found(element: ElementNo) -> Found {
         parts: vec![part],
         lost: world().network().lost_alone(part),
         confirmed_ms: Some(AT_MS),
+        named_ms: None,
     }
 }
 
