@@ -13,7 +13,7 @@
 //!   the hour before the first notice of that incident, nor lost any until told that it was over. Those
 //!   who lost it only afterwards, when the battery of their home or OLT ended, are counted apart.
 //! - **Not told**: service was lost for longer than the hold-down, and at no time of it did the person
-//!   stand informed of an interruption.
+//!   stand informed of an interruption. What begins in the last quarter of an hour is not judged.
 //!
 //! Forewarn opens no incident for a lone premise unless told to (`single_premise_incidents`), so
 //! outages of one home are counted apart.
@@ -186,7 +186,13 @@ async fn month(subscribers: u32, days: i64, seed: u64) -> Played {
     desk.work(&simulation, START_MS + days * DAY_MS).await;
     let took = begun.elapsed();
     let misplaced: BTreeSet<_> = misplaced.iter().map(|wrong| wrong.ont).collect();
-    let ledger = Ledger::of(&world, &simulation, &misplaced, settings.hold_down_ms);
+    let ledger = Ledger::of(
+        &world,
+        &simulation,
+        &misplaced,
+        settings.hold_down_ms,
+        START_MS + days * DAY_MS,
+    );
     let counted = ledger.count(&store).await;
     if std::env::var_os("BENCH_MISTAKES").is_some() {
         counted.print_mistakes(&store, desk.evidence.as_ref()).await;

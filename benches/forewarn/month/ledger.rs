@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How long before a first notice service may have been lost and come back.
 const LATELY_MS: i64 = 3_600_000;
+/// So long before the end of what is played no outage begins that is judged.
+const NO_TIME_MS: i64 = 15 * 60_000;
 /// Outages of a person with less time between them are one.
 const SAME_MS: i64 = 1_000;
 
@@ -45,6 +47,8 @@ pub(super) struct Ledger<'a> {
     /// When alarms of homes themselves arrived, in order of time.
     heard: HashMap<ElementNo, Vec<i64>>,
     hold_down_ms: i64,
+    /// What begins later is not judged: there was no time to tell of it.
+    judged_until_ms: i64,
 }
 
 #[derive(Default)]
@@ -87,6 +91,7 @@ impl<'a> Ledger<'a> {
         simulation: &Simulation,
         misplaced: &'a BTreeSet<ElementNo>,
         hold_down_ms: i64,
+        until_ms: i64,
     ) -> Self {
         let mut outages: HashMap<u32, Vec<Outage>> = HashMap::new();
         for fault in &simulation.truth.faults {
@@ -144,6 +149,7 @@ impl<'a> Ledger<'a> {
             misplaced,
             dark: dark.iter().map(|home| home.ont).collect(),
             hold_down_ms,
+            judged_until_ms: until_ms - NO_TIME_MS,
         }
     }
 
@@ -291,7 +297,8 @@ impl<'a> Ledger<'a> {
     }
 
     fn judge_outage(&self, rank: u32, outage: &Outage, told: &[Told], counted: &mut Counted) {
-        if outage.to_ms.saturating_sub(outage.from_ms) <= self.hold_down_ms {
+        let is_brief = outage.to_ms.saturating_sub(outage.from_ms) <= self.hold_down_ms;
+        if is_brief || outage.from_ms > self.judged_until_ms {
             return;
         }
         let before = told.iter().take_while(|t| t.at_ms <= outage.from_ms);
