@@ -28,6 +28,9 @@ pub(super) fn stories() -> impl Strategy<Value = Vec<Story>> {
             "unreachable",
             "power-failure",
             "signal-degrade",
+            "dying-gasp",
+            "link-down",
+            "silent",
         ]),
         prop::collection::btree_set(1..SPAN, 1..6),
     )
@@ -37,32 +40,32 @@ pub(super) fn stories() -> impl Strategy<Value = Vec<Story>> {
             alarm_type,
             at_ms: at_ms.into_iter().collect(),
         });
-    let outage = prop::sample::select(vec!["olt2", "olt2-p1", "olt3", "oltd", "s2"]).prop_flat_map(
-        |above| {
-            let (definition, _) = metro();
-            let below: Vec<String> = definition
-                .elements
-                .iter()
-                .filter(|e| e.id.starts_with(above) && e.id.contains("-h"))
-                .map(|e| e.id.clone())
-                .collect();
-            below
-                .into_iter()
-                .map(|resource| {
-                    (1..SPAN, prop::bool::weighted(0.15)).prop_map(move |(at_ms, clears)| Story {
-                        source: 1,
-                        resource: resource.clone(),
-                        alarm_type: "onu-los",
-                        at_ms: if clears {
-                            vec![at_ms, at_ms + 1]
-                        } else {
-                            vec![at_ms]
-                        },
-                    })
-                })
-                .collect::<Vec<_>>()
-        },
-    );
+    let above = prop::sample::select(vec!["olt2", "olt2-p1", "olt3", "oltd", "s2"]);
+    let outage = (above, any::<bool>()).prop_flat_map(|(above, is_power)| {
+        let (definition, _) = metro();
+        let below = definition.elements.into_iter().map(|element| element.id);
+        let below = below.filter(|id| id.starts_with(above) && id.contains("-h"));
+        // Power goes at once, and most homes can say so.
+        let (within_ms, gasps) = if is_power { (MINUTE, 0.7) } else { (SPAN, 0.0) };
+        let story = |resource: String| {
+            let drawn = (
+                1..within_ms,
+                prop::bool::weighted(0.15),
+                prop::bool::weighted(gasps),
+            );
+            drawn.prop_map(move |(at_ms, clears, gasps)| Story {
+                source: 1,
+                resource: resource.clone(),
+                alarm_type: if gasps { "dying-gasp" } else { "onu-los" },
+                at_ms: if clears {
+                    vec![at_ms, at_ms + 1]
+                } else {
+                    vec![at_ms]
+                },
+            })
+        };
+        below.map(story).collect::<Vec<_>>()
+    });
     (
         prop::collection::vec(story, 0..14),
         prop::option::of(outage),
