@@ -116,18 +116,24 @@ impl Search<'_> {
         if is_feed(part, self.network) || self.all.has_alarm(part) {
             return false;
         }
-        let members = self.network.group_members(group);
-        let has_own_fault = |&member: &Part| self.all.has_own_fault(self.book, member);
-        let behind = |&member: &Part| match member {
-            Part::Element(element) => Some(element),
-            Part::Link(link) => Some(self.network.link_ends(link).1),
-            Part::Group(_) => None,
-        };
-        let behind: Vec<ElementNo> = members.iter().filter_map(behind).collect();
-        let is_access = |&element: &ElementNo| !is_polled(self.network.kind(element));
-        behind.iter().all(is_access)
-            && !members.iter().any(has_own_fault)
-            && mostly_without_power(&behind, self.all, self.network)
+        let mut behind: Vec<ElementNo> = Vec::new();
+        for &member in self.network.group_members(group) {
+            let element = match member {
+                Part::Element(element) => element,
+                Part::Link(link) => self.network.link_ends(link).1,
+                Part::Group(_) => continue,
+            };
+            if !is_polled(self.network.kind(element)) {
+                behind.push(element);
+            } else if self.all.contains(member) {
+                // What joins devices has failed with it, and not for want of power in homes.
+                return false;
+            }
+            if self.all.has_own_fault(self.book, member) {
+                return false;
+            }
+        }
+        mostly_without_power(&behind, self.all, self.network)
     }
 
     /// Whether only some of the homes of a power feed have no power: some have it back, or those not

@@ -228,18 +228,21 @@ fn a_home_on_battery_on_a_feed_that_failed_has_service_until_the_battery_ends() 
     assert!(open.iter().all(|open| open.0 == 1), "{open:?}");
 }
 
-/// The ports of the first three streets have their feeders in one duct.
+/// The ports of the first three streets have their feeders in one duct with a way to another router.
 fn streets_on_a_duct() -> Arc<Network> {
     let mut network = NetworkDefinition::default();
     element(&mut network, "core", ElementKind::Router);
     network.elements.last_mut().unwrap().gateway = true;
     element(&mut network, "olt", ElementKind::Olt);
     link(&mut network, "core", "olt");
+    element(&mut network, "beyond", ElementKind::Router);
+    link(&mut network, "core", "beyond");
+    let streets = (1..=3).map(|street| format!("street{street}"));
     network.groups.push(SharedRiskGroup {
         id: "duct".to_owned(),
         kind: GroupKind::Duct,
         name: String::new(),
-        members: (1..=3).map(|street| format!("street{street}")).collect(),
+        members: streets.chain(["core/beyond".to_owned()]).collect(),
     });
     with_streets(network)
 }
@@ -270,6 +273,12 @@ fn a_duct_is_not_cut_where_most_of_those_behind_it_lost_power() {
     let desk = dark_along_a_duct(0);
     let open = desk.open();
     assert_eq!(open, [(1, "duct".to_owned(), Confirmed, 18)]);
+    // Or where what else lies in it has failed, too.
+    let mut desk = dark_along_a_duct(3);
+    desk.raise(3 * MINUTE, "link-down", &["core/beyond"]);
+    desk.until(10 * MINUTE);
+    let open = desk.open();
+    assert!(open.iter().any(|open| open.1 == "duct"), "{open:?}");
 }
 
 fn people(desk: &Desk) -> u64 {
