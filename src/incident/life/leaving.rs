@@ -4,7 +4,6 @@
 use super::{Circumstances, Impact, Tracked};
 use crate::clock::Millis;
 use crate::incident::evidence::Summary;
-use crate::incident::localise::is_within;
 use crate::incident::matching::Found;
 use crate::incident::{IncidentNo, IncidentState};
 use crate::topology::{Network, SubscriberSet};
@@ -37,24 +36,25 @@ impl<'a> Elsewhere<'a> {
         }
     }
 
-    /// Whether one of these people is behind a failure of another incident, or of none, and not
-    /// believed to be.
-    fn suspects(&self, no: IncidentNo, people: &SubscriberSet) -> bool {
-        let mut others = self.found.iter().zip(self.assigned);
-        others.any(|(found, holder)| {
-            let of_both = || people.intersection(&found.impact.lost);
-            *holder != Some(no)
-                && match holder.and_then(|holder| self.believed.get(&holder)) {
-                    Some(believed) => !is_within(&of_both(), believed),
-                    None => !of_both().is_empty(),
-                }
+    /// Those of these people who are behind a failure of another incident, or of none, and not believed
+    /// to be.
+    fn suspected(&self, no: IncidentNo, people: &SubscriberSet) -> SubscriberSet {
+        let others = self.found.iter().zip(self.assigned);
+        let others = others.filter(|(_, holder)| **holder != Some(no));
+        others.fold(SubscriberSet::new(), |all, (found, holder)| {
+            let behind = people.intersection(&found.impact.lost);
+            match holder.and_then(|holder| self.believed.get(&holder)) {
+                _ if behind.is_empty() => all,
+                Some(believed) => all.union(&behind.difference(believed)),
+                None => all.union(&behind),
+            }
         })
     }
 }
 
 impl Tracked {
-    /// Whether people whom it has, and most of whom are still heard to be without service, would go
-    /// over to what is only suspected. It waits for a decision, but no longer than one may take.
+    /// Whether most of the people whom it would have no longer are still heard to be without service, and
+    /// behind what is only suspected. It waits for a decision, but no longer than one may take.
     pub(super) fn is_leaving(
         &mut self,
         summary: &Summary,
@@ -68,9 +68,8 @@ impl Tracked {
             && self.parts != summary.parts;
         let is_leaving = may_leave && {
             let leaving = self.impact.lost.difference(&impact.lost);
-            !leaving.is_empty()
-                && self.are_dark(&leaving, at)
-                && at.elsewhere.suspects(self.incident.no, &leaving)
+            let suspected = at.elsewhere.suspected(self.incident.no, &leaving);
+            !suspected.is_empty() && 2 * self.still_dark(&suspected, at) >= leaving.len()
         };
         let life = &mut self.incident.life;
         if !is_leaving {
@@ -85,15 +84,17 @@ impl Tracked {
         is_waiting
     }
 
-    /// Whether most of these people say that they are dark, or what took them still does.
-    fn are_dark(&self, people: &SubscriberSet, at: Circumstances<'_>) -> bool {
+    /// How many of these people say that they are dark, or are behind one of the failed parts that says
+    /// that it is.
+    fn still_dark(&self, people: &SubscriberSet, at: Circumstances<'_>) -> usize {
         let network: &Network = at.network;
+        let mut alarmed = self.parts.clone();
+        alarmed.retain(|&part| at.candidates.has_alarm(part));
+        let behind = network.lost(&alarmed);
         let is_dark = |rank: &u32| {
             let mut homes = network.serving(network.subscriber_at_rank(*rank));
-            homes.any(|home| at.candidates.dark_since_ms(home).is_some())
+            behind.contains(*rank) || homes.any(|home| at.candidates.dark_since_ms(home).is_some())
         };
-        let mut parts = self.parts.iter();
-        parts.any(|&part| at.candidates.has_alarm(part))
-            || 2 * people.iter().filter(is_dark).count() >= people.len()
+        people.iter().filter(is_dark).count()
     }
 }
