@@ -99,16 +99,9 @@ pub fn is_own_fault(alarm_type: &str) -> bool {
             .any(|name| same_type(name, alarm_type))
 }
 
-/// Whether the type tells of a part that does not work, though nobody has cut its line.
+/// Whether the type tells of a part that does not work, though nobody has cut its line or its power.
 pub fn is_hardware_fault(alarm_type: &str) -> bool {
-    [
-        "card-failure",
-        "equipment-failure",
-        "node-down",
-        "port-down",
-    ]
-    .iter()
-    .any(|name| same_type(name, alarm_type))
+    (is_own_fault(alarm_type) && !is_power(alarm_type)) || same_type("port-down", alarm_type)
 }
 
 /// Whether the type tells of a missing signal, as after a cut.
