@@ -115,7 +115,7 @@ fn of_region(
             text += " parts behind them: ";
             text += &times(separate);
         } else {
-            text += "; they are reported themselves, and cut off all that seems to have failed behind them";
+            text += "; whatever else seems to have failed behind them is cut off by them";
         }
     }
     text.push('.');
