@@ -30,6 +30,7 @@
 //! the report does.
 
 mod ledger;
+mod story;
 mod telemetry;
 
 use crate::figure::Figure;
@@ -56,12 +57,13 @@ use forewarn::simulate::{
 use forewarn::store::Store;
 use forewarn::subscriber::{ChannelKind, ContactKind, ContactPoint};
 use forewarn::topology::SubscriberSet;
-use ledger::{Counted, Ledger, Story};
+use ledger::{Counted, Ledger};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use story::Story;
 use telemetry::with_detections;
 
 /// Faults a month and a million subscribers. Assumed, not measured: about one in a hundred lines

@@ -58,6 +58,8 @@ pub struct Told {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Concern {
     pub incident: Arc<Incident>,
+    /// Since when the account is, or was, without service by it.
+    pub since_ms: Millis,
     pub impact: Impact,
     pub told: Told,
     /// What like faults say of it, while nobody has given an estimate.
@@ -89,7 +91,7 @@ pub fn standing(concerns: &[Concern], now_ms: Millis) -> Standing<'_> {
         concerns
             .iter()
             .filter(move |c| c.incident.state == state && c.impact == impact)
-            .min_by_key(|c| (c.incident.onset_ms, c.incident.no))
+            .min_by_key(|c| (c.since_ms, c.incident.no))
     };
     if let Some(concern) = open(IncidentState::Confirmed, Impact::Lost) {
         return Standing::Affected(concern);

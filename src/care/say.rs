@@ -99,7 +99,7 @@ impl Speaker {
 
     fn affected(&self, concern: &Concern) -> Vec<String> {
         let incident = &concern.incident;
-        let since = self.moment(incident.onset_ms);
+        let since = self.moment(concern.since_ms);
         let mut sentences = vec![if incident.cause.kind == CauseKind::PlannedWork {
             self.pick(
                 format!("Planned work on our network has interrupted your service since {since}."),
@@ -248,7 +248,7 @@ impl Speaker {
 
     fn restored(&self, concern: &Concern) -> String {
         let incident = &concern.incident;
-        let from = self.moment(incident.onset_ms);
+        let from = self.moment(concern.since_ms);
         match incident.restored_ms {
             Some(restored_ms) => {
                 let to = self.moment(restored_ms);

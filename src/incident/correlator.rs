@@ -16,7 +16,7 @@ use super::evidence::summarise;
 use super::life::{Impact, Tracked};
 use super::localise::Failure;
 use super::matching::{Found, Matching, claims};
-use super::onset::{FailedParts, LossRecord};
+use super::onset::{FailedParts, Loss, LossRecord};
 use super::surrounded::Neighbourhoods;
 use super::{CauseKind, CorrelatorSettings, Incident, IncidentChange, IncidentNo};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry};
@@ -255,7 +255,16 @@ impl Correlator {
                     let onset =
                         self.losses
                             .onset(failed, known.premises, book, network, settings)?;
-                    known.date(onset);
+                    let loss = Loss {
+                        lost: known.impact.lost.len(),
+                        premises: known.premises,
+                        onset,
+                    };
+                    let failed = known.failed();
+                    let failed_since = self
+                        .losses
+                        .failed_since(failed, loss, book, network, settings);
+                    known.date(onset, failed_since);
                 }
                 return Some(known);
             }
@@ -269,8 +278,17 @@ impl Correlator {
             let onset = self
                 .losses
                 .onset(failed, premises, book, network, settings)?;
-            let mut summary = summarise(failure, lost, book, network, settings, onset)?;
-            summary.overrun = self.declared.overrun(&failure.parts, onset.at_ms, network);
+            let loss = Loss {
+                lost,
+                premises,
+                onset,
+            };
+            let failed_since = self
+                .losses
+                .failed_since(failed, loss, book, network, settings);
+            let dated = (onset, failed_since);
+            let mut summary = summarise(failure, lost, book, network, settings, dated)?;
+            summary.overrun = self.declared.overrun(&summary.failed_since, network);
             if summary.overrun.is_some() {
                 summary.kind = CauseKind::PlannedWork;
             }

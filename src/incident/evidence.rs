@@ -21,6 +21,8 @@ pub(super) struct Summary {
     pub(super) evidence: Vec<Evidence>,
     pub(super) evidence_count: u64,
     pub(super) onset: Onset,
+    /// Since when each of the parts takes service from people; sorted by part.
+    pub(super) failed_since: Vec<(Part, Millis)>,
     /// When half of the alarms had been raised, by the clock of the source; where the plant itself
     /// speaks, half of its alarms.
     pub(super) half_raised_ms: Millis,
@@ -85,7 +87,7 @@ pub(super) fn summarise(
     book: &AlarmBook,
     network: &Network,
     settings: &CorrelatorSettings,
-    onset: Onset,
+    (onset, failed_since): (Onset, Vec<(Part, Millis)>),
 ) -> Option<Summary> {
     let mut alarms: Vec<&AlarmState> = failure
         .alarms
@@ -139,6 +141,7 @@ pub(super) fn summarise(
         evidence,
         evidence_count: alarms.len() as u64,
         onset,
+        failed_since,
         half_raised_ms: median(&mut raised)?,
         newest_raise_ms: alarms.iter().map(|alarm| alarm.raised_ms()).max()?,
         first_received_ms: alarms.iter().map(|a| a.active_received_ms()).min()?,
@@ -233,6 +236,7 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
     let (mut explained, mut more) = (0, 0);
     for other in rest {
         sum.parts.extend(&other.parts);
+        sum.failed_since.extend(&other.failed_since);
         sum.evidence.extend(other.evidence.iter().cloned());
         sum.evidence_count += other.evidence_count;
         sum.onset = sum.onset.earlier(other.onset);
@@ -268,6 +272,8 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
     sum.parts
         .sort_unstable_by_key(|&part| network.part_id(part));
     sum.parts.dedup();
+    sum.failed_since.sort_unstable();
+    sum.failed_since.dedup_by_key(|(part, _)| *part);
     sum.evidence.sort_unstable();
     sum.evidence.truncate(EVIDENCE_KEPT);
     sum.stated

@@ -15,6 +15,7 @@ use super::localise::{Failure, PowerCut, is_within};
 use super::onset::{FailedParts, Onset, Premises};
 use super::{Incident, IncidentNo, IncidentState};
 use crate::alarm::{AlarmKey, AlarmNo, SourceId};
+use crate::clock::Millis;
 use crate::topology::Part;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -56,10 +57,12 @@ impl Found {
         }
     }
 
-    /// Notes when service went.
-    pub(super) fn date(&mut self, onset: Onset) {
-        if self.summary.onset != onset {
-            Arc::make_mut(&mut self.summary).onset = onset;
+    /// Notes when service went, and by which part when.
+    pub(super) fn date(&mut self, onset: Onset, failed_since: Vec<(Part, Millis)>) {
+        if self.summary.onset != onset || self.summary.failed_since != failed_since {
+            let summary = Arc::make_mut(&mut self.summary);
+            summary.onset = onset;
+            summary.failed_since = failed_since;
         }
     }
 

@@ -228,6 +228,8 @@ pub struct Life {
     /// Begin of the run of loss that was found last in this episode, by the clock of the source; not
     /// before the onset.
     pub run_since_ms: Option<Millis>,
+    /// Parts of it that failed later than it began, in order of time.
+    pub later: Vec<LaterParts>,
     /// When the set of its failures last changed, by our clock.
     pub failures_changed_ms: Millis,
     /// Latest clear of its evidence, by the clock of the source.
@@ -494,6 +496,7 @@ mod company;
 mod correlator;
 mod declared;
 mod evidence;
+mod joining;
 mod joint;
 mod life;
 mod likelihood;
@@ -512,6 +515,7 @@ mod wall;
 
 pub use correlator::{Correlator, LiveImpact};
 pub use declared::{Declaration, DeclarationEnd, DeclarationId, DeclarationRef, Statement};
+pub use joining::{LaterParts, joined_later};
 pub use life::{Claim, Said};
 pub use part_class::PartClass;
 pub use settings::{CorrelatorSettings, HoldDown};

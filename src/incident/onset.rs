@@ -6,6 +6,7 @@
 //! book, not from the order of arrival.
 
 use super::CorrelatorSettings;
+use super::joining::FAILED_LATER_MS;
 use super::localise::Failure;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Interval, ServiceEffect};
 use crate::clock::Millis;
@@ -251,6 +252,97 @@ impl LossRecord {
             before_ms: run.before_ms().max(premises.before_ms),
         })
     }
+
+    /// Since when each part of a failure takes service from people: by its own alarms; or earlier, when
+    /// most of the `lost` subscribers were cut off by what else speaks for it. The onset where nothing
+    /// tells, and not before it. Sorted by part.
+    pub(super) fn failed_since(
+        &self,
+        failure: FailedParts<'_>,
+        Loss {
+            lost,
+            premises,
+            onset,
+        }: Loss,
+        book: &AlarmBook,
+        network: &Network,
+        settings: &CorrelatorSettings,
+    ) -> Vec<(Part, Millis)> {
+        let mut runs: HashMap<Part, Run<'_>> = HashMap::new();
+        for alarm in failure.own.iter().filter_map(|no| book.get(*no)) {
+            if let Some(part) = network.part(&alarm.key().resource) {
+                let run = runs.entry(place(network, part));
+                run.or_insert_with(|| Run::of([], settings)).add(alarm);
+            }
+        }
+        let parts = failure.parts.iter().map(|&part| {
+            let run = runs.get_mut(&place(network, part));
+            let own_ms = run.and_then(|run| {
+                run.join();
+                run.start_ms
+            });
+            (part, own_ms)
+        });
+        let mut own: Vec<(Part, Option<Millis>)> = parts.collect();
+        own.sort_unstable();
+        let is_later = |at_ms: Millis| at_ms > onset.at_ms + FAILED_LATER_MS;
+        let spread_ms = if own
+            .iter()
+            .all(|(_, own)| own.is_some_and(|at| !is_later(at)))
+        {
+            None
+        } else {
+            let by_premises = premises.since_ms.filter(|_| !premises.are_few);
+            let behind = self.spread_ms(failure, lost, book, network, settings);
+            behind.into_iter().chain(by_premises).min()
+        };
+        let since = own.into_iter().map(|(part, own_ms)| {
+            // Of several homes each speaks for itself.
+            let is_one_of = failure.parts.len() > 1 && is_premise(network, part);
+            let first = own_ms.into_iter().chain(spread_ms.filter(|_| !is_one_of));
+            let at_ms = first.min().unwrap_or(onset.at_ms);
+            (part, at_ms.max(onset.at_ms))
+        });
+        since.collect()
+    }
+
+    /// When most of so many subscribers were cut off by what speaks for a failure besides its parts and
+    /// single homes.
+    fn spread_ms(
+        &self,
+        failure: FailedParts<'_>,
+        lost: usize,
+        book: &AlarmBook,
+        network: &Network,
+        settings: &CorrelatorSettings,
+    ) -> Option<Millis> {
+        let own: HashSet<Part> = failure.parts.iter().map(|&p| place(network, p)).collect();
+        let others = failure.alarms.iter().filter_map(|no| {
+            let part = *self.part_of.get(no).filter(|part| !own.contains(part))?;
+            let mut run = Run::of([book.get(*no)?], settings);
+            run.join();
+            Some((run.start_ms?, part))
+        });
+        let mut others: Vec<(Millis, Part)> = others.collect();
+        others.sort_unstable();
+        let are_most = |count: usize| {
+            let parts: Vec<Part> = others.iter().take(count).map(|(_, part)| *part).collect();
+            2 * network.lost(&parts).len() > lost
+        };
+        if others.is_empty() || lost == 0 || !are_most(others.len()) {
+            return None;
+        }
+        let (mut few, mut enough) = (0, others.len());
+        while few + 1 < enough {
+            let middle = few.midpoint(enough);
+            if are_most(middle) {
+                enough = middle;
+            } else {
+                few = middle;
+            }
+        }
+        others.get(enough - 1).map(|(at_ms, _)| *at_ms)
+    }
 }
 
 /// How far back, from an instant on, the activity of these alarms goes without a gap in which service
@@ -267,6 +359,15 @@ pub(super) fn reaches_back<'a>(
     };
     run.join();
     run.start_ms.unwrap_or(from_ms)
+}
+
+/// What a failure did, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    /// Subscribers without service by it.
+    pub(super) lost: usize,
+    pub(super) premises: Premises,
+    pub(super) onset: Onset,
 }
 
 /// A failure, as far as its begin goes.
@@ -309,14 +410,18 @@ impl<'a> Run<'a> {
             ended: Vec::new(),
         };
         for alarm in alarms {
-            run.ended.extend(alarm.intervals());
-            if alarm.is_evidence()
-                && let Some(last) = run.ended.pop()
-            {
-                run.start_with(last.start_ms);
-            }
+            run.add(alarm);
         }
         run
+    }
+
+    fn add(&mut self, alarm: &AlarmState) {
+        self.ended.extend(alarm.intervals());
+        if alarm.is_evidence()
+            && let Some(last) = self.ended.pop()
+        {
+            self.start_with(last.start_ms);
+        }
     }
 
     fn start_with(&mut self, at_ms: Millis) {

@@ -38,6 +38,8 @@ pub struct Message {
 pub struct MessageInput<'a> {
     pub stage: Stage,
     pub incident: &'a Incident,
+    /// Since when the person is, or was, without service.
+    pub lost_since_ms: Millis,
     pub person: &'a Addressee,
     pub unsubscribe_url: &'a str,
     /// Told as a guess while the incident has no estimate; `None` tells nothing of it.
@@ -185,7 +187,7 @@ fn facts<'a>(
             let end_ms = incident.restored_ms.unwrap_or(input.now_ms);
             facts.push(Fact {
                 label: &words.facts.lasted,
-                value: clock.span(incident.onset_ms, end_ms),
+                value: clock.span(input.lost_since_ms.min(end_ms), end_ms),
                 strong: false,
             });
             facts.extend(cause.filter(|_| incident.cause.kind != CauseKind::Unknown));
@@ -193,7 +195,7 @@ fn facts<'a>(
         Stage::First | Stage::Update | Stage::Estimate => {
             facts.push(Fact {
                 label: &words.facts.since,
-                value: clock.at(incident.onset_ms),
+                value: clock.at(input.lost_since_ms),
                 strong: false,
             });
             facts.extend(cause);

@@ -250,6 +250,9 @@ pub struct Recipient {
     pub cluster: String,
     /// Filled in by the caller.
     pub arm: Arm,
+    /// When the person lost service, where that was later than the incident began. Filled in by the
+    /// caller.
+    pub lost_since_ms: Option<Millis>,
     /// Another incident that has told this person, or is about to. Filled in by the caller.
     pub covered_by: Option<Coverage>,
 }
@@ -268,13 +271,14 @@ pub struct Coverage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub cause: CauseKind,
+    /// Since when the person is without service.
     pub onset_ms: Millis,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
 }
 
 impl Facts {
-    /// What could be told now.
+    /// What could be told now to whoever lost service when it began.
     pub fn of(incident: &Incident) -> Self {
         Self {
             cause: incident.cause.kind,

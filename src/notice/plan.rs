@@ -239,6 +239,7 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn person(&mut self, account: &str, lost: Option<&'a Recipient>, history: &History<'_>) {
         let incident = self.input.incident;
+        self.facts.onset_ms = self.lost_since_ms(lost, history);
         if incident.merged_into.is_some() {
             self.take_back(history, |n| !n.stage.closes(), "merged");
             if lost.is_none() {
@@ -261,6 +262,18 @@ impl<'a> Planner<'a> {
                 self.close_or_retract(account, history, true);
             }
         }
+    }
+
+    /// Since when the person is without service. What the person was told goes on to be said, unless it
+    /// turns out to have been earlier.
+    fn lost_since_ms(&self, lost: Option<&Recipient>, history: &History<'_>) -> Millis {
+        let onset_ms = self.input.incident.onset_ms;
+        let since_ms = lost.map(|person| person.lost_since_ms.unwrap_or(onset_ms));
+        let is_open = history.standing() != Standing::NotTold;
+        let told = history.last_facts().filter(|_| is_open);
+        let told_ms = told.map(|(_, told)| told.onset_ms);
+        let known = since_ms.into_iter().chain(told_ms);
+        known.min().unwrap_or(onset_ms)
     }
 
     /// Who told the person may be known only when it is said: of restored and retraction the gate

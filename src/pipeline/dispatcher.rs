@@ -364,10 +364,17 @@ impl Batch {
 
     fn letter(&self, claim: Claimed) -> Option<Letter> {
         let person = self.people.get(&claim.account)?;
+        let incident = self.incidents.get(&claim.incident)?;
+        let mut history = self.history(&claim).iter();
+        let planned = history.find(|n| n.id == claim.id).and_then(|n| n.facts);
         Some(Letter {
             to: person.email()?.to_owned(),
             person: Arc::clone(person),
-            incident: Arc::clone(self.incidents.get(&claim.incident)?),
+            facts: Facts {
+                onset_ms: planned.map_or(incident.onset_ms, |planned| planned.onset_ms),
+                ..Facts::of(incident)
+            },
+            incident: Arc::clone(incident),
             learned: self.learned.get(&claim.incident).copied(),
             thread: History::new(self.history(&claim))
                 .root()
@@ -383,6 +390,7 @@ struct Letter {
     claim: Claimed,
     person: Arc<Addressee>,
     incident: Arc<Incident>,
+    facts: Facts,
     learned: Option<Learned>,
     thread: Option<NoticeId>,
     to: String,
@@ -403,6 +411,7 @@ impl Outlet {
         let input = MessageInput {
             stage: letter.claim.stage,
             incident: &letter.incident,
+            lost_since_ms: letter.facts.onset_ms,
             person: &letter.person,
             unsubscribe_url: &url,
             learned: letter.learned,
@@ -440,7 +449,7 @@ impl Outlet {
     ) -> Outcome {
         match result {
             SendOutcome::Accepted => Outcome::Sent {
-                facts: Facts::of(&letter.incident),
+                facts: letter.facts,
                 template_version: message.template_version,
                 subject: message.subject,
                 body: message.text,

@@ -3,7 +3,7 @@
 
 use crate::clock::Millis;
 use crate::effect::holdout::{Assignment, Candidate, Experiment, assign};
-use crate::incident::{CauseKind, Incident, IncidentChange, IncidentNo};
+use crate::incident::{CauseKind, Incident, IncidentChange, IncidentNo, joined_later};
 use crate::notice::plan::{NoticePolicy, Plan, PlanInput, concerns_people, plan};
 use crate::notice::{Arm, NoticeState, PriorNotice, Recipient};
 use crate::store::{ClusterAssignment, DatasetVersions, Store, StoreError, Tx};
@@ -161,6 +161,23 @@ enum Others {
     Back(BTreeSet<String>),
     /// Nobody, as it is a look at those for whom something could be found.
     Nobody,
+}
+
+/// Fills in who lost service later than the incident began.
+fn date(incident: &Incident, network: &Network, recipients: &mut [Recipient]) {
+    let joined = joined_later(incident, network);
+    if joined.is_empty() {
+        return;
+    }
+    for recipient in recipients {
+        let Some(number) = network.subscriber(&recipient.account) else {
+            continue;
+        };
+        let rank = network.rank_of(number);
+        let mut later = joined.iter();
+        let since = later.find(|(_, people)| people.contains(rank));
+        recipient.lost_since_ms = since.map(|(at_ms, _)| *at_ms);
+    }
 }
 
 fn accounts_of(set: &SubscriberSet, network: &Network) -> BTreeSet<String> {
@@ -415,6 +432,7 @@ impl Planner {
         let logged = tx.assignments(incident.no).await?;
         let assigned = self.assign_arms(incident, ground.network, &logged, &mut recipients);
         self.cover(tx, incident.no, &mut recipients).await?;
+        date(incident, ground.network, &mut recipients);
         let is_for_all = matches!(others, Others::All);
         let is_for_some = matches!(others, Others::Back(_));
         let mut accounts = match others {

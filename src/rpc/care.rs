@@ -245,6 +245,7 @@ fn concerns(
                 no,
                 (impact != Impact::Past).then_some(incident.reopened),
             ),
+            since_ms: lost_since_ms(notices, &incident),
             incident,
             impact,
             learned: None,
@@ -252,6 +253,14 @@ fn concerns(
         .collect();
     concerns.sort_by_key(|concern| concern.impact);
     concerns
+}
+
+/// Since when the account is without service, as the latest decision about it in the latest episode
+/// says; where there is none, since the incident began.
+fn lost_since_ms(notices: &[NoticeRecord], incident: &Incident) -> Millis {
+    let mut newest_first = notices.iter();
+    let latest = newest_first.find(|n| n.incident == incident.no && n.episode == incident.reopened);
+    latest.map_or(incident.onset_ms, |notice| notice.lost_since_ms)
 }
 
 fn planned_work(live: &Live, account: &str) -> Option<Arc<Statement>> {
@@ -289,7 +298,7 @@ fn care_incident(concern: &Concern, language: Language) -> v1::CareIncident {
     v1::CareIncident {
         id: incident.no.to_string(),
         state: state_message(incident.state).into(),
-        since_ms: incident.onset_ms,
+        since_ms: concern.since_ms,
         restored_ms: incident.restored_ms.unwrap_or_default(),
         cause: cause_in_words(incident.cause.kind, language).to_owned(),
         estimate_from_ms: incident.expected().map_or(0, |e| e.from_ms),

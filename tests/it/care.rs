@@ -28,6 +28,7 @@ fn fault(state: IncidentState) -> Incident {
 
 fn concern(incident: Incident, impact: Impact, told: Told) -> Concern {
     Concern {
+        since_ms: incident.onset_ms,
         incident: Arc::new(incident),
         impact,
         told,

@@ -6,6 +6,7 @@ mod company;
 mod decisions;
 mod declared;
 mod growth;
+mod joining;
 mod life;
 mod onset;
 mod power;

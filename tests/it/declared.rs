@@ -54,6 +54,7 @@ impl World {
         let mut people = generated.subscribers.clone();
         for person in &mut people {
             person.quiet_hours = None;
+            "Europe/Rome".clone_into(&mut person.time_zone);
         }
         import_topology(&store, generated.definition.clone(), NOW_MS, &quiet)
             .await
@@ -178,6 +179,42 @@ impl World {
             self.network.part_id(Part::Element(olt)).to_owned(),
             people.map(|s| self.network.account(s).to_owned()).collect(),
         )
+    }
+
+    fn behind(&self, id: &str) -> BTreeSet<String> {
+        let lost = self.network.lost_alone(self.network.part(id).unwrap());
+        let people = self.network.subscribers(&lost);
+        people.map(|s| self.network.account(s).to_owned()).collect()
+    }
+
+    fn ports_of(&self, olt: &str) -> Vec<String> {
+        let Some(Part::Element(olt)) = self.network.part(olt) else {
+            panic!("{olt} is no element");
+        };
+        let ports = self.network.children(olt);
+        let ports = ports.filter(|e| self.network.kind(*e) == ElementKind::PonPort);
+        ports
+            .map(|e| self.network.part_id(Part::Element(e)).to_owned())
+            .collect()
+    }
+
+    /// Of the PON ports of an OLT the one with the fewest people, and who they are.
+    fn smallest_port(&self, olt: &str) -> (String, BTreeSet<String>) {
+        let ports = self.ports_of(olt).into_iter();
+        let ports = ports.map(|port| (self.behind(&port), port));
+        let (people, port) = ports
+            .filter(|(people, _)| people.len() > 1)
+            .min_by_key(|(people, _)| people.len())
+            .unwrap();
+        (port, people)
+    }
+
+    fn homes_of(&self, accounts: &BTreeSet<String>) -> Vec<String> {
+        let people = accounts.iter().filter_map(|a| self.network.subscriber(a));
+        let homes = people.flat_map(|person| self.network.serving(person));
+        homes
+            .map(|home| self.network.part_id(Part::Element(home)).to_owned())
+            .collect()
     }
 
     /// Reports an alarm and waits until it is kept.
@@ -536,6 +573,68 @@ async fn planned_work_covers_its_alarms_until_it_overruns(
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].state, "over");
     assert_eq!(listed[0].incident_ids, [incident.no.to_string()]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_a_fault_takes_in_later_is_told_since_when_they_are_without_service(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut world = World::start(backend).await;
+    let (olt, behind) = world.olt();
+    let (port, few) = world.smallest_port(&olt);
+    let homes = world.homes_of(&few);
+    for resource in homes.iter().chain([&port]) {
+        world.alarm(v1::AlarmEventKind::Raise, resource).await;
+    }
+    world.pass(5 * MINUTE).await;
+    world.pass(5 * MINUTE).await;
+    let first = world.sent(Stage::First, few.len()).await;
+    assert_eq!(accounts(&first), few);
+    let went_ms = first.first().unwrap().lost_since_ms;
+    world.pass(2 * HOUR).await;
+    let later_ms = world.clock.now_ms();
+    let ports = world.ports_of(&olt);
+    for resource in ports.iter().filter(|other| **other != port).chain([&olt]) {
+        world.alarm(v1::AlarmEventKind::Raise, resource).await;
+    }
+    world.pass(5 * MINUTE).await;
+    world.pass(5 * MINUTE).await;
+    let first = world.sent(Stage::First, behind.len()).await;
+    assert_eq!(accounts(&first), behind);
+    let mut care = client::care(&world.connection().await);
+    for notice in &first {
+        let is_first = few.contains(&notice.account);
+        let since_ms = if is_first { went_ms } else { later_ms };
+        assert_eq!(notice.lost_since_ms, since_ms, "{}", notice.account);
+        let time = if is_first { "10:00" } else { "12:10" };
+        let body = &notice.body;
+        let is_told = notice.state == NoticeState::Sent;
+        assert!(!is_told || body.contains(time), "not {time}: {body}");
+        let request = v1::LookupRequest {
+            query: notice.account.clone(),
+            language: "en".to_owned(),
+        };
+        let found = care.lookup(request).await.unwrap().into_inner();
+        let answer = &found.answers[0];
+        let says = &answer.what_to_say;
+        assert!(says.contains(&format!("since {time}")), "{says}");
+        assert_eq!(answer.incidents[0].since_ms, since_ms);
+    }
+    for resource in homes.iter().chain(&ports).chain([&olt]) {
+        world.alarm(v1::AlarmEventKind::Clear, resource).await;
+    }
+    world.pass(10 * MINUTE).await;
+    world.pass(10 * MINUTE).await;
+    let restored = world.sent(Stage::Restored, told(&first).len()).await;
+    assert_eq!(told(&restored), told(&first));
+    for notice in &restored {
+        let is_first = few.contains(&notice.account);
+        let time = if is_first { "10:00" } else { "12:10" };
+        let body = &notice.body;
+        let is_told = notice.state == NoticeState::Sent;
+        assert!(!is_told || body.contains(time), "not {time}: {body}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 mod learned;
 mod merger;
+mod since;
 mod split;
 mod wording;
 
@@ -151,6 +152,7 @@ fn recipient(person: usize) -> Recipient {
         } else {
             Arm::Told
         },
+        lost_since_ms: None,
         covered_by: None,
     }
 }

@@ -1,6 +1,5 @@
 //! What each person went through, and what they were told of it.
 
-use super::Step;
 use crate::figure::Figure;
 use crate::interval::bootstrap;
 use forewarn::alarm::{AlarmEventKind, LogRecord};
@@ -8,7 +7,7 @@ use forewarn::incident::IncidentNo;
 use forewarn::notice::{NoticeState, Stage};
 use forewarn::simulate::{FaultKind, Simulation, World};
 use forewarn::store::{NoticeFilter, NoticePage, Store};
-use forewarn::topology::{ElementKind, ElementNo, Network, Part};
+use forewarn::topology::{ElementKind, ElementNo, Part};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How long before a first notice service may have been lost and come back.
@@ -17,13 +16,15 @@ const LATELY_MS: i64 = 3_600_000;
 const NO_TIME_MS: i64 = 15 * 60_000;
 /// Outages of a person with less time between them are one.
 const SAME_MS: i64 = 1_000;
+/// A begin that is told so far from the truth is wrong.
+const WRONG_BEGIN_MS: i64 = 10 * 60_000;
 
 /// A time without service.
 #[derive(Clone, Copy)]
-struct Outage {
-    from_ms: i64,
-    to_ms: i64,
-    kind: FaultKind,
+pub(super) struct Outage {
+    pub(super) from_ms: i64,
+    pub(super) to_ms: i64,
+    pub(super) kind: FaultKind,
     /// Nobody else lost service by that fault.
     is_lone: bool,
 }
@@ -32,20 +33,22 @@ struct Outage {
 #[derive(Clone, Copy)]
 struct Told {
     at_ms: i64,
+    /// Since when the person was said to be without service.
+    lost_since_ms: i64,
     stage: Stage,
     incident: IncidentNo,
 }
 
 pub(super) struct Ledger<'a> {
-    world: &'a World,
+    pub(super) world: &'a World,
     /// By rank in the world's network, in order of time.
-    outages: HashMap<u32, Vec<Outage>>,
-    misplaced: &'a BTreeSet<ElementNo>,
+    pub(super) outages: HashMap<u32, Vec<Outage>>,
+    pub(super) misplaced: &'a BTreeSet<ElementNo>,
     dark: BTreeSet<ElementNo>,
     /// Homes that lived on a battery while power had failed, from when to when at most.
     on_battery: HashMap<ElementNo, Vec<[i64; 2]>>,
     /// When alarms of homes themselves arrived, in order of time.
-    heard: HashMap<ElementNo, Vec<i64>>,
+    pub(super) heard: HashMap<ElementNo, Vec<i64>>,
     hold_down_ms: i64,
     /// What begins later is not judged: there was no time to tell of it.
     judged_until_ms: i64,
@@ -61,17 +64,19 @@ pub(super) struct Counted {
     /// Notices to people who had lost no service, but lost it later in the same incident.
     premature_notices: usize,
     /// By incident, people whom it told wrongly, and when.
-    mistaken: BTreeMap<IncidentNo, Vec<(u32, i64)>>,
+    pub(super) mistaken: BTreeMap<IncidentNo, Vec<(u32, i64)>>,
     /// By incident, its false notices and all of them.
     by_incident: BTreeMap<IncidentNo, (usize, usize)>,
     /// By fault of several homes (its begin and kind), people who were not told and all of them.
     by_fault: BTreeMap<(i64, &'static str), (usize, usize)>,
     /// The values of both, of months that were joined.
     joined: [Vec<(usize, usize)>; 2],
+    /// First notices to people without service, and those that said it was lost far too early or too late.
+    begins: [usize; 3],
     /// Told that service is back while it was not.
     false_restored: usize,
     /// By incident, people of whom that is so, and when.
-    early: BTreeMap<IncidentNo, Vec<(u32, i64)>>,
+    pub(super) early: BTreeMap<IncidentNo, Vec<(u32, i64)>>,
     /// Outages longer than the hold-down, and those of which the person was not told; of several
     /// homes by kind, and of one home.
     several: BTreeMap<FaultKind, [usize; 2]>,
@@ -80,7 +85,7 @@ pub(super) struct Counted {
     /// their home is misplaced, neither.
     untold_people: [usize; 3],
     /// People who were not told of an outage of several homes, by its begin, end and kind.
-    untold: BTreeMap<(i64, i64, &'static str), Vec<u32>>,
+    pub(super) untold: BTreeMap<(i64, i64, &'static str), Vec<u32>>,
     /// Milliseconds from the loss to the notice.
     lead_ms: Vec<i64>,
 }
@@ -187,6 +192,7 @@ impl<'a> Ledger<'a> {
                 let all = told.entry(network.rank_of(subscriber)).or_default();
                 all.push(Told {
                     at_ms: notice.sent_at_ms.unwrap(),
+                    lost_since_ms: notice.lost_since_ms,
                     stage: notice.stage,
                     incident: notice.incident,
                 });
@@ -209,6 +215,9 @@ impl<'a> Ledger<'a> {
         let mut is_false: BTreeMap<IncidentNo, bool> = BTreeMap::new();
         for notice in told {
             *counted.sent.entry(notice.stage).or_default() += 1;
+            if notice.stage == Stage::First {
+                counted.judge_begin(notice, outages);
+            }
             let of_incident = counted.by_incident.entry(notice.incident).or_default();
             of_incident.1 += 1;
             if notice.stage == Stage::First {
@@ -274,7 +283,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Whether an alarm of the person's home arrived in a time.
-    fn is_heard(&self, rank: u32, [from_ms, to_ms]: [i64; 2]) -> bool {
+    pub(super) fn is_heard(&self, rank: u32, [from_ms, to_ms]: [i64; 2]) -> bool {
         let network = self.world.network();
         let mut serving = network.serving(network.subscriber_at_rank(rank));
         serving.any(|ont| {
@@ -336,6 +345,18 @@ impl<'a> Ledger<'a> {
 }
 
 impl Counted {
+    fn judge_begin(&mut self, first: &Told, outages: &[Outage]) {
+        let is_now = |o: &&Outage| (o.from_ms..o.to_ms).contains(&first.at_ms);
+        let Some(outage) = outages.iter().find(is_now) else {
+            return;
+        };
+        self.begins[0] += 1;
+        let is_early = first.lost_since_ms < outage.from_ms - WRONG_BEGIN_MS;
+        let is_late = first.lost_since_ms > outage.from_ms + WRONG_BEGIN_MS;
+        self.begins[1] += usize::from(is_early);
+        self.begins[2] += usize::from(is_late);
+    }
+
     /// Counts another month too.
     pub(super) fn join(&mut self, next: Self) {
         for (stage, number) in next.sent {
@@ -348,6 +369,7 @@ impl Counted {
         };
         sum(&mut self.false_people, &next.false_people);
         sum(&mut self.lone, &next.lone);
+        sum(&mut self.begins, &next.begins);
         sum(&mut self.untold_people, &next.untold_people);
         for (kind, counts) in next.several {
             sum(self.several.entry(kind).or_default(), &counts);
@@ -359,88 +381,6 @@ impl Counted {
         self.joined[1].extend(next.by_fault.into_values());
         self.lead_ms.extend(next.lead_ms);
         self.lead_ms.sort_unstable();
-    }
-
-    /// The incidents that told most people wrongly.
-    pub(super) async fn print_mistakes(
-        &self,
-        store: &Store,
-        evidence: Option<&BTreeMap<IncidentNo, Vec<String>>>,
-    ) {
-        let mistaken = self.mistaken.iter();
-        let mistaken = mistaken.map(|(no, people)| ("told wrongly", no, people.len()));
-        let early = self.early.iter();
-        let early = early.map(|(no, people)| ("told too early of the end", no, people.len()));
-        let mut mistaken: Vec<_> = mistaken.chain(early).collect();
-        mistaken.sort_by_key(|(.., people)| std::cmp::Reverse(*people));
-        for (rank, (what, no, people)) in mistaken.into_iter().take(60).enumerate() {
-            let Ok(Some(incident)) = store.incident(*no).await else {
-                continue;
-            };
-            let alarms: Vec<String> = incident
-                .evidence
-                .iter()
-                .take(6)
-                .map(|e| format!("{} {}", e.key.resource, e.key.alarm_type))
-                .collect();
-            println!(
-                "{no}: {people} {what}, {} at most affected, {}; {}",
-                incident.affected_peak,
-                incident.cause.text,
-                alarms.join(", ")
-            );
-            let believed = evidence.and_then(|all| all.get(no)).into_iter().flatten();
-            for line in believed.take(3) {
-                println!("    evidence at {line}");
-            }
-            let timeline = store.timeline(*no).await.unwrap_or_default();
-            for entry in timeline.iter().take(if rank < 24 { 24 } else { 0 }) {
-                println!(
-                    "    {} {}: {}",
-                    entry.at_ms,
-                    entry.what.as_str(),
-                    entry.reason
-                );
-            }
-        }
-    }
-
-    /// The outages of which most people were not told, and which incidents had one of them then.
-    pub(super) async fn print_untold(&self, story: &Story<'_>) {
-        let mut untold: Vec<_> = self.untold.iter().collect();
-        untold.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
-        for ((from_ms, to_ms, kind), people) in untold.into_iter().take(60) {
-            let seconds = (to_ms - from_ms) / 1_000;
-            println!(
-                "{kind} at {from_ms} for {seconds} s: {} not told",
-                people.len()
-            );
-            // Best somebody of whom more could have been made.
-            let heard = people
-                .iter()
-                .find(|&&rank| story.ledger.is_heard(rank, [*from_ms, *to_ms]));
-            if let Some(&rank) = heard.or(people.first()) {
-                story.print(rank, [*from_ms, *to_ms]).await;
-            }
-        }
-    }
-
-    /// The incidents that told most people wrongly, or too early that service was back, and two of
-    /// these people.
-    pub(super) async fn print_people(&self, story: &Story<'_>) {
-        for (what, people) in [
-            ("told wrongly", &self.mistaken),
-            ("told too early of the end", &self.early),
-        ] {
-            let mut by_incident: Vec<_> = people.iter().collect();
-            by_incident.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
-            for (no, people) in by_incident.into_iter().take(12) {
-                println!("people of {no}: {} {what}", people.len());
-                for &(rank, at_ms) in people.iter().take(2) {
-                    story.print(rank, [at_ms; 2]).await;
-                }
-            }
-        }
     }
 
     pub(super) fn figures(&self, size: &str, goal: f64) -> Vec<Figure> {
@@ -485,6 +425,15 @@ impl Counted {
                 share(people, firsts),
                 "share",
                 counted(people, firsts),
+            ));
+        }
+        let [dated, early, late] = self.begins;
+        for (how, wrong) in [("too early", early), ("too late", late)] {
+            figures.push(Figure::new(
+                format!("first notices that said service was lost more than ten minutes {how}"),
+                share(wrong, dated),
+                "share",
+                counted(wrong, dated),
             ));
         }
         let total = self
@@ -554,83 +503,5 @@ impl Counted {
             ));
         }
         figures
-    }
-}
-
-/// What became of single people; kept only to explain mistakes.
-pub(super) struct Story<'a> {
-    pub(super) ledger: &'a Ledger<'a>,
-    pub(super) store: &'a Store,
-    pub(super) network: &'a Network,
-    pub(super) trail: &'a [Step],
-}
-
-impl Story<'_> {
-    /// Notices, outages, and the incidents that had the person around a time.
-    async fn print(&self, rank: u32, [from_ms, to_ms]: [i64; 2]) {
-        const AROUND_MS: i64 = 15 * 60_000;
-        let world = self.ledger.world.network();
-        let account = world.account(world.subscriber_at_rank(rank));
-        for outage in self.ledger.outages.get(&rank).into_iter().flatten() {
-            let kind = outage.kind.as_str();
-            println!(
-                "    {account} lost service {} to {}: {kind}",
-                outage.from_ms, outage.to_ms
-            );
-        }
-        let filter = NoticeFilter {
-            account: Some(account.to_owned()),
-            ..NoticeFilter::default()
-        };
-        let page = NoticePage {
-            after: None,
-            size: 20,
-        };
-        let (notices, _) = self.store.list_notices(&filter, page).await.unwrap();
-        for ont in world.serving(world.subscriber_at_rank(rank)) {
-            let times = self.ledger.heard.get(&ont).into_iter().flatten();
-            let times: Vec<i64> = times
-                .copied()
-                .filter(|at_ms| (from_ms - AROUND_MS..=to_ms + AROUND_MS).contains(at_ms))
-                .collect();
-            let id = world.part_id(Part::Element(ont));
-            let misplaced = self.ledger.misplaced.contains(&ont);
-            println!("    {id}, misplaced: {misplaced}, alarms at {times:?}");
-        }
-        for notice in notices {
-            println!(
-                "    {} {}: {:?} {:?} {:?}, sent at {:?}",
-                notice.planned_at_ms,
-                notice.incident,
-                notice.stage,
-                notice.decision,
-                notice.state,
-                notice.sent_at_ms
-            );
-        }
-        let rank = self
-            .network
-            .rank_of(self.network.subscriber(account).unwrap());
-        let mut holders: BTreeSet<IncidentNo> = BTreeSet::new();
-        for step in self.trail {
-            let is_held = step.lost.contains(rank);
-            let was_held = if is_held {
-                !holders.insert(step.incident)
-            } else {
-                holders.remove(&step.incident)
-            };
-            let is_then = (from_ms - AROUND_MS..to_ms + AROUND_MS).contains(&step.at_ms);
-            let is_news = is_held != was_held || (is_held && step.text != "[]");
-            if is_then && is_news {
-                let people = step.lost.len();
-                println!(
-                    "    {} {}, {people} people, {}: {}",
-                    step.at_ms,
-                    step.incident,
-                    if is_held { "holds" } else { "left" },
-                    step.text
-                );
-            }
-        }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::standing::{Declared, Standing};
 use super::statement::{DeclarationId, Statement};
-use crate::alarm::{AlarmBook, AlarmNo, AlarmState};
+use crate::alarm::{AlarmBook, AlarmNo};
 use crate::clock::Millis;
+use crate::geography::Affects;
 use crate::incident::evidence::{Summary, describe, summarise, thousands};
 use crate::incident::life::Impact;
 use crate::incident::localise::Failure;
@@ -11,6 +12,7 @@ use crate::incident::matching::Found;
 use crate::incident::onset::{Onset, Premises};
 use crate::incident::{CauseKind, CorrelatorSettings};
 use crate::topology::{Network, Part};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What a declaration says of a failure.
@@ -19,6 +21,7 @@ pub(in crate::incident) struct Stated {
     pub(in crate::incident) statement: Arc<Statement>,
     /// Where, when no parts say it; empty otherwise.
     place: String,
+    is_of_people: bool,
 }
 
 impl Stated {
@@ -29,7 +32,18 @@ impl Stated {
             (_, Some(area)) => area.to_string(),
             _ => String::new(),
         };
-        Self { statement, place }
+        let area = standing.declaration.area.as_ref();
+        let is_of_people = area.is_some_and(|area| area.affects == Affects::ServiceLostInside);
+        Self {
+            statement,
+            place,
+            is_of_people,
+        }
+    }
+
+    /// Whether it says of people, not of parts, that they are without service.
+    pub(in crate::incident) fn is_of_people(&self) -> bool {
+        self.is_of_people
     }
 
     /// For the timeline: who says what.
@@ -116,24 +130,36 @@ fn found(
     let statement = &standing.declaration.statement;
     let own = failure.own.iter().filter_map(|no| book.get(*no));
     let own = own.filter(|alarm| alarm.is_evidence());
-    let earliest = own.map(AlarmState::raised_ms).min();
+    let mut raised: HashMap<Part, Millis> = HashMap::new();
+    for alarm in own {
+        if let Some(part) = network.part(&alarm.key().resource) {
+            let first = raised.entry(part).or_insert(Millis::MAX);
+            *first = alarm.raised_ms().min(*first);
+        }
+    }
+    let earliest = raised.values().copied().min();
     let onset = Onset {
         at_ms: statement.since_ms.min(earliest.unwrap_or(Millis::MAX)),
         before_ms: None,
     };
+    let mut failed_since = standing.failed_since();
+    for (part, at_ms) in &mut failed_since {
+        *at_ms = raised.get(part).map_or(*at_ms, |raised| *raised.min(at_ms));
+    }
     let summary = summarise(
         failure,
         standing.impact.lost.len(),
         book,
         network,
         settings,
-        onset,
+        (onset, failed_since.clone()),
     );
     let mut summary = summary.unwrap_or_else(|| Summary {
         parts: failure.parts.clone(),
         evidence: Vec::new(),
         evidence_count: 0,
         onset,
+        failed_since,
         half_raised_ms: statement.since_ms,
         newest_raise_ms: statement.since_ms,
         first_received_ms: statement.declared_at_ms,

@@ -188,20 +188,20 @@ impl Declared {
         owned.map(|(no, _)| *no)
     }
 
-    /// The planned work that has left a failure behind: the failure began within its window and
-    /// scope.
+    /// The planned work that has left a failure behind: its parts failed within the window and are
+    /// within the scope.
     pub(in crate::incident) fn overrun(
         &self,
-        parts: &[Part],
-        onset_ms: Millis,
+        failed_since: &[(Part, Millis)],
         network: &Network,
     ) -> Option<Stated> {
         let overrun = self.overrun.iter().find(|work| {
             let statement = &work.declaration.statement;
             let until_ms = statement.until_ms.unwrap_or(Millis::MAX);
-            (statement.since_ms..until_ms).contains(&onset_ms)
-                && !parts.is_empty()
-                && parts.iter().all(|&part| work.explains(part, network))
+            !failed_since.is_empty()
+                && failed_since.iter().all(|&(part, at_ms)| {
+                    (statement.since_ms..until_ms).contains(&at_ms) && work.explains(part, network)
+                })
         })?;
         Some(Stated::of(overrun))
     }
@@ -294,6 +294,20 @@ impl Standing {
             parts,
             impact,
         })
+    }
+
+    /// When each of its parts failed by it; sorted by part.
+    pub(super) fn failed_since(&self) -> Vec<(Part, Millis)> {
+        let area = self.declaration.area.as_ref();
+        let by_battery: BTreeMap<Part, Millis> = area
+            .into_iter()
+            .flat_map(|area| &area.failures)
+            .map(|failure| (Part::Element(failure.element), failure.at_ms))
+            .collect();
+        let declared_ms = self.declaration.statement.since_ms;
+        let parts = self.own.iter();
+        let since = parts.map(|part| (*part, *by_battery.get(part).unwrap_or(&declared_ms)));
+        since.collect()
     }
 
     /// Whether an alarm that was raised then can be of it.

@@ -27,6 +27,7 @@ impl Tracked {
             let seconds = (start_ms - before_ms) / 1_000;
             let reason = format!("late reports show that service had been back for {seconds} s");
             self.incident.onset_ms = start_ms;
+            self.incident.life.later.clear();
             self.incident.reopened += 1;
             self.note(TimelineKind::Reopened, reason, at.now_ms);
         }
@@ -170,6 +171,7 @@ impl Tracked {
         incident.estimate = None;
         incident.reopened += 1;
         incident.onset_ms = now_ms;
+        incident.life.later.clear();
         incident.life.run_since_ms = None;
         // However long its failures stood side by side before, they do so anew.
         incident.life.failures_changed_ms = now_ms;
@@ -215,6 +217,8 @@ impl Tracked {
         theirs.onset_ms = theirs.onset_ms.min(self.incident.onset_ms);
         theirs.declared.extend(&self.incident.declared);
         survivor.is_touched = true;
+        // Which of its parts failed later than it began is to be worked out anew.
+        survivor.taken = None;
         self.end(IncidentState::Restored, now_ms);
         self.incident.merged_into = Some(survivor.incident.no);
         self.is_touched = true;

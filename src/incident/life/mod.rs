@@ -16,8 +16,9 @@ pub use claim::{Claim, Said};
 pub(super) use command::Word;
 
 use super::candidates::Candidates;
-use super::declared::{Declared, cause_text};
+use super::declared::{Declared, Stated, cause_text};
 use super::evidence::{Summary, describe, thousands};
+use super::joining::later_parts;
 use super::onset::LossRecord;
 use super::reasoning::alarms;
 use super::{
@@ -273,6 +274,7 @@ impl Tracked {
         self.parts.clone_from(&summary.parts);
         self.impact = impact.clone();
         self.note_parts(at.network);
+        self.note_later(summary, at.network);
         self.hear(summary, at.now_ms);
         let said = judged.and_then(|judged| judged.said.as_ref());
         // A declaration can say the cause, too; it stays as it was told.
@@ -328,6 +330,17 @@ impl Tracked {
         } else {
             ids_of(&self.found, network)
         };
+    }
+
+    /// Writes down which parts failed later than the rest. Whoever is inside an area has lost service
+    /// with it, whatever failed around them since.
+    fn note_later(&mut self, summary: &Summary, network: &Network) {
+        let known = std::mem::take(&mut self.incident.life.later);
+        if !summary.stated.iter().any(Stated::is_of_people) {
+            let onset_ms = self.incident.onset_ms;
+            let later = later_parts(&summary.failed_since, onset_ms, &known, network);
+            self.incident.life.later = later;
+        }
     }
 
     fn count_impact(&mut self) {

@@ -1,6 +1,6 @@
 //! Notices as operators and care look at them.
 
-use super::{read_decision, read_stage, read_state};
+use super::{read_decision, read_facts, read_stage, read_state};
 use crate::clock::Millis;
 use crate::incident::IncidentNo;
 use crate::notice::{Decision, NoticeId, NoticeState, Stage};
@@ -71,6 +71,8 @@ pub struct NoticeRecord {
     pub state: NoticeState,
     pub state_reason: String,
     pub language: String,
+    /// Since when the person is without service, as it says or would have said.
+    pub lost_since_ms: Millis,
     pub planned_at_ms: Millis,
     pub available_at_ms: Millis,
     pub sent_at_ms: Option<Millis>,
@@ -94,7 +96,7 @@ pub struct AttemptRecord {
 
 const RECORD_COLUMNS: &str = "notice_id, incident_no, account, episode, stage, stage_no, channel, \
      decision, covered_by, state, state_reason, language, planned_at_ms, available_at_ms, \
-     sent_at_ms, attempt, template_version, subject, body";
+     sent_at_ms, attempt, template_version, subject, body, facts";
 
 #[derive(Debug, sqlx::FromRow)]
 struct RecordRow {
@@ -117,6 +119,7 @@ struct RecordRow {
     template_version: String,
     subject: String,
     body: String,
+    facts: String,
 }
 
 impl RecordRow {
@@ -134,6 +137,7 @@ impl RecordRow {
             state: read_state(&self.state)?,
             state_reason: self.state_reason,
             language: self.language,
+            lost_since_ms: read_facts(&self.facts)?.onset_ms,
             planned_at_ms: self.planned_at_ms,
             available_at_ms: self.available_at_ms,
             sent_at_ms: self.sent_at_ms,

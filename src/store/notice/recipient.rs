@@ -49,6 +49,7 @@ impl RecipientRow {
             sent_last_day: 0,
             cluster: String::new(),
             arm: Arm::NotAssigned,
+            lost_since_ms: None,
             covered_by: None,
         })
     }

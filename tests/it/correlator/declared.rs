@@ -7,7 +7,7 @@ mod work;
 use super::*;
 use forewarn::geography::{Affects, AreaImpact, AreaNo, Inside, PowerFailure};
 use forewarn::incident::{
-    Declaration, DeclarationEnd, DeclarationId, DeclarationRef, Estimate, Statement,
+    Declaration, DeclarationEnd, DeclarationId, DeclarationRef, Estimate, Statement, joined_later,
 };
 use forewarn::topology::SubscriberNo;
 
@@ -244,6 +244,13 @@ fn batteries_take_more_and_more_away() {
         .filter(|what| **what == Told::Grew)
         .count();
     assert_eq!(grown, 2);
+    let joined = joined_later(&desk.state(1), &network);
+    let joined: Vec<(i64, usize)> = joined.iter().map(|(at, who)| (*at, who.len())).collect();
+    assert_eq!(
+        joined,
+        [(30 * MINUTE, 4), (90 * MINUTE, 8), (120 * MINUTE, 12)],
+        "each has had service until then"
+    );
 }
 
 #[test]

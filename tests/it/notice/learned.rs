@@ -50,6 +50,7 @@ fn what_is_learned_is_told_as_a_guess_and_only_without_an_estimate() {
         let input = MessageInput {
             stage,
             incident: fault,
+            lost_since_ms: fault.onset_ms,
             person: &person,
             unsubscribe_url: "https://notices.example.net/unsubscribe/x",
             learned,

@@ -15,6 +15,7 @@ fn written(stage: Stage, fault: &Incident, person: &Addressee, now_ms: i64) -> M
     let input = MessageInput {
         stage,
         incident: fault,
+        lost_since_ms: fault.onset_ms,
         person,
         unsubscribe_url: "https://notices.example.net/unsubscribe/x",
         learned: None,

@@ -80,6 +80,31 @@ fn what_is_left_at_the_end_of_the_window_is_an_overrun() {
 }
 
 #[test]
+fn an_incident_below_the_work_that_comes_to_be_its_overrun_says_so() {
+    let mut desk = Desk::new();
+    desk.raise(10 * MINUTE, "pon-los", &["olt2-p1"]);
+    desk.until(20 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    desk.declare(30 * MINUTE, plain(work(&["olt2"])));
+    desk.raise(HOUR + MINUTE, "unreachable", &["olt2"]);
+    desk.until(2 * HOUR);
+    assert_eq!(desk.open(), [one(1, "olt2-p1", Confirmed, 4)]);
+    desk.until(2 * HOUR + 10 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
+    let incident = desk.state(1);
+    assert_eq!(incident.cause.kind, CauseKind::PlannedWork);
+    assert_eq!(
+        incident.cause.text,
+        "Planned work WORK-3 (new line cards) has overrun its window. OLT olt2 does not answer; 8 \
+         subscribers behind it"
+    );
+    assert_eq!(incident.declared[0].id, DeclarationId::Work(3));
+    let later = &incident.life.later;
+    assert_eq!(later.len(), 1, "who is not behind the port joined later");
+    assert_eq!(later[0].since_ms, HOUR + MINUTE);
+}
+
+#[test]
 fn what_the_scope_does_not_explain_is_an_incident_like_any_other() {
     let mut desk = busy();
     desk.raise(HOUR + MINUTE, "unreachable", &["olt2"]);
