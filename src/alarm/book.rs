@@ -215,6 +215,11 @@ impl AlarmState {
         self.active_received_ms
     }
 
+    /// Whether it ended because a snapshot of its source left it out.
+    pub fn is_swept(&self) -> bool {
+        self.swept.is_some()
+    }
+
     /// Until when it counts as coming and going if nothing more is reported, by the clock of the
     /// source; `None` if it lately did not.
     pub fn unstable_until_ms(&self, thresholds: FlapThresholds) -> Option<Millis> {

@@ -3,48 +3,21 @@
 //! - What is kept follows from the set of alarms, not from the order in which they came.
 //! - An alarm costs work along its way up the tree, as far as something changes there.
 
+mod outlived;
+
 use super::CorrelatorSettings;
 use super::batteries::Batteries;
 use super::likelihood::{
     Aspect, GASP_BELIEVED_MS, Likelihood, Nats, Observation, Verdict, WINDOW_MS, ended_ms, is_home,
     is_reporter, observe,
 };
+pub(super) use super::number_map::NumberMap;
 use super::shared_risk::{GroupGain, group_gain};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, ElementNo, GroupNo, LinkNo, Network, Part};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
-
-/// Multiplies and rotates, as rustc's own hasher; for numbers that no stranger chooses.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct NumberHasher(u64);
-
-impl Hasher for NumberHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(u64::from(number));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0xf135_7aea_2e62_a9c5);
-    }
-
-    fn write_isize(&mut self, number: isize) {
-        self.write_u64(number.cast_unsigned() as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0.rotate_left(26)
-    }
-}
-
-pub(super) type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+use outlived::Outlived;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Loss alarms by place, and what they imply further up.
 #[derive(Debug, Default)]
@@ -79,6 +52,7 @@ pub(super) struct Candidates {
     back: NumberMap<ElementNo, BTreeMap<Seat, Millis>>,
     unmapped: BTreeSet<AlarmNo>,
     batteries: Batteries,
+    outlived: Outlived,
 }
 
 /// Where an alarm speaks of the service of an element.
@@ -172,9 +146,12 @@ impl Candidates {
         };
         let is_loss = alarm.is_some_and(|a| a.effect() == ServiceEffect::Loss);
         let battery_changed = self.batteries.note(no, alarm, part, network);
+        let is_believed = |part| !self.is_outlived(part, network);
         let new = Seen {
             part: part.filter(|_| is_loss),
-            is_evidence: part.is_some() && is_loss && alarm.is_some_and(AlarmState::is_evidence),
+            is_evidence: is_loss
+                && alarm.is_some_and(AlarmState::is_evidence)
+                && part.is_some_and(is_believed),
             is_fresh: true,
         };
         let at = no.0 as usize;
@@ -199,6 +176,7 @@ impl Candidates {
                 }
             }
         }
+        self.note_link(old.part, new.part, alarm, network);
         battery_changed || unmapped_changed || old.part.is_some() || new.part.is_some()
     }
 
@@ -275,9 +253,12 @@ impl Candidates {
         network: &Network,
         settings: &CorrelatorSettings,
     ) {
-        if !settings.single_premise_incidents && is_premise(network, part) {
-            return;
+        if settings.single_premise_incidents || !is_premise(network, part) {
+            self.count_at(no, part, up);
         }
+    }
+
+    fn count_at(&mut self, no: AlarmNo, part: Part, up: bool) {
         let alarms = self.alarms_of.entry(part).or_default();
         if up {
             alarms.push(no);
@@ -297,6 +278,7 @@ impl Candidates {
         self.mark_spent_gasps(gasps_from_ms);
         let mut streets: BTreeSet<ElementNo> = BTreeSet::new();
         let mut reporters: BTreeSet<ElementNo> = BTreeSet::new();
+        let mut in_doubt = self.outlived.take_in_doubt();
         for seat in std::mem::take(&mut self.changed) {
             let Some(seated) = self.seats.get_mut(&seat) else {
                 continue;
@@ -314,6 +296,7 @@ impl Candidates {
             };
             let old = std::mem::replace(&mut seated.said, new);
             let (element, _) = seat;
+            self.doubt(seat, old, new, &mut in_doubt, network);
             if let Some(reporter) = reporter_of(element, network)
                 && self.note_back(seat, reporter, back_ms)
             {
@@ -332,6 +315,9 @@ impl Candidates {
         }
         for reporter in reporters {
             self.weigh_those_back(reporter, network);
+        }
+        for seat in in_doubt {
+            self.judge_outlived(seat, book, network);
         }
         self.likelihood.weigh(network);
         self.failed = self.likelihood.failed(network);

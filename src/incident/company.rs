@@ -4,7 +4,7 @@
 //! would explain must be heard of, too, and not only a sliver of it: below a whole OLT there is
 //! always somebody who is dark for a reason of his own.
 
-use super::likelihood::is_home;
+use super::likelihood::{WINDOW_MS, is_home};
 use super::localise::Failure;
 use crate::alarm::{AlarmState, SourceId, is_power, is_service_seen};
 use crate::clock::Millis;
@@ -12,7 +12,7 @@ use crate::topology::{ElementKind, ElementNo, GroupKind, LinkNo, Network, Part, 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Alarms further apart than this do not back one another, milliseconds.
-const COMPANY_MS: i64 = 15 * 60_000;
+const COMPANY_MS: i64 = 2 * WINDOW_MS;
 
 /// One in so many of those who would be without service must be heard of besides a lone alarm of
 /// the plant: less than what is heard of a true failure when most reports are lost.

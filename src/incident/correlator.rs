@@ -425,6 +425,14 @@ impl Correlator {
         places.filter_map(|no| self.book.get(*no))
     }
 
+    /// Active alarms of the plant that speak for no failure any more, since what is behind them has come
+    /// back: their clear was lost.
+    pub fn outlived(&self) -> impl Iterator<Item = &AlarmState> {
+        let places = self.candidates.outlived();
+        let alarms = places.filter_map(|no| self.book.get(no));
+        alarms.filter(|alarm| alarm.is_active())
+    }
+
     /// How many [`Self::unmapped`] yields.
     pub fn unmapped_count(&self) -> usize {
         self.candidates.unmapped().len()

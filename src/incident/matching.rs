@@ -229,14 +229,19 @@ impl<'a> Matching<'a> {
         if !self.gone.contains(&tracked.incident.no) {
             return false;
         }
-        // What is believed does not go on in what nobody believes.
         let is_believed = |t: &Tracked| t.incident.state == IncidentState::Confirmed;
         let mut sharing = sharing.iter().filter_map(|no| self.tracked.get(no));
-        let is_doubted = found.summary.is_lone
-            && is_believed(tracked)
-            && !self.unmapped.contains(&tracked.incident.no)
-            && !sharing.any(is_believed);
-        if is_doubted {
+        let is_of_believed = sharing.any(is_believed);
+        // What is believed does not go on in what nobody believes, and what nobody believes not in what
+        // is another matter that is believed.
+        let is_other_matter = if is_believed(tracked) {
+            found.summary.is_lone
+                && !is_of_believed
+                && !self.unmapped.contains(&tracked.incident.no)
+        } else {
+            is_of_believed && is_within(&found.impact.lost, &tracked.impact.lost)
+        };
+        if is_other_matter {
             return false;
         }
         let (theirs, mine) = (&tracked.impact.lost, &found.impact.lost);

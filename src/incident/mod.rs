@@ -502,6 +502,7 @@ mod life;
 mod likelihood;
 mod localise;
 mod matching;
+mod number_map;
 mod onset;
 mod outward;
 mod part_class;

@@ -239,9 +239,10 @@ impl LossRecord {
             Some(at_ms) if !premises.are_few || run.start_ms.is_none() => run.start_with(at_ms),
             _ => {}
         }
+        // What is active and not of this failure is of another one.
         for no in self.near(failure.parts, network) {
             if alarms.insert(no)
-                && let Some(alarm) = book.get(no)
+                && let Some(alarm) = book.get(no).filter(|alarm| !alarm.is_evidence())
             {
                 run.ended.extend(alarm.intervals());
             }

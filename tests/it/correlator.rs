@@ -9,6 +9,7 @@ mod growth;
 mod joining;
 mod life;
 mod onset;
+mod outlived;
 mod power;
 mod readme;
 mod ring;

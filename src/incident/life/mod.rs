@@ -311,7 +311,13 @@ impl Tracked {
         incident.evidence_count = summary.evidence_count;
         incident.life.newest_raise_ms = Some(summary.newest_raise_ms);
         incident.life.has_company = summary.has_company();
-        incident.life.is_left_over = summary.is_left_over(incident.detected_ms);
+        // What is left of a suspicion was not detected when something else was suspected.
+        let found_ms = match incident.state {
+            IncidentState::Suspected => incident.life.failures_changed_ms,
+            _ => incident.detected_ms,
+        };
+        let found_ms = found_ms.max(incident.detected_ms);
+        incident.life.is_left_over = summary.is_left_over(found_ms);
         let is_backed = incident.life.has_company && !incident.life.is_left_over;
         self.note_backing(is_backed, at);
         let incident = &mut self.incident;

@@ -1,9 +1,10 @@
 //! How far the evidence of an incident is believed: hold-down, deadline, flapping, silent sources.
 
 use super::{Circumstances, Tracked, outgrows};
+use crate::alarm::AlarmState;
 use crate::clock::Millis;
 use crate::incident::evidence::{Summary, unstable_until_ms};
-use crate::incident::{CorrelatorSettings, DeclarationId, IncidentState, TimelineKind};
+use crate::incident::{CorrelatorSettings, DeclarationId, Evidence, IncidentState, TimelineKind};
 
 /// Longer than any incident.
 const NEVER_MS: i64 = 100 * 366 * 86_400_000;
@@ -168,6 +169,11 @@ impl Tracked {
                 format!("{area} takes no service away any more, and no alarm is left")
             } else if self.parts.is_empty() {
                 "its resources are no longer in the network".to_owned()
+            } else if let Some(alarm) = self.outlived(at) {
+                format!(
+                    "what is behind it is back, and has been for {seconds} s; {} of {} was never taken back",
+                    alarm.key.alarm_type, alarm.key.resource
+                )
             } else {
                 format!("all its alarms are cleared, and have been for {seconds} s")
             });
@@ -181,6 +187,17 @@ impl Tracked {
         }
         self.set_unstable(self.calm_ms.is_some(), at.now_ms);
         None
+    }
+
+    /// The first of its alarms that is active although it speaks for no failure.
+    fn outlived(&self, at: Circumstances<'_>) -> Option<&Evidence> {
+        self.incident.evidence.iter().find(|e| {
+            let alarm = at.book.find(e.source, &e.key);
+            let alarm = alarm.and_then(|no| at.book.get(no));
+            let part = at.network.part(&e.key.resource);
+            alarm.is_some_and(AlarmState::is_active)
+                && part.is_some_and(|part| at.candidates.is_outlived(part, at.network))
+        })
     }
 
     /// When something will happen to it in a quiet; nothing does while a source is silent.

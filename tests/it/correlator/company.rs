@@ -405,3 +405,37 @@ fn what_nobody_believes_hides_nothing_that_fails_below() {
     desk.until(70 * MINUTE);
     assert_eq!(desk.open(), [one(1, "olt", Confirmed, all)]);
 }
+
+#[test]
+fn a_suspicion_that_is_gone_does_not_go_on_in_what_is_believed_below_it() {
+    let hour = 60 * MINUTE;
+    let mut desk = Desk::with(CorrelatorSettings::default(), built());
+    desk.raise(10 * MINUTE, "unreachable", &["olt2"]);
+    desk.raise(100 * hour, "dying-gasp", &refs(&homes("olt2-p1")[..3]));
+    desk.until(100 * hour + 30 * MINUTE);
+    let dark = "olt2-p1-h1+olt2-p1-h2+olt2-p1-h3";
+    let both = [one(1, "olt2", Suspected, 8), one(2, dark, Confirmed, 3)];
+    assert_eq!(desk.open(), both);
+    assert_eq!(
+        desk.state(2).onset_ms,
+        100 * hour,
+        "an old alarm above says nothing of when the homes went dark"
+    );
+    desk.clear(100 * hour + 40 * MINUTE, "unreachable", &["olt2"]);
+    desk.until(101 * hour);
+    assert_eq!(desk.open(), [one(2, dark, Confirmed, 3)]);
+    assert_eq!(desk.state(1).merged_into, None);
+}
+
+#[test]
+fn two_alarms_a_quarter_of_an_hour_apart_do_not_bear_each_other_out() {
+    let mut desk = Desk::with(CorrelatorSettings::default(), built());
+    desk.raise(10 * MINUTE, "link-down", &["s2/olt2"]);
+    desk.raise(23 * MINUTE, "unreachable", &["olt2"]);
+    desk.until(60 * MINUTE);
+    let open = desk.open();
+    assert!(
+        open.iter().all(|(_, _, state, _)| *state == Suspected),
+        "{open:?}"
+    );
+}

@@ -2,6 +2,7 @@
 
 use super::commands::{act, command};
 use super::*;
+use forewarn::topology::Part;
 
 /// One alarm of a random stream, with the instants at which it is raised and cleared in turn.
 #[derive(Clone, Debug)]
@@ -137,8 +138,36 @@ fn is_premise(network: &Network, resource: &str) -> bool {
     network.part(resource).is_none() || resource.contains("-h")
 }
 
+/// Whether two parts behind an alarm, or links at it, have come back since.
+fn has_outlived(correlator: &Correlator, alarm: &forewarn::alarm::AlarmState) -> bool {
+    let network = correlator.network();
+    let part = network.part(&alarm.key().resource).unwrap();
+    let lost = network.lost_alone(part);
+    let is_behind = |other| {
+        let behind = network.lost_alone(other);
+        let is_at = match (part, other) {
+            (Part::Element(device), Part::Link(link)) => {
+                let (a, b) = network.link_ends(link);
+                a == device || b == device
+            }
+            _ => false,
+        };
+        is_at || !behind.is_empty() && behind.difference(&lost).is_empty()
+    };
+    let back = correlator.book().iter().filter(|(_, other)| {
+        let part = network.part(&other.key().resource);
+        let is_back = other.cleared_ms() > Some(alarm.raised_ms() + 2 * MINUTE);
+        is_back && part.is_some_and(is_behind)
+    });
+    let back: BTreeSet<&str> = back
+        .map(|(_, other)| other.key().resource.as_str())
+        .collect();
+    back.len() >= 2
+}
+
 /// Every alarm of loss that is not one home's belongs to exactly one open incident, or is kept by one
-/// that ends and whose people it would not be believed of; and the people of an incident are exactly
+/// that ends and whose people it would not be believed of, or to none when what is behind it has come
+/// back; and the people of an incident are exactly
 /// those whom its cause cuts off.
 pub(super) fn check_invariants(correlator: &Correlator) {
     let network = correlator.network();
@@ -173,6 +202,13 @@ pub(super) fn check_invariants(correlator: &Correlator) {
                 .filter(was_believed)
                 .filter(holds)
                 .count();
+        }
+        let mut outlived = correlator.outlived();
+        if outlived.any(|other| other.key() == alarm.key() && other.source() == alarm.source()) {
+            assert!(has_outlived(correlator, alarm), "{:?}", alarm.key());
+            let goes_on = open().filter(|i| !is_ending(i)).filter(holds).count();
+            assert_eq!(goes_on, 0, "{:?} is left aside", alarm.key());
+            continue;
         }
         assert_eq!(holders, 1, "{:?} is explained {holders} times", alarm.key());
     }
