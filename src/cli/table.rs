@@ -116,9 +116,12 @@ impl Output {
         at.strftime(pattern).to_string()
     }
 
-    /// "3 min ago", "in 2 h".
+    /// "3 min ago", "in 2 h", "now".
     pub fn relative(&self, at_ms: Millis) -> String {
         let (distance, past) = (self.now_ms.abs_diff(at_ms), at_ms <= self.now_ms);
+        if distance < 1_000 {
+            return "now".to_owned();
+        }
         let amount = amount(distance / 1_000);
         if past {
             format!("{amount} ago")
@@ -205,6 +208,7 @@ mod tests {
         assert_eq!(out.when(0), "");
         assert_eq!(out.when(NOW_MS - 180_000), "09:57 (3 min ago)");
         assert_eq!(out.when(NOW_MS + 7_200_000), "12:00 (in 2 h)");
+        assert_eq!(out.when(NOW_MS + 900), "10:00 (now)");
         assert_eq!(
             out.when(NOW_MS - 3 * 86_400_000),
             "2026-03-07 10:00 (3 days ago)"

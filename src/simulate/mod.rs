@@ -46,7 +46,7 @@ pub use impairment::Impairments;
 pub use misplace::{Misplaced, believed, misplace};
 pub use noise::DarkHome;
 pub use reporting::{Origin, Reporting, Source};
-pub use scenario::{SCENARIOS, named_scenario, random_scenario};
+pub use scenario::{SCENARIOS, named_scenario, random_scenario, scenario_kinds};
 pub use sessions::Sample;
 pub use truth::{FaultTruth, StageTruth, Truth};
 pub use world::{Home, World, attachments};

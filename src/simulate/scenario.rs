@@ -80,6 +80,12 @@ pub const SCENARIOS: [Named; 9] = [
 const FIRST_MS: i64 = 120_000;
 const APART_MS: i64 = 300_000;
 
+/// The kinds of faults in a scenario of [`SCENARIOS`]; none for an unknown name.
+pub fn scenario_kinds(name: &str) -> &'static [FaultKind] {
+    let known = SCENARIOS.into_iter().find(|(known, _, _)| *known == name);
+    known.map_or(&[], |(_, _, kinds)| kinds)
+}
+
 /// A scenario of [`SCENARIOS`]; `None` for an unknown name. Kinds for which the network has no
 /// place are left out.
 pub fn named_scenario(

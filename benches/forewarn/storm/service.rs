@@ -64,7 +64,7 @@ pub(super) async fn run(subscribers: u32) -> Vec<Figure> {
     };
     let mut service = Service::start(&url, port, dir.path());
     let connection = service.connect(port).await;
-    let loaded_mib = service.memory("VmRSS:");
+    let loaded_mib = service.steady_memory().await;
     let size = format!("{subscribers} subscribers, {} events", alarms.len());
     let begun = Instant::now();
     let (durable, right) = tokio::join!(
@@ -160,6 +160,20 @@ impl Service {
         let line = status.lines().find(|l| l.starts_with(line)).unwrap();
         let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kib / 1024.0
+    }
+
+    /// Resident memory once it grows no more: the port listens before the network is loaded.
+    async fn steady_memory(&self) -> f64 {
+        let mut latest = Vec::new();
+        loop {
+            latest.push(self.memory("VmRSS:"));
+            if let [.., first, _, _, _, last] = &latest[..]
+                && last - first < 1.0
+            {
+                return *last;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     fn stop(&mut self) {

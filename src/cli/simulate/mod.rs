@@ -11,7 +11,7 @@ use crate::generate::{GenerateSettings, MOST_SUBSCRIBERS, generate};
 use crate::simulate::{
     Customers, FaultKind, Impairments, Reporting, SCENARIOS, Scenario, SettingProblem, Simulation,
     World, believed, check_amount, check_settings, check_speed, complaints, misplace,
-    named_scenario, random_scenario,
+    named_scenario, random_scenario, scenario_kinds,
 };
 use crate::subscriber::{Subscriber, read_subscribers};
 use crate::topology::{GatewayRule, NetworkDefinition, read_topology};
@@ -329,6 +329,17 @@ fn report(args: &SimulateArgs, stage: &Stage, simulation: &Simulation) -> anyhow
             out,
             "the network has room for {drawn} of {wanted} faults that do not touch"
         )?;
+    }
+    let mut without_place = scenario_kinds(args.scenario.as_deref().unwrap_or_default()).to_vec();
+    for truth in &simulation.truth.faults {
+        let drawn = without_place
+            .iter()
+            .position(|kind| *kind == truth.fault.kind);
+        drawn.map(|at| without_place.remove(at));
+    }
+    if !without_place.is_empty() {
+        let names: Vec<&str> = without_place.iter().map(|kind| kind.as_str()).collect();
+        writeln!(out, "the network has no place for: {}", names.join(", "))?;
     }
     writeln!(
         out,
