@@ -12,7 +12,9 @@ use crate::topology::{ElementKind, ElementNo, GroupKind, LinkNo, Network, Part, 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Alarms further apart than this do not back one another, milliseconds.
-const COMPANY_MS: i64 = 2 * WINDOW_MS;
+const COMPANY_MS: i64 = 15 * 60_000;
+/// Two alarms of the plant by which nobody else is heard of do so only when they may have one cause.
+const ONE_CAUSE_MS: i64 = 2 * WINDOW_MS;
 
 /// One in so many of those who would be without service must be heard of besides a lone alarm of
 /// the plant: less than what is heard of a true failure when most reports are lost.
@@ -44,8 +46,9 @@ impl Speaker<'_> {
     /// Whether two that speak for a failure bear each other out.
     fn backs(&self, other: &Self) -> bool {
         let is_same = self.part == other.part || self.is_of_all && other.is_of_all;
-        let is_at_once = (self.raised_ms - other.raised_ms).abs() <= AT_ONCE_MS;
-        self.voice != other.voice && (is_same || is_at_once)
+        let apart_ms = (self.raised_ms - other.raised_ms).abs();
+        let is_one_cause = is_same && apart_ms <= ONE_CAUSE_MS || apart_ms <= AT_ONCE_MS;
+        self.voice != other.voice && is_one_cause
     }
 }
 
