@@ -176,7 +176,7 @@ impl Candidates {
                 }
             }
         }
-        self.note_link(old.part, new.part, alarm, network);
+        self.note_link(no, (old.part, new.part), alarm, network);
         battery_changed || unmapped_changed || old.part.is_some() || new.part.is_some()
     }
 

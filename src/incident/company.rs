@@ -12,7 +12,7 @@ use crate::topology::{ElementKind, ElementNo, GroupKind, LinkNo, Network, Part, 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Alarms further apart than this do not back one another, milliseconds.
-const COMPANY_MS: i64 = 15 * 60_000;
+pub(super) const COMPANY_MS: i64 = 15 * 60_000;
 /// Two alarms of the plant by which nobody else is heard of do so only when they may have one cause.
 const ONE_CAUSE_MS: i64 = 2 * WINDOW_MS;
 

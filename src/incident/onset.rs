@@ -6,11 +6,12 @@
 //! book, not from the order of arrival.
 
 use super::CorrelatorSettings;
+use super::company::COMPANY_MS;
 use super::joining::FAILED_LATER_MS;
 use super::localise::Failure;
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Interval, ServiceEffect};
 use crate::clock::Millis;
-use crate::topology::{ElementKind, GroupNo, Network, Part};
+use crate::topology::{ElementKind, GroupNo, Network, Part, SubscriberSet};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Begin of a run of loss, by the clock of the sources.
@@ -239,10 +240,13 @@ impl LossRecord {
             Some(at_ms) if !premises.are_few || run.start_ms.is_none() => run.start_with(at_ms),
             _ => {}
         }
-        // What is active and not of this failure is of another one.
+        // What has been active for so much longer, and is not of this failure, is of another one.
+        let start_ms = run.start_ms?;
+        let is_other =
+            |alarm: &AlarmState| alarm.is_evidence() && alarm.raised_ms() + COMPANY_MS < start_ms;
         for no in self.near(failure.parts, network) {
             if alarms.insert(no)
-                && let Some(alarm) = book.get(no).filter(|alarm| !alarm.is_evidence())
+                && let Some(alarm) = book.get(no).filter(|alarm| !is_other(alarm))
             {
                 run.ended.extend(alarm.intervals());
             }
@@ -287,36 +291,57 @@ impl LossRecord {
         let mut own: Vec<(Part, Option<Millis>)> = parts.collect();
         own.sort_unstable();
         let is_later = |at_ms: Millis| at_ms > onset.at_ms + FAILED_LATER_MS;
-        let spread_ms = if own
+        let at_onset = own
             .iter()
-            .all(|(_, own)| own.is_some_and(|at| !is_later(at)))
-        {
-            None
+            .filter(|(_, own)| own.is_some_and(|at_ms| !is_later(at_ms)));
+        let at_onset: Vec<Part> = at_onset.map(|(part, _)| *part).collect();
+        let early = if at_onset.len() < own.len() {
+            network.lost(&at_onset)
         } else {
-            let by_premises = premises.since_ms.filter(|_| !premises.are_few);
-            let behind = self.spread_ms(failure, lost, book, network, settings);
-            behind.into_iter().chain(by_premises).min()
+            SubscriberSet::new()
         };
+        let is_much_later = |no: &AlarmNo| {
+            let alarm = book.get(*no);
+            alarm.is_some_and(|alarm| alarm.raised_ms() > onset.at_ms + COMPANY_MS)
+        };
+        let behind = if at_onset.len() < own.len() || failure.alarms.iter().any(is_much_later) {
+            self.spread_ms(failure, (lost, &early), book, network, settings)
+        } else {
+            None
+        };
+        // Of whom the homes speak that are dark is not known where some were cut off before.
+        let by_premises = premises
+            .since_ms
+            .filter(|_| !premises.are_few && early.is_empty());
+        let spread_ms = behind.into_iter().chain(by_premises).min();
         let since = own.into_iter().map(|(part, own_ms)| {
             // Of several homes each speaks for itself.
             let is_one_of = failure.parts.len() > 1 && is_premise(network, part);
-            let first = own_ms.into_iter().chain(spread_ms.filter(|_| !is_one_of));
+            let spread_ms = spread_ms.filter(|_| !is_one_of);
+            // What is so much older than all else was never taken back, or was about nothing before.
+            let is_of_now = |own_ms: &Millis| {
+                let is_much_later = |at_ms: Millis| at_ms > own_ms + COMPANY_MS;
+                failure.parts.len() > 1 || !spread_ms.is_some_and(is_much_later)
+            };
+            let own_ms = own_ms.filter(is_of_now);
+            let first = own_ms.into_iter().chain(spread_ms);
             let at_ms = first.min().unwrap_or(onset.at_ms);
             (part, at_ms.max(onset.at_ms))
         });
         since.collect()
     }
 
-    /// When most of so many subscribers were cut off by what speaks for a failure besides its parts and
-    /// single homes.
+    /// When most of so many subscribers, without those who were cut off `early`, were by what speaks for a
+    /// failure besides its parts and single homes.
     fn spread_ms(
         &self,
         failure: FailedParts<'_>,
-        lost: usize,
+        (lost, early): (usize, &SubscriberSet),
         book: &AlarmBook,
         network: &Network,
         settings: &CorrelatorSettings,
     ) -> Option<Millis> {
+        let lost = lost.saturating_sub(early.len());
         let own: HashSet<Part> = failure.parts.iter().map(|&p| place(network, p)).collect();
         let others = failure.alarms.iter().filter_map(|no| {
             let part = *self.part_of.get(no).filter(|part| !own.contains(part))?;
@@ -328,7 +353,7 @@ impl LossRecord {
         others.sort_unstable();
         let are_most = |count: usize| {
             let parts: Vec<Part> = others.iter().take(count).map(|(_, part)| *part).collect();
-            2 * network.lost(&parts).len() > lost
+            2 * network.lost(&parts).difference(early).len() > lost
         };
         if others.is_empty() || lost == 0 || !are_most(others.len()) {
             return None;

@@ -444,6 +444,12 @@ impl Network {
         std::iter::successors(first, next).map(ElementNo)
     }
 
+    /// The numbers of an element and of all below it in the dominator tree.
+    pub fn dominator_subtree(&self, element: ElementNo) -> std::ops::Range<ElementNo> {
+        let end = self.impact.kernel.end(element.0).max(element.0 + 1);
+        element..ElementNo(end)
+    }
+
     /// Number of subscribers.
     pub fn subscriber_count(&self) -> usize {
         self.accounts.len()

@@ -26,12 +26,39 @@ const CLEAR_LOST: Nats = -3 * NAT;
 #[derive(Debug, Default)]
 pub(super) struct Outlived {
     seats: BTreeSet<Seat>,
-    /// By the elements at their ends, links with other ways around that have come back, and when.
-    links: BTreeMap<ElementNo, BTreeMap<LinkNo, Millis>>,
+    /// Elements at which something is said of their service.
+    heard: BTreeSet<ElementNo>,
+    /// Those of them of which it is said that they are back.
+    back: BTreeSet<ElementNo>,
+    /// By the elements at their ends, what the alarms of links with other ways around say.
+    links: BTreeMap<ElementNo, BTreeMap<LinkNo, BTreeMap<AlarmNo, Said>>>,
     in_doubt: BTreeSet<Seat>,
 }
 
+/// What an alarm says of a link, and since when.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Down(Millis),
+    Back(Millis),
+}
+
 impl Outlived {
+    fn note_link(&mut self, end: ElementNo, link: LinkNo, no: AlarmNo, said: Option<Said>) {
+        let links = self.links.entry(end).or_default();
+        let alarms = links.entry(link).or_default();
+        match said {
+            Some(said) => alarms.insert(no, said),
+            None => alarms.remove(&no),
+        };
+        if alarms.is_empty() {
+            links.remove(&link);
+        }
+        if links.is_empty() {
+            self.links.remove(&end);
+        }
+        self.in_doubt.extend(seats_of(end));
+    }
+
     pub(super) fn take_in_doubt(&mut self) -> BTreeSet<Seat> {
         std::mem::take(&mut self.in_doubt)
     }
@@ -61,44 +88,35 @@ impl Candidates {
         seated.flat_map(|seated| seated.alarms.iter().copied())
     }
 
-    /// Takes note of a link with other ways around that has come back, or failed again.
+    /// Takes note of what an alarm says of a link with other ways around.
     pub(super) fn note_link(
         &mut self,
-        old: Option<Part>,
-        new: Option<Part>,
+        no: AlarmNo,
+        (old, new): (Option<Part>, Option<Part>),
         alarm: Option<&AlarmState>,
         network: &Network,
     ) {
-        let Some(part @ Part::Link(link)) = new.or(old) else {
-            return;
-        };
-        if super::seat_of(network, part).is_some() {
-            return;
-        }
-        let back = alarm.filter(|_| new == Some(part) && !self.alarmed.contains(&part));
-        let back = back.and_then(back_ms);
-        let (a, b) = network.link_ends(link);
-        for end in [a, b] {
-            let links = self.outlived.links.entry(end).or_default();
-            match back {
-                Some(back) => {
-                    links.insert(link, back);
-                }
-                None => {
-                    links.remove(&link);
-                }
+        for part in [old.filter(|_| old != new), new].into_iter().flatten() {
+            let Part::Link(link) = part else { continue };
+            if super::seat_of(network, part).is_some() {
+                continue;
             }
-            if links.is_empty() {
-                self.outlived.links.remove(&end);
+            let alarm = alarm.filter(|_| new == Some(part));
+            let said = alarm.and_then(|alarm| match back_ms(alarm) {
+                _ if alarm.is_evidence() => Some(Said::Down(alarm.raised_ms())),
+                back => back.map(Said::Back),
+            });
+            let (a, b) = network.link_ends(link);
+            for end in [a, b] {
+                self.outlived.note_link(end, link, no, said);
             }
-            self.outlived.in_doubt.extend(seats_of(end));
         }
     }
 
-    /// Names the seats whose alarms may have outlived what they tell of, or not any more, because of what
-    /// is said at one now.
+    /// Takes note of what is said at a seat, and names the seats whose alarms may have outlived what they
+    /// tell of because of it, or not any more.
     pub(super) fn doubt(
-        &self,
+        &mut self,
         seat: Seat,
         old: Observation,
         new: Observation,
@@ -109,8 +127,18 @@ impl Candidates {
         if !is_home(network, element) {
             in_doubt.insert(seat);
         }
-        let is_back = |said: Observation| matches!(said, Observation::Alive(_));
-        if !is_back(old) && !is_back(new) {
+        if old == new {
+            return;
+        }
+        let said = |of: fn(Observation) -> bool| {
+            let mut seats = seats_of(element).into_iter();
+            seats.any(|seat| self.seats.get(&seat).is_some_and(|s| of(s.said)))
+        };
+        let is_heard = said(|said| said != Observation::Silent);
+        let back = said(is_back);
+        place(&mut self.outlived.heard, element, is_heard);
+        place(&mut self.outlived.back, element, back);
+        if self.outlived.back.is_empty() && self.outlived.seats.is_empty() && !is_back(old) {
             return;
         }
         let line = std::iter::successors(Some(element), |&e| network.immediate_dominator(e));
@@ -158,45 +186,61 @@ impl Candidates {
             }
             self.count_at(no, part, is_evidence);
         }
-        self.believe(seat, since.map_or(said, Observation::Alive), network);
+        if is_dark(said) {
+            self.believe(seat, since.map_or(said, Observation::Alive), network);
+        }
     }
 
     /// Since when the alarms at a seat were true, if they have outlived that.
     fn outlived_since(&self, seat: Seat, book: &AlarmBook, network: &Network) -> Option<Millis> {
         let (element, _) = seat;
-        if is_home(network, element) {
+        if is_home(network, element) || super::is_premise(network, Part::Element(element)) {
             return None;
         }
         let active = super::alarms_of(&self.seats.get(&seat)?.alarms, book);
         let active = active.filter(|alarm| alarm.is_evidence());
         let since_ms = active.map(AlarmState::raised_ms).max()?;
-        let mut back: Vec<Millis> = Vec::new();
-        let mut dark: Vec<Millis> = Vec::new();
-        let mut note = |back_ms: Option<Millis>| {
-            back.extend(back_ms.filter(|at_ms| *at_ms > since_ms + SINCE_MS));
+        let links = || self.outlived.links.get(&element).into_iter().flatten();
+        let subtree = || network.dominator_subtree(element);
+        let others = |elements: &BTreeSet<ElementNo>| -> Vec<Seat> {
+            let elements = elements.range(subtree());
+            let seats = elements.flat_map(|&element| seats_of(element));
+            seats.filter(|other| *other != seat).collect()
         };
-        let links = self.outlived.links.get(&element).into_iter().flatten();
-        links.for_each(|(_, at_ms)| note(Some(*at_ms)));
-        let mut open = vec![element];
-        while let Some(below) = open.pop() {
-            open.extend(network.dominator_children(below));
-            for other in seats_of(below).into_iter().filter(|other| *other != seat) {
-                let Some(seated) = self.seats.get(&other) else {
-                    continue;
-                };
-                match seated.said {
-                    Observation::Alive(_) => {
-                        let alarms = super::alarms_of(&seated.alarms, book);
-                        note(alarms.filter_map(back_ms).max());
-                    }
-                    Observation::Alarmed(at_ms) => dark.push(at_ms),
-                    _ => {}
-                }
-            }
-        }
+        let seats_back = others(&self.outlived.back);
+        let seats_back = seats_back.iter().filter_map(|other| {
+            let seated = self.seats.get(other).filter(|s| is_back(s.said))?;
+            super::alarms_of(&seated.alarms, book)
+                .filter_map(back_ms)
+                .max()
+        });
+        let links_back = links().filter_map(|(_, alarms)| {
+            let back = alarms.values().map(|said| match said {
+                Said::Back(at_ms) => Some(*at_ms),
+                Said::Down(_) => None,
+            });
+            back.collect::<Option<Vec<Millis>>>()?.into_iter().max()
+        });
+        let back = seats_back.chain(links_back);
+        let mut back: Vec<Millis> = back.filter(|at_ms| *at_ms > since_ms + SINCE_MS).collect();
         back.sort_unstable();
         let sure_ms = *back.get(FEWEST_BACK - 1)?;
-        let dark = dark.iter().filter(|at_ms| **at_ms < sure_ms).count();
+        let seats_dark = others(&self.outlived.heard);
+        let seats_dark = seats_dark
+            .iter()
+            .filter_map(|other| match self.seats.get(other)?.said {
+                Observation::Alarmed(at_ms) => Some(at_ms),
+                _ => None,
+            });
+        let links_dark = links().filter_map(|(_, alarms)| {
+            let down = alarms.values().filter_map(|said| match said {
+                Said::Down(at_ms) => Some(*at_ms),
+                Said::Back(_) => None,
+            });
+            down.min()
+        });
+        let dark = seats_dark.chain(links_dark);
+        let dark = dark.filter(|at_ms| *at_ms < sure_ms).count();
         let count = |of: usize| Nats::try_from(of).unwrap_or(Nats::MAX / (8 * NAT));
         let is_outlived = count(back.len()) * -ALIVE > count(dark + 1) * -CLEAR_LOST;
         is_outlived.then_some(since_ms)
@@ -205,4 +249,16 @@ impl Candidates {
 
 fn is_dark(said: Observation) -> bool {
     matches!(said, Observation::Alarmed(_) | Observation::NoPower(_))
+}
+
+fn is_back(said: Observation) -> bool {
+    matches!(said, Observation::Alive(_))
+}
+
+fn place(set: &mut BTreeSet<ElementNo>, element: ElementNo, is_in: bool) {
+    if is_in {
+        set.insert(element);
+    } else {
+        set.remove(&element);
+    }
 }

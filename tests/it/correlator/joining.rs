@@ -62,6 +62,74 @@ fn an_alarm_of_the_cause_that_comes_after_most_of_those_behind_it_dates_nobody_l
 }
 
 #[test]
+fn an_alarm_that_was_never_taken_back_does_not_date_the_next_failure() {
+    let mut desk = Desk::new();
+    desk.raise(MINUTE, "unreachable", &["olt2"]);
+    desk.raise(MINUTE, "pon-los", &["olt2-p1", "olt2-p2"]);
+    desk.clear(20 * MINUTE, "pon-los", &["olt2-p1", "olt2-p2"]);
+    desk.until(25 * MINUTE);
+    assert_eq!(desk.open(), []);
+    desk.raise(45 * MINUTE, "pon-los", &["olt2-p1", "olt2-p2"]);
+    desk.until(60 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
+    assert_eq!(since(&desk, 1, "olt2-p1-h1"), 45 * MINUTE);
+}
+
+#[test]
+fn whoever_a_third_cut_takes_was_not_cut_off_by_the_second() {
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core1", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    element(&mut network, "s", ElementKind::Switch);
+    for olt in ["x", "y"] {
+        element(&mut network, olt, ElementKind::Olt);
+        network.elements.last_mut().unwrap().redundancy = Some(Redundancy::Any);
+    }
+    for (a, b) in [
+        ("core1", "s"),
+        ("core1", "x"),
+        ("s", "x"),
+        ("core1", "y"),
+        ("s", "y"),
+    ] {
+        link(&mut network, a, b);
+    }
+    let mut attached = Vec::new();
+    for (switch, number) in [("x", 8), ("y", 4)] {
+        for home in 1..=number {
+            let ont = format!("{switch}-h{home}");
+            element(&mut network, &ont, ElementKind::Ont);
+            link(&mut network, switch, &ont);
+            attached.push(Attachment {
+                account: format!("acc-{ont}"),
+                served_by: vec![ont],
+                redundancy: Redundancy::Any,
+            });
+        }
+    }
+    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    let mut desk = Desk::with(settings(), network);
+    let of = |switch: &str, number: usize| -> Vec<String> {
+        (1..=number)
+            .map(|home| format!("{switch}-h{home}"))
+            .collect()
+    };
+    desk.raise(10 * MINUTE, "link-down", &["core1/s", "core1/x"]);
+    desk.raise(10 * MINUTE, "offline", &refs(&of("x", 8)));
+    desk.until(20 * MINUTE);
+    desk.raise(130 * MINUTE, "link-down", &["core1/y"]);
+    desk.raise(130 * MINUTE, "offline", &refs(&of("y", 4)));
+    desk.until(140 * MINUTE);
+    let open = desk.open();
+    let no = open
+        .iter()
+        .find(|(_, parts, ..)| parts.contains("core1/y"))
+        .unwrap()
+        .0;
+    assert_eq!(since(&desk, no, "y-h1"), 130 * MINUTE, "{open:?}");
+}
+
+#[test]
 fn a_later_part_keeps_its_time_through_a_restart_and_loses_it_with_the_episode() {
     let mut desk = Desk::new();
     desk.raise(10 * MINUTE, "link-down", &["s1/s2"]);

@@ -93,3 +93,69 @@ fn one_that_comes_back_among_many_that_are_dark_proves_nothing() {
     desk.until(40 * MINUTE);
     assert_eq!(desk.open(), [one(1, "s2", Confirmed, 8)]);
 }
+
+#[test]
+fn two_of_many_links_that_come_back_prove_nothing() {
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core1", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    for switch in ["s1", "s2", "s3", "s4", "s5", "s6", "hub"] {
+        element(&mut network, switch, ElementKind::Switch);
+        let above = if switch == "hub" { "s1" } else { "core1" };
+        link(&mut network, above, switch);
+    }
+    for switch in ["s2", "s3", "s4", "s5", "s6"] {
+        link(&mut network, switch, "hub");
+    }
+    let mut attached = Vec::new();
+    for home in ["h1", "h2", "h3"] {
+        element(&mut network, home, ElementKind::Ont);
+        link(&mut network, "hub", home);
+        attached.push(Attachment {
+            account: format!("acc-{home}"),
+            served_by: vec![home.to_owned()],
+            redundancy: Redundancy::Any,
+        });
+    }
+    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    let mut desk = Desk::with(settings(), network);
+    let links = ["s1/hub", "s2/hub", "s3/hub", "s4/hub", "s5/hub", "s6/hub"];
+    desk.raise(10 * SECOND, "unreachable", &["hub"]);
+    desk.raise(10 * SECOND, "link-down", &links);
+    desk.until(10 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "hub", Confirmed, 3)]);
+    desk.clear(20 * MINUTE, "link-down", &links[..2]);
+    desk.until(30 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "hub", Confirmed, 3)]);
+    assert!(outlived(&desk).is_empty());
+    desk.clear(31 * MINUTE, "link-down", &links[2..]);
+    desk.until(40 * MINUTE);
+    assert_eq!(desk.open(), []);
+    assert_eq!(outlived(&desk), ["hub"]);
+}
+
+#[test]
+fn what_is_heard_late_counts_as_if_it_had_come_in_time() {
+    let many: Vec<String> = ["olt2-p1", "olt2-p2"]
+        .iter()
+        .flat_map(|pon| homes(pon))
+        .collect();
+    let mut desk = Desk::new();
+    desk.raise(10 * SECOND, "unreachable", &["olt2"]);
+    desk.raise(10 * SECOND, "link-down", &["s2/olt2"]);
+    desk.raise(11 * SECOND, "onu-los", &refs(&many[..2]));
+    desk.until(10 * MINUTE);
+    desk.clear(20 * MINUTE, "onu-los", &refs(&many[..2]));
+    desk.until(21 * MINUTE);
+    assert_eq!(outlived(&desk), ["olt2", "s2/olt2"]);
+    for (place, home) in many[2..].iter().enumerate() {
+        let sequence = 100 + u64::try_from(place).unwrap();
+        let kind = AlarmEventKind::Raise;
+        desk.take(alarm_entry(2, sequence, kind, home, "onu-los", 11 * SECOND));
+    }
+    desk.settle();
+    assert!(
+        outlived(&desk).is_empty(),
+        "six are dark since then, two are back"
+    );
+}
