@@ -5,12 +5,14 @@
 //! them, the loss of that one alarm is the loss of all evidence (the special cells show it).
 //!
 //! `BENCH_SUBSCRIBERS` (default 1,000,000) and `BENCH_TRIALS` (a cell, default 40) make it smaller.
+//! `BENCH_CELLS=TEXT` runs only the cells with that text in their names, on the same seeds.
 //! `BENCH_MISTAKES=1` prints what was found and is wrong, and what was not found.
 //! Whatever is tuned by looking at these figures is tuned with `BENCH_SEEDS=tune`, which takes
 //! other faults, noise and misses than the report does.
 
 mod peers;
 mod score;
+mod touching;
 mod trial;
 
 use crate::figure::Figure;
@@ -25,6 +27,7 @@ use score::{SHARES, Score};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use touching::Touched;
 use trial::{Cell, KINDS, Outcome};
 
 /// First seeds of the two ranges; a range holds 100,000 cells of 10,000 trials.
@@ -55,10 +58,22 @@ pub(crate) fn run() -> Vec<Figure> {
         "{subscribers} subscribers{}",
         if tune { ", tuning seeds" } else { "" }
     );
-    let groups = groups();
+    let cells = std::env::var("BENCH_CELLS").unwrap_or_default();
+    let mut groups: Vec<(u64, Group)> = (0..).zip(groups()).collect();
+    let mut touching: Vec<_> = (groups.len() as u64..).zip(touching()).collect();
+    groups.retain(|(_, group)| group.cell.name.contains(&cells));
+    touching.retain(|(_, (name, _))| name.contains(&cells));
+    let first_seeds: Vec<u64> = groups.iter().map(|(no, _)| seeds + no * 10_000).collect();
+    let groups: Vec<Group> = groups.into_iter().map(|(_, group)| group).collect();
     let worlds = Worlds::of(subscribers);
-    let results = run_all(&worlds, &groups, trials, seeds);
-    report(&groups, &results, &size)
+    let results = run_all(&worlds, &groups, trials, &first_seeds);
+    let mut figures = report(&groups, &results, &size);
+    for (no, (name, impairments)) in touching {
+        let first = seeds + no * 10_000;
+        let touched = run_touching(&worlds, &impairments, (trials, first), name);
+        figures.extend(report_touching(name, &touched, &size));
+    }
+    figures
 }
 
 fn from_env(name: &str, default: u32) -> u32 {
@@ -202,54 +217,157 @@ fn special() -> Vec<Group> {
         .collect()
 }
 
-/// Runs all trials on all cores; by group, in the order of the trials.
-fn run_all(worlds: &Worlds, groups: &[Group], trials: usize, seeds: u64) -> Vec<Vec<Trial>> {
-    let right = Arc::clone(worlds.world.network());
-    let peers = [Peers::new(&right), Peers::new(&worlds.mistaken)];
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Vec<Option<Trial>>>> = groups
-        .iter()
-        .map(|_| Mutex::new((0..trials).map(|_| None).collect()))
-        .collect();
-    // Nothing here is about nothing: what waiting for a second alarm is worth, `month` measures.
-    let settings = CorrelatorSettings {
-        lone_alarm_ms: Some(180_000),
-        ..CorrelatorSettings::default()
+/// How two faults that touch are heard of.
+fn touching() -> [(&'static str, Impairments); 2] {
+    let all = Impairments {
+        dark_homes: 500,
+        ..Impairments::none()
     };
-    let work = || {
+    let some = Impairments {
+        missed: 0.1,
+        late: 0.05,
+        reordered: 0.05,
+        ..all.clone()
+    };
+    [
+        ("two faults that touch", all),
+        ("two faults that touch, 10 % missed, 5 % late", some),
+    ]
+}
+
+/// Calls `work` with each number below `count`, on all cores.
+fn on_all_cores(count: usize, work: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    let take = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let (group, no) = (at / trials, at % trials);
-            let Some(of) = groups.get(group) else { return };
-            let seed = seeds + group as u64 * 10_000 + no as u64;
-            let simulation = trial::simulate(&worlds.world, &of.cell, seed);
-            let (network, which) = if of.wrong_topology {
-                (&worlds.mistaken, 1)
-            } else {
-                (&right, 0)
-            };
-            let peers = &peers[which];
-            let ground = (network, &worlds.maps[which]);
-            let outcome = trial::run(&worlds.world, ground, &simulation, &settings);
-            if std::env::var_os("BENCH_MISTAKES").is_some() {
-                for mistake in &outcome.mistakes {
-                    println!("{}: {mistake}", of.cell.name);
-                }
+            if at >= count {
+                return;
             }
-            let expected = trial::expected(&worlds.world, network, &simulation);
-            let found = peers.find(&simulation.entries);
-            let trial = Trial {
-                outcome,
-                peers: found.map(|found| expected.score(&found)),
-            };
-            results[group].lock().unwrap()[no] = Some(trial);
+            work(at);
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
-            scope.spawn(work);
+            scope.spawn(take);
         }
+    });
+}
+
+fn run_touching(
+    worlds: &Worlds,
+    impairments: &Impairments,
+    (trials, seeds): (usize, u64),
+    name: &str,
+) -> Vec<Touched> {
+    let results: Vec<Mutex<Option<Touched>>> = (0..trials).map(|_| Mutex::default()).collect();
+    let settings = settings();
+    on_all_cores(trials, |no| {
+        let seed = seeds + no as u64;
+        let Some(simulation) = touching::simulate(&worlds.world, impairments, seed) else {
+            return;
+        };
+        let touched = touching::run(&worlds.world, &worlds.maps[0], &simulation, &settings);
+        if std::env::var_os("BENCH_MISTAKES").is_some() {
+            for mistake in &touched.mistakes {
+                println!("{name}, trial {no}: {mistake}");
+            }
+        }
+        *results[no].lock().unwrap() = Some(touched);
+    });
+    let results = results.into_iter();
+    results
+        .filter_map(|one| one.into_inner().unwrap())
+        .collect()
+}
+
+fn report_touching(name: &str, trials: &[Touched], size: &str) -> Vec<Figure> {
+    let mut sum = Touched::default();
+    for one in trials {
+        sum.add(one);
+    }
+    let figure = |what: &str, (of, part): (usize, usize), clusters: Vec<(usize, usize)>| {
+        let (low, high) = bootstrap(&clusters);
+        let trials = trials.len();
+        let size = format!("{size}, {trials} trials; {part} of {of}, 95 % {low:.4} to {high:.4}");
+        Figure::new(format!("{name}: {what}"), share((part, of)), "share", size)
+    };
+    let clusters = |counts: fn(&Touched) -> (usize, usize)| {
+        let each = trials.iter().map(counts);
+        each.map(|(of, part)| (part, of)).collect::<Vec<_>>()
+    };
+    vec![
+        figure(
+            "people named who had service",
+            sum.named,
+            clusters(|one| one.named),
+        ),
+        figure(
+            "people without service who were not named",
+            sum.out,
+            clusters(|one| one.out),
+        ),
+        figure(
+            "people let go of while without service",
+            (sum.named.0, sum.let_go),
+            clusters(|one| (one.named.0, one.let_go)),
+        ),
+        figure(
+            "seconds of incidents that named a part that had not failed",
+            sum.shown_s,
+            clusters(|one| one.shown_s),
+        ),
+    ]
+}
+
+/// Nothing here is about nothing: what waiting for a second alarm is worth, `month` measures.
+fn settings() -> CorrelatorSettings {
+    CorrelatorSettings {
+        lone_alarm_ms: Some(180_000),
+        ..CorrelatorSettings::default()
+    }
+}
+
+/// Runs all trials on all cores; by group, in the order of the trials.
+fn run_all(
+    worlds: &Worlds,
+    groups: &[Group],
+    trials: usize,
+    first_seeds: &[u64],
+) -> Vec<Vec<Trial>> {
+    let right = Arc::clone(worlds.world.network());
+    let peers = [Peers::new(&right), Peers::new(&worlds.mistaken)];
+    let results: Vec<Mutex<Vec<Option<Trial>>>> = groups
+        .iter()
+        .map(|_| Mutex::new((0..trials).map(|_| None).collect()))
+        .collect();
+    let settings = settings();
+    on_all_cores(groups.len() * trials, |at| {
+        let (group, no) = (at / trials, at % trials);
+        let of = &groups[group];
+        let seed = first_seeds[group] + no as u64;
+        let simulation = trial::simulate(&worlds.world, &of.cell, seed);
+        let (network, which) = if of.wrong_topology {
+            (&worlds.mistaken, 1)
+        } else {
+            (&right, 0)
+        };
+        let peers = &peers[which];
+        let ground = (network, &worlds.maps[which]);
+        let outcome = trial::run(&worlds.world, ground, &simulation, &settings);
+        if std::env::var_os("BENCH_MISTAKES").is_some() {
+            for mistake in &outcome.mistakes {
+                println!("{}: {mistake}", of.cell.name);
+            }
+        }
+        let expected = trial::expected(&worlds.world, network, &simulation);
+        let found = peers.find(&simulation.entries);
+        let trial = Trial {
+            outcome,
+            peers: found.map(|found| expected.score(&found)),
+        };
+        results[group].lock().unwrap()[no] = Some(trial);
     });
     let take = |trials: Mutex<Vec<Option<Trial>>>| {
         trials.into_inner().unwrap().into_iter().flatten().collect()

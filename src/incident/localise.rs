@@ -13,6 +13,7 @@ mod power;
 use super::apart::keep_apart;
 use super::candidates::{Candidates, NumberMap};
 use super::joint::{explains_its_links, is_plausible, join_links, join_siblings, join_whole};
+use super::likelihood::{WINDOW_MS, is_polled};
 use super::outward::push_out;
 use super::power_area::by_id;
 use super::reasoning::reasoning;
@@ -21,7 +22,7 @@ use super::surrounded::Neighbourhoods;
 use super::wall::Wall;
 use crate::alarm::{AlarmBook, AlarmNo};
 use crate::geography::NetworkMap;
-use crate::topology::{CutOff, ElementNo, LinkNo, Network, Part, SubscriberSet};
+use crate::topology::{CutOff, ElementNo, GroupNo, LinkNo, Network, Part, SubscriberSet};
 use owners::Owners;
 pub(super) use power::PowerCut;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -96,7 +97,15 @@ impl Search<'_> {
     /// Puts a group in the place of its members, those that explain most first.
     fn take_groups(&mut self) {
         let mut groups = self.all.failed_groups(self.network);
-        groups.retain(|&group| !self.is_fed_in_part(group) && !self.lacks_power_behind(group));
+        if groups.is_empty() {
+            return;
+        }
+        let links = self.links_by_end();
+        groups.retain(|&group| {
+            !self.is_fed_in_part(group)
+                && !self.lacks_power_behind(group)
+                && !self.is_of_device(group, &links)
+        });
         if groups.is_empty() {
             return;
         }
@@ -125,6 +134,58 @@ impl Search<'_> {
         for member in taken.into_keys() {
             self.candidates.remove(&member);
         }
+    }
+
+    /// Whether the failure of a device explains all that speaks for a group, and alarms of more of its
+    /// links.
+    fn is_of_device(&self, group: GroupNo, links: &BTreeMap<ElementNo, Vec<Part>>) -> bool {
+        let network = self.network;
+        if self.all.has_alarm(Part::Group(group)) {
+            return false;
+        }
+        let members = network.group_members(group);
+        let alarmed = members.iter().filter_map(|&member| match member {
+            Part::Link(link) if self.all.has_alarm(member) => Some(network.link_ends(link)),
+            _ => None,
+        });
+        let devices: BTreeSet<ElementNo> = alarmed
+            .flat_map(|(a, b)| [a, b])
+            .filter(|&end| is_polled(network.kind(end)) && !network.is_gateway(end))
+            .collect();
+        devices.into_iter().any(|device| {
+            let links = links.get(&device).map_or(&[][..], Vec::as_slice);
+            let takes = |element: ElementNo| network.dominates(device, element);
+            let is_explained = |&member: &Part| match member {
+                Part::Link(link) => {
+                    let (a, b) = network.link_ends(link);
+                    let speaks = self.all.has_alarm(member) || self.all.failed().contains_key(&b);
+                    !speaks || a == device || b == device || takes(b)
+                }
+                Part::Element(element) => !self.candidates.contains(&member) || takes(element),
+                Part::Group(_) => false,
+            };
+            links.iter().any(|link| !members.contains(link))
+                && members.iter().all(is_explained)
+                && (self.explains_links(device, links) || self.are_all_down(device, links))
+        })
+    }
+
+    /// Whether a device has no link left, so that it has no service whatever failed, and all were lost at one
+    /// time.
+    fn are_all_down(&self, device: ElementNo, links: &[Part]) -> bool {
+        let network = self.network;
+        let beside = network.parents(device).chain(network.children(device));
+        let beside: BTreeSet<ElementNo> = beside.filter(|&e| is_polled(network.kind(e))).collect();
+        let far_ends = links
+            .iter()
+            .filter_map(|&link| self.other_end(link, device));
+        let far_ends: BTreeSet<ElementNo> = far_ends.collect();
+        let raised = links
+            .iter()
+            .filter_map(|&link| self.all.raised_ms(link, self.book));
+        let spread = raised.clone().max().zip(raised.min());
+        let at_one_time = spread.is_some_and(|(last, first)| last - first <= WINDOW_MS);
+        at_one_time && beside.len() > 2 && beside.is_subset(&far_ends)
     }
 
     /// The candidates among the elements that take somebody with them, by the first whom they take.
@@ -170,15 +231,7 @@ impl Search<'_> {
         let others = self.candidates.iter().copied();
         let no_elements: Vec<Part> = others.filter(|p| !matches!(p, Part::Element(_))).collect();
         let by_links = self.network.cut_off(&no_elements);
-        let mut ends: BTreeMap<ElementNo, Vec<Part>> = BTreeMap::new();
-        for &part in &self.candidates {
-            if let Part::Link(link) = part {
-                let (a, b) = self.network.link_ends(link);
-                ends.entry(a).or_default().push(part);
-                ends.entry(b).or_default().push(part);
-            }
-        }
-        let mut by_end: Vec<(ElementNo, Vec<Part>)> = ends.into_iter().collect();
+        let mut by_end: Vec<(ElementNo, Vec<Part>)> = self.links_by_end().into_iter().collect();
         by_end.sort_unstable_by_key(|(e, links)| {
             let id = self.network.part_id(Part::Element(*e));
             (std::cmp::Reverse(links.len()), id)
@@ -193,19 +246,7 @@ impl Search<'_> {
             let says_so =
                 self.candidates.contains(&part) && self.all.has_own_fault(self.book, part);
             let is_dead = self.candidates.contains(&part) && !by_links.is_cut_off(element);
-            let fits = || {
-                let (all, book, network) = (self.all, self.book, self.network);
-                // A link whose other end says that it is dead itself tells of that; several links to
-                // one device tell of either.
-                let mut telling = links.clone();
-                let mut far_ends = BTreeSet::new();
-                telling.retain(|&link| {
-                    let far = self.other_end(link, element);
-                    far.is_none_or(|far| !all.has_alarm(Part::Element(far)) && far_ends.insert(far))
-                });
-                explains_its_links(element, &telling, all, book, network)
-            };
-            if all_down || says_so || is_dead || fits() {
+            if all_down || says_so || is_dead || self.explains_links(element, &links) {
                 self.candidates.insert(part);
                 for link in links {
                     self.candidates.remove(&link);
@@ -215,10 +256,41 @@ impl Search<'_> {
         }
     }
 
+    /// Whether the failure of an element explains alarms of links that end at it.
+    fn explains_links(&self, element: ElementNo, links: &[Part]) -> bool {
+        let (all, book, network) = (self.all, self.book, self.network);
+        // A link whose other end says that it is dead itself tells of that; several links to one device
+        // tell of either.
+        let mut telling = links.to_vec();
+        let mut far_ends = BTreeSet::new();
+        telling.retain(|&link| {
+            let far = self.other_end(link, element);
+            far.is_none_or(|far| !all.has_alarm(Part::Element(far)) && far_ends.insert(far))
+        });
+        explains_its_links(element, &telling, all, book, network)
+    }
+
+    /// The links among the candidates, by either end.
+    fn links_by_end(&self) -> BTreeMap<ElementNo, Vec<Part>> {
+        let mut by_end: BTreeMap<ElementNo, Vec<Part>> = BTreeMap::new();
+        for &part in &self.candidates {
+            if let Part::Link(link) = part {
+                let (a, b) = self.network.link_ends(link);
+                by_end.entry(a).or_default().push(part);
+                by_end.entry(b).or_default().push(part);
+            }
+        }
+        by_end
+    }
+
+    /// `None` where the element is no end of the link.
     fn other_end(&self, link: Part, element: ElementNo) -> Option<ElementNo> {
         let Part::Link(no) = link else { return None };
-        let (a, b) = self.network.link_ends(no);
-        Some(if a == element { b } else { a })
+        match self.network.link_ends(no) {
+            (a, b) if a == element => Some(b),
+            (a, b) if b == element => Some(a),
+            _ => None,
+        }
     }
 
     fn leads_to(&self, link: Part, element: ElementNo) -> bool {

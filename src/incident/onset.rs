@@ -8,11 +8,12 @@
 use super::CorrelatorSettings;
 use super::company::COMPANY_MS;
 use super::joining::FAILED_LATER_MS;
+use super::likelihood::{GASP_BELIEVED_MS, WINDOW_MS};
 use super::localise::Failure;
-use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Interval, ServiceEffect};
+use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Interval, ServiceEffect, is_power};
 use crate::clock::Millis;
 use crate::topology::{ElementKind, GroupNo, Network, Part, SubscriberSet};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Begin of a run of loss, by the clock of the sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,12 +196,17 @@ impl LossRecord {
             .iter()
             .filter(|no| !self.part_of.contains_key(no))
             .filter_map(|no| book.get(*no));
-        let (mut starts, mut ends) = (Vec::new(), Vec::new());
+        let mut by_home: BTreeMap<&str, Vec<&AlarmState>> = BTreeMap::new();
         for alarm in homes {
-            let mut run = Run::of([alarm], settings);
-            run.join();
-            starts.push(run.start_ms.unwrap_or(alarm.raised_ms()));
-            ends.extend(run.before_ms());
+            let alarms = by_home.entry(alarm.key().resource.as_str());
+            alarms.or_default().push(alarm);
+        }
+        let gasps_from_ms = book.watermark_ms().saturating_sub(GASP_BELIEVED_MS);
+        let (mut starts, mut ends) = (Vec::new(), Vec::new());
+        for alarms in by_home.into_values() {
+            let (start_ms, before_ms) = home_since(&alarms, gasps_from_ms, settings);
+            starts.extend(start_ms);
+            ends.extend(before_ms);
         }
         let last = lost.saturating_sub(1);
         let quarter = (last / 4).max(last.min(1));
@@ -313,11 +319,18 @@ impl LossRecord {
         let by_premises = premises
             .since_ms
             .filter(|_| !premises.are_few && early.is_empty());
-        let spread_ms = behind.into_iter().chain(by_premises).min();
+        // A home of which nothing is heard went with the others.
+        let unheard_ms = premises.since_ms.filter(|_| !premises.are_few);
         let since = own.into_iter().map(|(part, own_ms)| {
             // Of several homes each speaks for itself.
             let is_one_of = failure.parts.len() > 1 && is_premise(network, part);
-            let spread_ms = spread_ms.filter(|_| !is_one_of);
+            let by_premises = by_premises.filter(|_| !is_one_of);
+            // Homes that were dark long before what cut them off says so had gone dark for another reason:
+            // their mains failed, and the battery of their OLT has ended now.
+            let is_before = |at_ms: &Millis| own_ms.is_some_and(|own| at_ms + COMPANY_MS < own);
+            let by_premises = by_premises.filter(|at_ms| !is_before(at_ms));
+            let behind = behind.filter(|_| !is_one_of);
+            let spread_ms = behind.into_iter().chain(by_premises).min();
             // What is so much older than all else was never taken back, or was about nothing before.
             let is_of_now = |own_ms: &Millis| {
                 let is_much_later = |at_ms: Millis| at_ms > own_ms + COMPANY_MS;
@@ -325,7 +338,7 @@ impl LossRecord {
             };
             let own_ms = own_ms.filter(is_of_now);
             let first = own_ms.into_iter().chain(spread_ms);
-            let at_ms = first.min().unwrap_or(onset.at_ms);
+            let at_ms = first.min().or(unheard_ms).unwrap_or(onset.at_ms);
             (part, at_ms.max(onset.at_ms))
         });
         since.collect()
@@ -368,6 +381,37 @@ impl LossRecord {
             }
         }
         others.get(enough - 1).map(|(at_ms, _)| *at_ms)
+    }
+}
+
+/// Since when a home is dark by its alarms, and when the darkness before ended. A dying gasp that is much
+/// older than all else was never taken back (`observe` of the likelihood), and says nothing.
+fn home_since(
+    alarms: &[&AlarmState],
+    gasps_from_ms: Millis,
+    settings: &CorrelatorSettings,
+) -> (Option<Millis>, Option<Millis>) {
+    let (gasps, others): (Vec<&AlarmState>, Vec<&AlarmState>) = alarms
+        .iter()
+        .copied()
+        .partition(|alarm| is_power(&alarm.key().alarm_type));
+    let run_of = |alarms: &[&AlarmState]| {
+        let mut run = Run::of(alarms.iter().copied(), settings);
+        run.join();
+        (run.start_ms, run.before_ms())
+    };
+    let (dark, gasp) = (run_of(&others), run_of(&gasps));
+    let is_spent = || {
+        let mut received = gasps.iter().map(|alarm| alarm.active_received_ms());
+        received.all(|at_ms| at_ms < gasps_from_ms)
+    };
+    match (dark.0, gasp.0) {
+        (Some(dark_ms), Some(gasp_ms)) if (dark_ms - gasp_ms).abs() <= 2 * WINDOW_MS => {
+            (Some(dark_ms.min(gasp_ms)), dark.1.max(gasp.1))
+        }
+        (Some(_), _) => dark,
+        (None, Some(_)) if is_spent() => (None, None),
+        _ => gasp,
     }
 }
 

@@ -1,5 +1,9 @@
 //! Faults at random places.
 
+mod touching;
+
+pub use touching::draw_touching;
+
 use super::chance::{happens, within};
 use super::fault::{Area, Batteries, Fault, FaultKind};
 use super::world::{Role, World};
@@ -191,6 +195,18 @@ fn try_one(
 ) -> Option<Fault> {
     let end_ms = onset_ms + within(settings.lasting_ms, rng).max(1);
     let home = *world.places().choose(rng)?;
+    try_one_at(world, kind, home, [onset_ms, end_ms], settings, rng)
+}
+
+/// A fault that takes the home with it, if the kind is one of places and not of rings, ducts or feeds.
+fn try_one_at(
+    world: &World,
+    kind: FaultKind,
+    home: ElementNo,
+    [onset_ms, end_ms]: [Millis; 2],
+    settings: &DrawSettings,
+    rng: &mut impl Rng,
+) -> Option<Fault> {
     let power = |metres: [f64; 2], rng: &mut _| {
         let area = Area::Circle {
             centre: world.position(home)?,

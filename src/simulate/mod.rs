@@ -40,7 +40,7 @@ mod world;
 
 pub use check::{SettingProblem, check_amount, check_settings, check_speed};
 pub use customers::{CustomerComplaint, Customers, complaints};
-pub use draw::{DrawSettings, draw_apart, draw_fault, draw_over_time};
+pub use draw::{DrawSettings, draw_apart, draw_fault, draw_over_time, draw_touching};
 pub use fault::{Area, Batteries, Fault, FaultKind, OnBattery, Stage};
 pub use impairment::Impairments;
 pub use misplace::{Misplaced, believed, misplace};

@@ -14,6 +14,7 @@ mod power;
 mod readme;
 mod ring;
 mod streams;
+mod touching;
 
 use forewarn::alarm::{
     AlarmBook, AlarmDetail, AlarmEvent, AlarmEventKind, AlarmKey, LogEntry, LogRecord, Severity,

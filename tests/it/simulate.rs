@@ -10,7 +10,7 @@ use forewarn::alarm::{AlarmEvent, AlarmEventKind, LogEntry, LogRecord};
 use forewarn::generate::{GenerateSettings, Generated, generate};
 use forewarn::simulate::{
     DrawSettings, Fault, FaultKind, Impairments, Origin, Reporting, SCENARIOS, Scenario,
-    Simulation, World, draw_fault, named_scenario,
+    Simulation, World, draw_fault, draw_touching, named_scenario,
 };
 use forewarn::topology::{ElementKind, Part};
 use rand::SeedableRng;

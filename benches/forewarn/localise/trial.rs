@@ -29,7 +29,7 @@ pub(crate) const KINDS: [FaultKind; 9] = [
     FaultKind::StreetPower,
 ];
 
-const START_MS: i64 = 1_795_000_000_000;
+pub(super) const START_MS: i64 = 1_795_000_000_000;
 /// When the first fault begins, and within which time all do.
 const ONSET_MS: i64 = START_MS + 60_000;
 const TOGETHER_MS: i64 = 10_000;
@@ -164,7 +164,7 @@ pub(crate) fn run(
     }
 }
 
-fn parts(network: &Network, ids: &[String]) -> Vec<Part> {
+pub(super) fn parts(network: &Network, ids: &[String]) -> Vec<Part> {
     let mut parts: Vec<Part> = ids.iter().filter_map(|id| network.part(id)).collect();
     parts.sort_unstable();
     parts

@@ -73,6 +73,8 @@ pub(super) struct Counted {
     joined: [Vec<(usize, usize)>; 2],
     /// First notices to people without service, and those that said it was lost far too early or too late.
     begins: [usize; 3],
+    /// By incident, people of whom the begin was wrong, and when they were told.
+    pub(super) misdated: BTreeMap<IncidentNo, Vec<(u32, i64)>>,
     /// Told that service is back while it was not.
     false_restored: usize,
     /// By incident, people of whom that is so, and when.
@@ -216,7 +218,7 @@ impl<'a> Ledger<'a> {
         for notice in told {
             *counted.sent.entry(notice.stage).or_default() += 1;
             if notice.stage == Stage::First {
-                counted.judge_begin(notice, outages);
+                counted.judge_begin(rank, notice, outages);
             }
             let of_incident = counted.by_incident.entry(notice.incident).or_default();
             of_incident.1 += 1;
@@ -345,7 +347,7 @@ impl<'a> Ledger<'a> {
 }
 
 impl Counted {
-    fn judge_begin(&mut self, first: &Told, outages: &[Outage]) {
+    fn judge_begin(&mut self, rank: u32, first: &Told, outages: &[Outage]) {
         let is_now = |o: &&Outage| (o.from_ms..o.to_ms).contains(&first.at_ms);
         let Some(outage) = outages.iter().find(is_now) else {
             return;
@@ -355,6 +357,10 @@ impl Counted {
         let is_late = first.lost_since_ms > outage.from_ms + WRONG_BEGIN_MS;
         self.begins[1] += usize::from(is_early);
         self.begins[2] += usize::from(is_late);
+        if is_early || is_late {
+            let people = self.misdated.entry(first.incident).or_default();
+            people.push((rank, first.at_ms));
+        }
     }
 
     /// Counts another month too.

@@ -18,7 +18,9 @@ impl Counted {
         let mistaken = mistaken.map(|(no, people)| ("told wrongly", no, people.len()));
         let early = self.early.iter();
         let early = early.map(|(no, people)| ("told too early of the end", no, people.len()));
-        let mut mistaken: Vec<_> = mistaken.chain(early).collect();
+        let misdated = self.misdated.iter();
+        let misdated = misdated.map(|(no, people)| ("told a wrong begin", no, people.len()));
+        let mut mistaken: Vec<_> = mistaken.chain(early).chain(misdated).collect();
         mistaken.sort_by_key(|(.., people)| std::cmp::Reverse(*people));
         for (rank, (what, no, people)) in mistaken.into_iter().take(60).enumerate() {
             let Ok(Some(incident)) = store.incident(*no).await else {
@@ -72,12 +74,13 @@ impl Counted {
         }
     }
 
-    /// The incidents that told most people wrongly, or too early that service was back, and two of
-    /// these people.
+    /// The incidents that told most people wrongly, too early that service was back, or a wrong begin,
+    /// and two of these people.
     pub(super) async fn print_people(&self, story: &Story<'_>) {
         for (what, people) in [
             ("told wrongly", &self.mistaken),
             ("told too early of the end", &self.early),
+            ("told a wrong begin", &self.misdated),
         ] {
             let mut by_incident: Vec<_> = people.iter().collect();
             by_incident.sort_by_key(|(_, people)| std::cmp::Reverse(people.len()));
@@ -133,9 +136,10 @@ impl Story<'_> {
         }
         for notice in notices {
             println!(
-                "    {} {}: {:?} {:?} {:?}, sent at {:?}",
+                "    {} {}, since {}: {:?} {:?} {:?}, sent at {:?}",
                 notice.planned_at_ms,
                 notice.incident,
+                notice.lost_since_ms,
                 notice.stage,
                 notice.decision,
                 notice.state,

@@ -6,7 +6,7 @@ use crate::clock::Millis;
 use crate::incident::evidence::Summary;
 use crate::incident::matching::Found;
 use crate::incident::{IncidentNo, IncidentState};
-use crate::topology::{Network, SubscriberSet};
+use crate::topology::{Network, Part, SubscriberSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,19 +36,32 @@ impl<'a> Elsewhere<'a> {
         }
     }
 
+    fn others(&self, no: IncidentNo) -> impl Iterator<Item = (&Found, &Option<IncidentNo>)> {
+        let others = self.found.iter().zip(self.assigned);
+        others.filter(move |(_, holder)| **holder != Some(no))
+    }
+
+    /// The parts of failures of another incident, or of none, that take some of these people.
+    fn parts(&self, no: IncidentNo, people: &SubscriberSet) -> Vec<Part> {
+        let others = self.others(no).map(|(found, _)| found);
+        let taking = others.filter(|found| !people.intersection(&found.impact.lost).is_empty());
+        taking
+            .flat_map(|found| found.summary.parts.clone())
+            .collect()
+    }
+
     /// Those of these people who are behind a failure of another incident, or of none, and not believed
     /// to be.
     fn suspected(&self, no: IncidentNo, people: &SubscriberSet) -> SubscriberSet {
-        let others = self.found.iter().zip(self.assigned);
-        let others = others.filter(|(_, holder)| **holder != Some(no));
-        others.fold(SubscriberSet::new(), |all, (found, holder)| {
-            let behind = people.intersection(&found.impact.lost);
-            match holder.and_then(|holder| self.believed.get(&holder)) {
-                _ if behind.is_empty() => all,
-                Some(believed) => all.union(&behind.difference(believed)),
-                None => all.union(&behind),
-            }
-        })
+        self.others(no)
+            .fold(SubscriberSet::new(), |all, (found, holder)| {
+                let behind = people.intersection(&found.impact.lost);
+                match holder.and_then(|holder| self.believed.get(&holder)) {
+                    _ if behind.is_empty() => all,
+                    Some(believed) => all.union(&behind.difference(believed)),
+                    None => all.union(&behind),
+                }
+            })
     }
 }
 
@@ -84,11 +97,12 @@ impl Tracked {
         is_waiting
     }
 
-    /// How many of these people say that they are dark, or are behind one of the failed parts that says
-    /// that it is.
+    /// How many of these people say that they are dark, or are behind a failed part that says that it is,
+    /// of this incident or another.
     fn still_dark(&self, people: &SubscriberSet, at: Circumstances<'_>) -> usize {
         let network: &Network = at.network;
-        let mut alarmed = self.parts.clone();
+        let mut alarmed = at.elsewhere.parts(self.incident.no, people);
+        alarmed.extend(&self.parts);
         alarmed.retain(|&part| at.candidates.has_alarm(part));
         let behind = network.lost(&alarmed);
         let is_dark = |rank: &u32| {

@@ -357,20 +357,25 @@ impl Tracked {
 
     /// Whether the failure is only what is left of the present cause while its alarms clear, in
     /// whatever order they do: parts that the cause has cut off are causes themselves only when
-    /// they outlast it.
-    fn is_clearing(&mut self, summary: &Summary, at: Circumstances<'_>) -> bool {
+    /// they outlast it, and what comes back behind one of several parts may show only then that something
+    /// else has failed there.
+    fn is_clearing(&mut self, summary: &Summary, impact: &Impact, at: Circumstances<'_>) -> bool {
         let found: HashSet<&Part> = summary.parts.iter().collect();
         let known: HashSet<&Part> = self.parts.iter().collect();
         let is_gone = |part: &Part| !found.contains(part);
-        let left = summary.parts.iter().filter(|part| !known.contains(part));
-        let mut left = left.peekable();
+        let mut left = summary.parts.iter().filter(|part| !known.contains(part));
         let is_clearing = self.incident.state == IncidentState::Confirmed
             && summary.stated.is_empty()
-            && left.peek().is_some()
+            // It has waited before it waits for what else is decided.
+            && self.incident.life.leaving_since_ms.is_none()
             && self.parts.iter().any(is_gone)
             && {
                 let cut_off = at.network.cut_off(&self.parts);
-                left.all(|&part| cut_off.takes(part, at.network))
+                let is_less = impact.lost.len() < self.impact.lost.len();
+                left.all(|&part| {
+                    cut_off.takes(part, at.network)
+                        || is_less && self.is_part_of_it(part, at.network)
+                })
             };
         if !is_clearing {
             self.incident.life.clearing_since_ms = None;
@@ -388,6 +393,18 @@ impl Tracked {
         is_waiting
     }
 
+    /// Whether a part takes only people whom the incident takes anyhow, or is a member of a group that is
+    /// held to have failed.
+    fn is_part_of_it(&self, part: Part, network: &Network) -> bool {
+        let lost = network.lost_alone_runs(part);
+        let takes_some = !lost.is_empty() && self.impact.lost.covers(lost.as_slice());
+        takes_some
+            || self.parts.iter().any(|known| match known {
+                Part::Group(group) => network.group_members(*group).contains(&part),
+                _ => false,
+            })
+    }
+
     /// A step with active evidence.
     pub(in crate::incident) fn continue_with(
         &mut self,
@@ -396,7 +413,8 @@ impl Tracked {
         judged: Option<&Judged>,
         at: Circumstances<'_>,
     ) {
-        if self.is_clearing(summary, at) || judged.is_none() && self.is_leaving(summary, impact, at)
+        if self.is_clearing(summary, impact, at)
+            || judged.is_none() && self.is_leaving(summary, impact, at)
         {
             self.date(summary.onset, at);
             self.forget_growth();

@@ -4,6 +4,8 @@ use super::*;
 use forewarn::incident::joined_later;
 use proptest::collection::vec;
 
+const DAY: i64 = 24 * 60 * MINUTE;
+
 /// Since when an account is without service by an incident, as it would be told.
 fn since(desk: &Desk, no: i64, home: &str) -> i64 {
     let network = desk.correlator.network();
@@ -73,6 +75,39 @@ fn an_alarm_that_was_never_taken_back_does_not_date_the_next_failure() {
     desk.until(60 * MINUTE);
     assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
     assert_eq!(since(&desk, 1, "olt2-p1-h1"), 45 * MINUTE);
+}
+
+#[test]
+fn homes_that_lost_power_long_before_do_not_date_the_end_of_the_battery_of_their_olt() {
+    let mut desk = Desk::new();
+    desk.raise(10 * MINUTE, "dying-gasp", &refs(&homes("olt2-p1")));
+    desk.until(20 * MINUTE);
+    assert_eq!(desk.state(1).affected, 4);
+    desk.raise(70 * MINUTE, "heartbeat-loss", &["olt2"]);
+    desk.until(80 * MINUTE);
+    assert_eq!(desk.state(1).affected, 8);
+    assert_eq!(desk.state(1).onset_ms, 10 * MINUTE);
+    assert_eq!(since(&desk, 1, "olt2-p2-h1"), 70 * MINUTE);
+}
+
+#[test]
+fn dying_gasps_that_were_never_taken_back_do_not_date_what_fails_days_later() {
+    let mut desk = Desk::new();
+    let homes = homes("olt2-p1");
+    desk.raise(MINUTE, "dying-gasp", &refs(&homes));
+    desk.until(40 * MINUTE);
+    desk.clear(40 * MINUTE, "dying-gasp", &refs(&homes[2..]));
+    desk.raise(2 * DAY, "pon-los", &["olt2-p2"]);
+    desk.clear(2 * DAY + 10 * MINUTE, "pon-los", &["olt2-p2"]);
+    let begin = 2 * DAY + 60 * MINUTE;
+    desk.raise(begin, "los", &refs(&homes));
+    desk.until(begin + 5 * MINUTE);
+    let open = desk.open();
+    let &[(no, _, Confirmed, 4)] = &open[..] else {
+        panic!("{open:?}");
+    };
+    assert_eq!(since(&desk, no, "olt2-p1-h1"), begin);
+    assert_eq!(since(&desk, no, "olt2-p1-h4"), begin);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use forewarn::geography::NetworkMap;
 use forewarn::topology::{Position, Site};
 
 const STREETS: usize = 8;
-const HOMES: usize = 6;
+pub(super) const HOMES: usize = 6;
 
 /// Streets 200 metres apart, each on a PON port of its own.
-fn streets() -> Arc<Network> {
+pub(super) fn streets() -> Arc<Network> {
     let mut network = NetworkDefinition::default();
     element(&mut network, "core", ElementKind::Router);
     network.elements.last_mut().unwrap().gateway = true;
@@ -66,7 +66,7 @@ fn with_streets(mut network: NetworkDefinition) -> Arc<Network> {
     Arc::new(Network::build(&network, &attached).unwrap())
 }
 
-fn homes_of(street: usize) -> Vec<String> {
+pub(super) fn homes_of(street: usize) -> Vec<String> {
     (1..=HOMES)
         .map(|home| format!("s{street}-h{home}"))
         .collect()
@@ -229,7 +229,7 @@ fn a_home_on_battery_on_a_feed_that_failed_has_service_until_the_battery_ends() 
 }
 
 /// The ports of the first three streets have their feeders in one duct with a way to another router.
-fn streets_on_a_duct() -> Arc<Network> {
+pub(super) fn streets_on_a_duct() -> Arc<Network> {
     let mut network = NetworkDefinition::default();
     element(&mut network, "core", ElementKind::Router);
     network.elements.last_mut().unwrap().gateway = true;

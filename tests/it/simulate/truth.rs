@@ -162,3 +162,57 @@ fn sessions_fall_with_those_who_lost_service() {
         "{counts:?}, {lost} lost"
     );
 }
+
+#[test]
+fn faults_drawn_to_touch_do_so_while_both_last() {
+    const KINDS: [FaultKind; 5] = [
+        FaultKind::FeederCut,
+        FaultKind::LineCard,
+        FaultKind::OltDeath,
+        FaultKind::AggregationNode,
+        FaultKind::StreetPower,
+    ];
+    let network = world().network();
+    let settings = DrawSettings {
+        lasting_ms: [10 * MINUTE, 40 * MINUTE],
+        ..DrawSettings::default()
+    };
+    let (mut first_ends_first, mut pairs) = (0, 0);
+    for seed in 0..40 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let Some([a, b]) = draw_touching(world(), &KINDS, START_MS, &settings, &mut rng) else {
+            continue;
+        };
+        pairs += 1;
+        let (first, second) = if a.onset_ms() <= b.onset_ms() {
+            (&a, &b)
+        } else {
+            (&b, &a)
+        };
+        assert_eq!(first.onset_ms(), START_MS);
+        assert!(second.onset_ms() <= first.end_ms().unwrap());
+        first_ends_first += usize::from(first.end_ms() < second.end_ms());
+        let cut = [&a, &b].map(|fault| network.cut_off(&fault.parts()));
+        let lost = [&a, &b].map(|fault| network.lost(&fault.parts()).len());
+        let together = network.lost(&[a.parts(), b.parts()].concat()).len();
+        let hides = |cut: &forewarn::topology::CutOff, fault: &Fault| {
+            let mut parts = fault.parts().into_iter();
+            parts.any(|part| match part {
+                Part::Link(link) => {
+                    let (upper, lower) = network.link_ends(link);
+                    cut.is_cut_off(upper) || cut.is_cut_off(lower)
+                }
+                part => cut.takes(part, network),
+            })
+        };
+        assert!(
+            together != lost[0] + lost[1] || hides(&cut[0], &b) || hides(&cut[1], &a),
+            "{a:?} and {b:?} do not touch"
+        );
+    }
+    assert!(pairs >= 20, "{pairs} pairs");
+    assert!(
+        (1..pairs).contains(&first_ends_first),
+        "{first_ends_first} of {pairs}"
+    );
+}
