@@ -304,7 +304,7 @@ fn report_touching(name: &str, trials: &[Touched], size: &str) -> Vec<Figure> {
             clusters(|one| one.named),
         ),
         figure(
-            "people without service who were not named",
+            "people without service who were never named",
             sum.out,
             clusters(|one| one.out),
         ),

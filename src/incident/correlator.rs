@@ -16,7 +16,7 @@ use super::evidence::summarise;
 use super::life::{Impact, Tracked};
 use super::localise::Failure;
 use super::matching::{Found, Matching, claims};
-use super::onset::{FailedParts, Loss, LossRecord};
+use super::onset::{FailedParts, LossRecord};
 use super::surrounded::Neighbourhoods;
 use super::{CauseKind, CorrelatorSettings, Incident, IncidentChange, IncidentNo};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, Applied, LogEntry};
@@ -251,20 +251,11 @@ impl Correlator {
                 let mut known = known.clone();
                 known.power_cut = failure.power_cut;
                 if losses_changed {
-                    let failed = known.failed();
-                    let onset =
-                        self.losses
-                            .onset(failed, known.premises, book, network, settings)?;
-                    let loss = Loss {
-                        lost: known.impact.lost.len(),
-                        premises: known.premises,
-                        onset,
-                    };
-                    let failed = known.failed();
-                    let failed_since = self
+                    let loss = (known.impact.lost.len(), known.premises);
+                    let dated = self
                         .losses
-                        .failed_since(failed, loss, book, network, settings);
-                    known.date(onset, failed_since);
+                        .date(known.failed(), loss, book, network, settings)?;
+                    known.date(dated);
                 }
                 return Some(known);
             }
@@ -275,18 +266,9 @@ impl Correlator {
             let lost = impact.lost.len();
             let premises = self.losses.premises(failure, lost, book, settings);
             let failed = FailedParts::of(failure);
-            let onset = self
+            let dated = self
                 .losses
-                .onset(failed, premises, book, network, settings)?;
-            let loss = Loss {
-                lost,
-                premises,
-                onset,
-            };
-            let failed_since = self
-                .losses
-                .failed_since(failed, loss, book, network, settings);
-            let dated = (onset, failed_since);
+                .date(failed, (lost, premises), book, network, settings)?;
             let mut summary = summarise(failure, lost, book, network, settings, dated)?;
             summary.overrun = self.declared.overrun(&summary.failed_since, network);
             if summary.overrun.is_some() {

@@ -18,6 +18,7 @@ use super::outward::push_out;
 use super::power_area::by_id;
 use super::reasoning::reasoning;
 use super::ring::find_ends;
+use super::shared_risk::top_of_class;
 use super::surrounded::Neighbourhoods;
 use super::wall::Wall;
 use crate::alarm::{AlarmBook, AlarmNo};
@@ -158,7 +159,11 @@ impl Search<'_> {
             let is_explained = |&member: &Part| match member {
                 Part::Link(link) => {
                     let (a, b) = network.link_ends(link);
-                    let speaks = self.all.has_alarm(member) || self.all.failed().contains_key(&b);
+                    let failed = self.all.failed();
+                    let speaks = self.all.has_alarm(member)
+                        || [b, top_of_class(b, network)]
+                            .iter()
+                            .any(|e| failed.contains_key(e));
                     !speaks || a == device || b == device || takes(b)
                 }
                 Part::Element(element) => !self.candidates.contains(&member) || takes(element),

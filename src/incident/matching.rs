@@ -58,7 +58,7 @@ impl Found {
     }
 
     /// Notes when service went, and by which part when.
-    pub(super) fn date(&mut self, onset: Onset, failed_since: Vec<(Part, Millis)>) {
+    pub(super) fn date(&mut self, (onset, failed_since): (Onset, Vec<(Part, Millis)>)) {
         if self.summary.onset != onset || self.summary.failed_since != failed_since {
             let summary = Arc::make_mut(&mut self.summary);
             summary.onset = onset;

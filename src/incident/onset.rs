@@ -225,8 +225,28 @@ impl LossRecord {
         }
     }
 
+    /// When service went by a failure that takes so many subscribers, and by each of its parts; `None`
+    /// without evidence.
+    pub(super) fn date(
+        &self,
+        failure: FailedParts<'_>,
+        (lost, premises): (usize, Premises),
+        book: &AlarmBook,
+        network: &Network,
+        settings: &CorrelatorSettings,
+    ) -> Option<(Onset, Vec<(Part, Millis)>)> {
+        let onset = self.onset(failure, premises, book, network, settings)?;
+        let loss = Loss {
+            lost,
+            premises,
+            onset,
+        };
+        let failed_since = self.failed_since(failure, loss, book, network, settings);
+        Some((onset, failed_since))
+    }
+
     /// When service went by a failure; `None` without evidence.
-    pub(super) fn onset(
+    fn onset(
         &self,
         failure: FailedParts<'_>,
         premises: Premises,
@@ -267,7 +287,7 @@ impl LossRecord {
     /// Since when each part of a failure takes service from people: by its own alarms; or earlier, when
     /// most of the `lost` subscribers were cut off by what else speaks for it. The onset where nothing
     /// tells, and not before it. Sorted by part.
-    pub(super) fn failed_since(
+    fn failed_since(
         &self,
         failure: FailedParts<'_>,
         Loss {
@@ -286,12 +306,15 @@ impl LossRecord {
                 run.or_insert_with(|| Run::of([], settings)).add(alarm);
             }
         }
+        let mut before_of: HashMap<Part, Option<Millis>> = HashMap::new();
         let parts = failure.parts.iter().map(|&part| {
             let run = runs.get_mut(&place(network, part));
-            let own_ms = run.and_then(|run| {
+            let own = run.map(|run| {
                 run.join();
-                run.start_ms
+                (run.start_ms, run.before_ms())
             });
+            let (own_ms, before_ms) = own.unwrap_or_default();
+            before_of.insert(part, before_ms);
             (part, own_ms)
         });
         let mut own: Vec<(Part, Option<Millis>)> = parts.collect();
@@ -326,8 +349,12 @@ impl LossRecord {
             let is_one_of = failure.parts.len() > 1 && is_premise(network, part);
             let by_premises = by_premises.filter(|_| !is_one_of);
             // Homes that were dark long before what cut them off says so had gone dark for another reason:
-            // their mains failed, and the battery of their OLT has ended now.
-            let is_before = |at_ms: &Millis| own_ms.is_some_and(|own| at_ms + COMPANY_MS < own);
+            // their mains failed, and the battery of their OLT has ended now. Unless it had said so then, too.
+            let before_ms = before_of.get(&part).copied().flatten();
+            let is_before = |at_ms: &Millis| {
+                own_ms.is_some_and(|own| at_ms + COMPANY_MS < own)
+                    && before_ms.is_none_or(|before_ms| before_ms < *at_ms)
+            };
             let by_premises = by_premises.filter(|at_ms| !is_before(at_ms));
             let behind = behind.filter(|_| !is_one_of);
             let spread_ms = behind.into_iter().chain(by_premises).min();
@@ -391,26 +418,22 @@ fn home_since(
     gasps_from_ms: Millis,
     settings: &CorrelatorSettings,
 ) -> (Option<Millis>, Option<Millis>) {
-    let (gasps, others): (Vec<&AlarmState>, Vec<&AlarmState>) = alarms
+    let (mut gasps, others): (Vec<&AlarmState>, Vec<&AlarmState>) = alarms
         .iter()
         .copied()
         .partition(|alarm| is_power(&alarm.key().alarm_type));
+    gasps.retain(|alarm| alarm.active_received_ms() >= gasps_from_ms);
     let run_of = |alarms: &[&AlarmState]| {
         let mut run = Run::of(alarms.iter().copied(), settings);
         run.join();
         (run.start_ms, run.before_ms())
     };
     let (dark, gasp) = (run_of(&others), run_of(&gasps));
-    let is_spent = || {
-        let mut received = gasps.iter().map(|alarm| alarm.active_received_ms());
-        received.all(|at_ms| at_ms < gasps_from_ms)
-    };
     match (dark.0, gasp.0) {
         (Some(dark_ms), Some(gasp_ms)) if (dark_ms - gasp_ms).abs() <= 2 * WINDOW_MS => {
             (Some(dark_ms.min(gasp_ms)), dark.1.max(gasp.1))
         }
         (Some(_), _) => dark,
-        (None, Some(_)) if is_spent() => (None, None),
         _ => gasp,
     }
 }
@@ -433,11 +456,11 @@ pub(super) fn reaches_back<'a>(
 
 /// What a failure did, and when.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Loss {
+struct Loss {
     /// Subscribers without service by it.
-    pub(super) lost: usize,
-    pub(super) premises: Premises,
-    pub(super) onset: Onset,
+    lost: usize,
+    premises: Premises,
+    onset: Onset,
 }
 
 /// A failure, as far as its begin goes.

@@ -126,7 +126,7 @@ fn ln_sum<const N: usize>(values: [f64; N], weights: [f64; N]) -> f64 {
 
 /// The highest element that nobody could tell from this one by who is cut off: what its alarms say of
 /// it, they say of this one, too.
-fn top_of_class(element: ElementNo, network: &Network) -> ElementNo {
+pub(super) fn top_of_class(element: ElementNo, network: &Network) -> ElementNo {
     let runs = |element| network.lost_alone_runs(Part::Element(element));
     let mut top = element;
     while let Some(above) = network.immediate_dominator(top)

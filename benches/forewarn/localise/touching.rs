@@ -30,7 +30,7 @@ const AFTER_MS: i64 = 10 * MINUTE_MS;
 pub(crate) struct Touched {
     /// People named by a confirmed incident, and those of them who had service.
     pub(crate) named: (usize, usize),
-    /// People without service for longer than [`HEARD_LATE_MS`], and those never named while it was so.
+    /// People without service for longer than [`HEARD_LATE_MS`] at a time, and those of them never named.
     pub(crate) out: (usize, usize),
     /// People let go of while they had no service.
     pub(crate) let_go: usize,
@@ -135,9 +135,10 @@ pub(crate) fn run(
             for (no, gone) in before {
                 gone.note(no, now_ms, &mut touched);
             }
-            watch.look(&truth, &named, &now, now_ms, &mut touched);
+            watch.note_gone(&truth, &named.difference(&now), now_ms, &mut touched);
             named = now;
         }
+        watch.note_named(&truth, &named, now_ms, &mut touched);
         for one in shown.values() {
             touched.shown_s.0 += 1;
             touched.shown_s.1 += usize::from(one.is_wrong);
@@ -269,31 +270,29 @@ struct Watch {
 }
 
 impl Watch {
-    fn look(
+    fn note_gone(
         &mut self,
         truth: &Outages,
-        before: &SubscriberSet,
-        now: &SubscriberSet,
+        gone: &SubscriberSet,
         now_ms: i64,
         touched: &mut Touched,
     ) {
-        let wrong = now.difference(&truth.lost_in(now_ms - HEARD_LATE_MS, now_ms));
-        let gone = before
-            .difference(now)
-            .intersection(&truth.lost_through(now_ms - HEARD_LATE_MS, now_ms + HEARD_LATE_MS));
-        let second = (now_ms - ONSET_MS) / 1_000;
-        for (what, people, all) in [
-            ("names", wrong, &mut self.wrongly),
-            ("lets go of", gone, &mut self.let_go),
-        ] {
-            if !people.difference(all).is_empty() {
-                touched
-                    .mistakes
-                    .push(format!("at {second} s {what} {} wrongly", people.len()));
-            }
-            *all = all.union(&people);
-        }
-        self.named = self.named.union(now);
+        let through = truth.lost_through(now_ms - HEARD_LATE_MS, now_ms + HEARD_LATE_MS);
+        let wrong = gone.intersection(&through);
+        note(&mut self.let_go, &wrong, ("lets go of", now_ms), touched);
+    }
+
+    /// Named second by second, also while nothing changes: whoever is named for too long is named wrongly.
+    fn note_named(
+        &mut self,
+        truth: &Outages,
+        named: &SubscriberSet,
+        now_ms: i64,
+        touched: &mut Touched,
+    ) {
+        let wrong = named.difference(&truth.lost_in(now_ms - HEARD_LATE_MS, now_ms));
+        note(&mut self.wrongly, &wrong, ("names", now_ms), touched);
+        self.named = self.named.union(named);
     }
 
     fn close(self, truth: &Outages, touched: &mut Touched) {
@@ -304,5 +303,19 @@ impl Watch {
         let long = begins.map(|&at_ms| truth.lost_through(at_ms, at_ms + HEARD_LATE_MS));
         let long = long.fold(SubscriberSet::new(), |sum, lost| sum.union(&lost));
         touched.out = (long.len(), long.difference(&self.named).len());
+    }
+}
+
+fn note(
+    all: &mut SubscriberSet,
+    people: &SubscriberSet,
+    (what, now_ms): (&str, i64),
+    touched: &mut Touched,
+) {
+    if !people.difference(all).is_empty() {
+        let second = (now_ms - ONSET_MS) / 1_000;
+        let wrong = format!("at {second} s {what} {} wrongly", people.len());
+        touched.mistakes.push(wrong);
+        *all = all.union(people);
     }
 }

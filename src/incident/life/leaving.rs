@@ -4,10 +4,12 @@
 use super::{Circumstances, Impact, Tracked};
 use crate::clock::Millis;
 use crate::incident::evidence::Summary;
+use crate::incident::localise::is_within;
 use crate::incident::matching::Found;
 use crate::incident::{IncidentNo, IncidentState};
 use crate::topology::{Network, Part, SubscriberSet};
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// The failures of one instant, the incidents that have them, and whom those are believed to take.
@@ -16,6 +18,8 @@ pub(in crate::incident) struct Elsewhere<'a> {
     found: &'a [Found],
     assigned: &'a [Option<IncidentNo>],
     believed: BTreeMap<IncidentNo, Arc<SubscriberSet>>,
+    /// The parts of all failures, once somebody has asked.
+    parts: OnceCell<HashSet<Part>>,
 }
 
 impl<'a> Elsewhere<'a> {
@@ -33,7 +37,17 @@ impl<'a> Elsewhere<'a> {
             believed: confirmed
                 .map(|(no, tracked)| (*no, Arc::clone(&tracked.impact.lost)))
                 .collect(),
+            parts: OnceCell::new(),
         }
+    }
+
+    /// Whether any failure is of this part, among others.
+    pub(super) fn names(&self, part: Part) -> bool {
+        let parts = self.parts.get_or_init(|| {
+            let parts = self.found.iter().map(|found| &found.summary.parts);
+            parts.flatten().copied().collect()
+        });
+        parts.contains(&part)
     }
 
     fn others(&self, no: IncidentNo) -> impl Iterator<Item = (&Found, &Option<IncidentNo>)> {
@@ -41,10 +55,20 @@ impl<'a> Elsewhere<'a> {
         others.filter(move |(_, holder)| **holder != Some(no))
     }
 
-    /// The parts of failures of another incident, or of none, that take some of these people.
-    fn parts(&self, no: IncidentNo, people: &SubscriberSet) -> Vec<Part> {
+    /// The parts of failures of another incident, or of none, that take some of these people and more only
+    /// if more than a lone alarm says so; `own` are all the people of the incident.
+    fn parts_behind(
+        &self,
+        no: IncidentNo,
+        people: &SubscriberSet,
+        own: &SubscriberSet,
+    ) -> Vec<Part> {
         let others = self.others(no).map(|(found, _)| found);
-        let taking = others.filter(|found| !people.intersection(&found.impact.lost).is_empty());
+        let taking = others.filter(|found| {
+            let lost = &found.impact.lost;
+            (found.summary.has_company() || is_within(lost, own))
+                && !people.intersection(lost).is_empty()
+        });
         taking
             .flat_map(|found| found.summary.parts.clone())
             .collect()
@@ -101,7 +125,8 @@ impl Tracked {
     /// of this incident or another.
     fn still_dark(&self, people: &SubscriberSet, at: Circumstances<'_>) -> usize {
         let network: &Network = at.network;
-        let mut alarmed = at.elsewhere.parts(self.incident.no, people);
+        let no = self.incident.no;
+        let mut alarmed = at.elsewhere.parts_behind(no, people, &self.impact.lost);
         alarmed.extend(&self.parts);
         alarmed.retain(|&part| at.candidates.has_alarm(part));
         let behind = network.lost(&alarmed);

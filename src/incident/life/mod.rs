@@ -4,6 +4,7 @@
 //! a quiet in which no source of its evidence is stale.
 
 mod claim;
+mod clearing;
 mod command;
 mod declared;
 mod episode;
@@ -31,7 +32,6 @@ use crate::topology::{Network, Part, SubscriberSet};
 use claim::{Judged, Scope};
 use growth::Growth;
 pub(in crate::incident) use leaving::Elsewhere;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Whether a failure that takes so many people is another matter than one that took so few, so that it
@@ -355,56 +355,6 @@ impl Tracked {
         self.incident.affected_peak = self.incident.affected_peak.max(self.incident.affected);
     }
 
-    /// Whether the failure is only what is left of the present cause while its alarms clear, in
-    /// whatever order they do: parts that the cause has cut off are causes themselves only when
-    /// they outlast it, and what comes back behind one of several parts may show only then that something
-    /// else has failed there.
-    fn is_clearing(&mut self, summary: &Summary, impact: &Impact, at: Circumstances<'_>) -> bool {
-        let found: HashSet<&Part> = summary.parts.iter().collect();
-        let known: HashSet<&Part> = self.parts.iter().collect();
-        let is_gone = |part: &Part| !found.contains(part);
-        let mut left = summary.parts.iter().filter(|part| !known.contains(part));
-        let is_clearing = self.incident.state == IncidentState::Confirmed
-            && summary.stated.is_empty()
-            // It has waited before it waits for what else is decided.
-            && self.incident.life.leaving_since_ms.is_none()
-            && self.parts.iter().any(is_gone)
-            && {
-                let cut_off = at.network.cut_off(&self.parts);
-                let is_less = impact.lost.len() < self.impact.lost.len();
-                left.all(|&part| {
-                    cut_off.takes(part, at.network)
-                        || is_less && self.is_part_of_it(part, at.network)
-                })
-            };
-        if !is_clearing {
-            self.incident.life.clearing_since_ms = None;
-            return false;
-        }
-        let since = *self
-            .incident
-            .life
-            .clearing_since_ms
-            .get_or_insert(at.now_ms);
-        let is_waiting = at.now_ms < since + at.settings.restore_quiet_ms;
-        if !is_waiting {
-            self.incident.life.clearing_since_ms = None;
-        }
-        is_waiting
-    }
-
-    /// Whether a part takes only people whom the incident takes anyhow, or is a member of a group that is
-    /// held to have failed.
-    fn is_part_of_it(&self, part: Part, network: &Network) -> bool {
-        let lost = network.lost_alone_runs(part);
-        let takes_some = !lost.is_empty() && self.impact.lost.covers(lost.as_slice());
-        takes_some
-            || self.parts.iter().any(|known| match known {
-                Part::Group(group) => network.group_members(*group).contains(&part),
-                _ => false,
-            })
-    }
-
     /// A step with active evidence.
     pub(in crate::incident) fn continue_with(
         &mut self,
@@ -413,6 +363,9 @@ impl Tracked {
         judged: Option<&Judged>,
         at: Circumstances<'_>,
     ) {
+        if judged.is_some() {
+            self.incident.life.leaving_since_ms = None;
+        }
         if self.is_clearing(summary, impact, at)
             || judged.is_none() && self.is_leaving(summary, impact, at)
         {
@@ -441,6 +394,7 @@ impl Tracked {
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
         let resources = self.incident.cause.resources.clone();
         self.take(summary, impact, judged, at);
+        self.incident.life.clearing_since_ms = None;
         self.stand_for(summary);
         let now_affected = self.impact.lost.len();
         let has_moved =
@@ -568,6 +522,7 @@ impl Tracked {
         let cleared = incident
             .life
             .clearing_since_ms
+            .filter(|_| life.growing_since_ms.is_none())
             .map(|since| since + settings.restore_quiet_ms);
         let left = life
             .leaving_since_ms

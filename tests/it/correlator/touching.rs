@@ -95,3 +95,42 @@ fn a_duct_with_one_link_of_a_switch_is_cut_as_long_as_the_others_are_up() {
     desk.until(6 * MINUTE);
     assert_eq!(desk.open(), [one(1, "duct", Confirmed, 4)]);
 }
+
+#[test]
+fn streets_that_come_back_one_by_one_are_let_go_half_a_minute_later_while_others_come_and_go() {
+    let mut desk = Desk::with(settings(), streets());
+    desk.raise(0, "port-down", &["p1", "p2", "p3", "p4"]);
+    desk.until(10 * MINUTE);
+    assert_eq!(told(&desk).len(), 4 * HOMES, "{:?}", desk.open());
+    desk.clear(11 * MINUTE, "port-down", &["p1"]);
+    // Something beside it begins and ends meanwhile, again and again.
+    for round in 0..4 {
+        let at_ms = 11 * MINUTE + round * 14 * SECOND;
+        desk.raise(at_ms, "port-down", &["p6"]);
+        desk.clear(at_ms + 7 * SECOND, "port-down", &["p6"]);
+    }
+    let people = told(&desk);
+    assert_eq!(
+        missing(&people, &[1], &desk).len(),
+        HOMES,
+        "{:?}",
+        desk.open()
+    );
+    assert!(missing(&people, &[2, 3, 4], &desk).is_empty());
+}
+
+#[test]
+fn what_goes_apart_goes_apart_once() {
+    let mut desk = Desk::with(settings(), streets());
+    desk.raise(0, "port-down", &["p1"]);
+    desk.raise(12 * MINUTE, "heartbeat-loss", &["olt"]);
+    desk.raise(13 * MINUTE, "port-down", &["p5"]);
+    desk.until(20 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "olt", Confirmed, 48)]);
+    desk.clear(21 * MINUTE, "heartbeat-loss", &["olt"]);
+    desk.until(40 * MINUTE);
+    let ports = [one(1, "p1", Confirmed, 6), one(2, "p5", Confirmed, 6)];
+    assert_eq!(desk.open(), ports);
+    let merged = |no: i64| desk.history(no).contains(&TimelineKind::Merged);
+    assert!(!merged(1) && !merged(2));
+}
