@@ -103,7 +103,7 @@ fn two_incidents_that_turn_out_to_be_one_are_merged() {
 }
 
 #[test]
-fn what_is_left_of_a_large_failure_stays_together_and_goes_apart_later() {
+fn what_is_left_of_a_large_failure_stays_together() {
     let mut desk = Desk::new();
     desk.raise(SECOND, "heartbeat-loss", &["s2"]);
     desk.raise(2 * SECOND, "pon-los", &["olt2-p1"]);
