@@ -60,6 +60,12 @@ impl PremisesIndex {
         self.set_of(&self.index.within(area))
     }
 
+    /// How many subscribers' premises lie inside.
+    pub fn count_within(&self, area: &Area) -> usize {
+        let runs = self.index.within(area);
+        runs.iter().map(ExactSizeIterator::len).sum()
+    }
+
     fn set_of(&self, slots: &[Range<usize>]) -> SubscriberSet {
         let found: usize = slots.iter().map(ExactSizeIterator::len).sum();
         let ranks = || {

@@ -507,6 +507,7 @@ mod onset;
 mod outward;
 mod part_class;
 mod power_area;
+mod power_region;
 mod reasoning;
 mod ring;
 mod settings;

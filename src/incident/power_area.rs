@@ -7,19 +7,14 @@
 
 use super::candidates::Candidates;
 use super::likelihood::{LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home};
-use crate::geography::{METRES_PER_DEGREE, are_within};
+use super::power_region::{AT_ONCE, Regions};
+use crate::geography::{METRES_PER_DEGREE, PremisesIndex, are_within};
 use crate::topology::{ElementNo, Network, Part, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Places nearer to one another than this may hang on one feed; about the reach of a low-voltage
 /// substation and its neighbours.
 pub(super) const NEAR_METRES: f64 = 1_500.0;
-/// Areas without power in squares of this side, or in neighbouring ones, are of one region: about how far
-/// apart the substations of one medium-voltage grid are.
-const REGION_METRES: f64 = 10_000.0;
-/// Windows by which power that failed at one time can seem to have failed apart: clocks differ by minutes,
-/// and a window may have been taken for the one before.
-const AT_ONCE: i64 = 2;
 /// Fewer homes without power are lone ones.
 const FEWEST_HOMES: usize = 3;
 /// Where most homes around have power again, so many of one place must still be dark to count: many a
@@ -40,8 +35,24 @@ struct Place {
     silent: Vec<ElementNo>,
 }
 
-/// Where power failed, and in which window.
-pub(super) type Spot = (Position, i64);
+impl Place {
+    /// Those who have power again count as well: it is one power cut until it is over.
+    fn spot(&self) -> Option<Spot> {
+        Some(Spot {
+            position: self.position?,
+            window: self.window,
+            homes: self.dark.len() + self.later.len() + self.alive,
+        })
+    }
+}
+
+/// Where power failed, in which window, and for how many homes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    pub(super) position: Position,
+    pub(super) window: i64,
+    pub(super) homes: usize,
+}
 
 /// A power cut that follows no part of the network.
 #[derive(Debug)]
@@ -72,8 +83,8 @@ impl PowerArea {
         is_wanted: impl Fn(i64, i64) -> bool,
     ) -> bool {
         let is_near = |there: Position, window: i64| {
-            self.spots.iter().any(|(position, failed)| {
-                is_wanted(window, *failed) && are_within(*position, there, NEAR_METRES)
+            self.spots.iter().any(|spot| {
+                is_wanted(window, spot.window) && are_within(spot.position, there, NEAR_METRES)
             })
         };
         let at_place =
@@ -93,6 +104,7 @@ impl PowerArea {
 pub(super) fn power_areas(
     candidates: &Candidates,
     network: &Network,
+    premises: &PremisesIndex,
     is_explained: impl Fn(ElementNo) -> bool,
 ) -> Vec<PowerArea> {
     let mut homes_of: BTreeMap<ElementNo, Vec<i64>> = BTreeMap::new();
@@ -129,7 +141,7 @@ pub(super) fn power_areas(
             areas.push(joined);
         }
     }
-    let areas = join_regions(areas);
+    let areas = join_regions(areas, premises);
     let in_areas = areas.iter().flatten().flat_map(|place| &place.dark);
     let mut taken: BTreeSet<ElementNo> = in_areas.copied().collect();
     let mut with_batteries = |joined: &Vec<&Place>| {
@@ -142,9 +154,7 @@ pub(super) fn power_areas(
         let places = joined.iter();
         PowerArea {
             homes: homes.into_iter().map(Part::Element).collect(),
-            spots: places
-                .filter_map(|place| Some((place.position?, place.window)))
-                .collect(),
+            spots: places.filter_map(|place| place.spot()).collect(),
             silent: joined
                 .iter()
                 .flat_map(|place| &place.silent)
@@ -289,131 +299,16 @@ pub(super) fn mostly_without_power(
     without_power > alarmed
 }
 
-/// Areas of one region that lost power at one time are one power cut ([`Regions`]).
-fn join_regions(areas: Vec<Vec<&Place>>) -> Vec<Vec<&Place>> {
-    let spots = |area: &Vec<&Place>| -> Vec<Spot> {
-        let places = area.iter();
-        places
-            .filter_map(|place| Some((place.position?, place.window)))
-            .collect()
-    };
+/// Areas that lost power at one time and are of one cut ([`Regions::cut`]).
+fn join_regions<'a>(areas: Vec<Vec<&'a Place>>, premises: &PremisesIndex) -> Vec<Vec<&'a Place>> {
+    let spots = |area: &Vec<&Place>| area.iter().filter_map(|place| place.spot()).collect();
     let spots: Vec<Vec<Spot>> = areas.iter().map(spots).collect();
-    let regions = Regions::of(&spots);
+    let regions = Regions::of(&spots, premises);
     let mut joined: BTreeMap<usize, Vec<&Place>> = BTreeMap::new();
     for (at, area) in areas.into_iter().enumerate() {
-        joined.entry(regions.first(at)).or_default().extend(area);
+        joined.entry(regions.cut(at)).or_default().extend(area);
     }
     joined.into_values().collect()
-}
-
-/// Which of several outages of power are of one region and time. They are one power cut: rare as they
-/// are, two that have nothing to do with one another do not happen within minutes a few kilometres
-/// apart.
-pub(super) struct Regions {
-    /// Per square the outages there and their windows.
-    in_square: BTreeMap<Square, Vec<(usize, i64)>>,
-    /// Of each outage one of the same region, itself if it is the first.
-    earlier: Vec<usize>,
-}
-
-impl Regions {
-    /// Of outages by their places in this list.
-    pub(super) fn of(outages: &[Vec<Spot>]) -> Self {
-        let mut in_square: BTreeMap<Square, Vec<(usize, i64)>> = BTreeMap::new();
-        for (at, spots) in outages.iter().enumerate() {
-            for &(position, window) in spots {
-                let there = in_square.entry(Square::of(position)).or_default();
-                if there.last() != Some(&(at, window)) {
-                    there.push((at, window));
-                }
-            }
-        }
-        for there in in_square.values_mut() {
-            there.sort_unstable();
-            there.dedup();
-        }
-        let mut regions = Self {
-            in_square: BTreeMap::new(),
-            earlier: (0..outages.len()).collect(),
-        };
-        for (square, there) in &in_square {
-            for other in square.around().filter_map(|near| in_square.get(&near)) {
-                for &(a, window) in there {
-                    let at_once = |&&(_, w): &&(usize, i64)| (w - window).abs() <= AT_ONCE;
-                    for &(b, _) in other.iter().filter(at_once) {
-                        let (a, b) = (regions.first(a), regions.first(b));
-                        if let Some(earlier) = regions.earlier.get_mut(a.max(b)) {
-                            *earlier = a.min(b);
-                        }
-                    }
-                }
-            }
-        }
-        regions.in_square = in_square;
-        regions
-    }
-
-    /// The first outage of the region of that one.
-    pub(super) fn first(&self, mut at: usize) -> usize {
-        while let Some(&earlier) = self.earlier.get(at)
-            && earlier != at
-        {
-            at = earlier;
-        }
-        at
-    }
-
-    /// The outages around a position in whose windows something is true.
-    pub(super) fn around(
-        &self,
-        position: Position,
-        is_wanted: impl Fn(i64) -> bool,
-    ) -> impl Iterator<Item = usize> {
-        let near = Square::of(position).around();
-        let there = near.filter_map(|square| self.in_square.get(&square));
-        there
-            .flatten()
-            .filter(move |(_, window)| is_wanted(*window))
-            .map(|(at, _)| *at)
-    }
-}
-
-/// A square of [`REGION_METRES`] on the ground, more or less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Square {
-    row: i32,
-    column: i32,
-}
-
-impl Square {
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "a few ten thousand squares"
-    )]
-    fn of(position: Position) -> Self {
-        let row = (position.latitude * METRES_PER_DEGREE / REGION_METRES).floor() as i32;
-        let column = (position.longitude / Self::degrees_wide(row)).floor() as i32;
-        Self { row, column }
-    }
-
-    /// The same for all of a row, so that its squares lie side by side.
-    fn degrees_wide(row: i32) -> f64 {
-        let parallel = (f64::from(row) + 0.5) * REGION_METRES / METRES_PER_DEGREE;
-        REGION_METRES / METRES_PER_DEGREE / parallel.to_radians().cos().max(0.01)
-    }
-
-    /// This one and its eight neighbours.
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "a few ten thousand squares"
-    )]
-    fn around(self) -> impl Iterator<Item = Self> {
-        let middle = (f64::from(self.column) + 0.5) * Self::degrees_wide(self.row);
-        (self.row - 1..=self.row + 1).flat_map(move |row| {
-            let column = (middle / Self::degrees_wide(row)).floor() as i32;
-            (column - 1..=column + 1).map(move |column| Self { row, column })
-        })
-    }
 }
 
 /// Places in groups: those near one another that lost power at one time, and what is near those.

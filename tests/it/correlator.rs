@@ -11,6 +11,7 @@ mod life;
 mod onset;
 mod outlived;
 mod power;
+mod power_region;
 mod readme;
 mod ring;
 mod streams;

@@ -12,12 +12,12 @@ use crate::incident::company::is_feed;
 use crate::incident::joint::window_of;
 use crate::incident::likelihood::{Observation, WINDOW_MS, is_home, is_polled};
 use crate::incident::power_area::{
-    NEAR_METRES, PowerArea, Regions, Spot, by_id, is_then, mostly_without_power, place_of,
-    power_areas,
+    NEAR_METRES, PowerArea, Spot, by_id, is_then, mostly_without_power, place_of, power_areas,
 };
+use crate::incident::power_region::Regions;
 use crate::incident::surrounded::is_divided;
 use crate::topology::{CutOff, ElementNo, GroupKind, GroupNo, Network, Part, SubscriberSet};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A power feed of which one home is back for so many that are dark has power again; who is still dark
 /// is said home by home.
@@ -26,8 +26,10 @@ const ONE_BACK_OF: usize = 10;
 /// The power cut that a failure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::incident) struct PowerCut {
-    /// Means something only among the failures of one localisation.
+    /// Means something only among the failures of one localisation, as does the region.
     pub(in crate::incident) number: usize,
+    /// What failed in one region at one time may have been one power cut before parts of it came back.
+    pub(in crate::incident) region: usize,
     /// It is what went down for want of mains, and not where power is seen to have failed.
     pub(in crate::incident) is_device: bool,
 }
@@ -73,7 +75,7 @@ impl Search<'_> {
             .collect();
         self.leave_devices_to_power(&mut mains);
         let cut = self.network.cut_off(&mains);
-        let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
+        let mut areas = self.power_areas_but_for(&cut);
         for part in explained {
             let below = self.network.cut_off(&[part]);
             let area = areas.iter_mut().find_map(|area| {
@@ -90,7 +92,7 @@ impl Search<'_> {
             let raised_ms = self.all.raised_ms(part, self.book);
             let is_of_cut = raised_ms.is_some_and(|raised_ms| {
                 let window = raised_ms.div_euclid(WINDOW_MS);
-                spots.iter().any(|(_, failed)| is_then(window, *failed))
+                spots.iter().any(|spot| is_then(window, spot.window))
             });
             if is_of_cut {
                 // Nothing is heard of any home behind it, also of those that say nothing.
@@ -107,6 +109,13 @@ impl Search<'_> {
         }
         self.take_surrounded(&mut areas, &cut);
         areas
+    }
+
+    fn power_areas_but_for(&self, cut: &CutOff) -> Vec<PowerArea> {
+        let premises = &self.map.premises;
+        power_areas(self.all, self.network, premises, |home| {
+            cut.is_cut_off(home)
+        })
     }
 
     /// Whether the homes behind a duct or cable went dark for want of power: those that cannot say so
@@ -224,7 +233,8 @@ impl Search<'_> {
         for area in areas {
             let runs = |&home: &Part| self.network.lost_alone_runs(home).as_slice().to_vec();
             let dark = SubscriberSet::from_runs(area.homes.iter().flat_map(runs).collect());
-            let failed_then = |window: i64| area.spots.iter().any(|(_, w)| is_then(window, *w));
+            let failed_then =
+                |window: i64| area.spots.iter().any(|spot| is_then(window, spot.window));
             let elsewhere = elsewhere.iter().filter(|(_, window)| failed_then(*window));
             let elsewhere = elsewhere.map(|(home, _)| *home);
             let silent = std::mem::take(&mut area.silent);
@@ -255,7 +265,7 @@ impl Search<'_> {
             return;
         }
         let cut = self.network.cut_off(&rest);
-        let mut areas = power_areas(self.all, self.network, |home| cut.is_cut_off(home));
+        let mut areas = self.power_areas_but_for(&cut);
         let owners = owners_of(&areas);
         for part in inferred {
             self.leave_to_power(part, &mut areas, &owners);
@@ -347,14 +357,16 @@ impl Search<'_> {
         if spots.is_empty() {
             return vec![None; sets.len()];
         }
-        let regions = Regions::of(&spots);
+        let regions = Regions::of(&spots, &self.map.premises);
         let cut = |(set, source): (&Vec<Part>, Option<usize>)| {
             let of_device = || {
                 self.mains_lost_in(set, &regions)
                     .or_else(|| self.outlasted_by(set, &spots, &regions))
             };
+            let outage = source.or_else(of_device)?;
             Some(PowerCut {
-                number: regions.first(source.or_else(of_device)?),
+                number: regions.cut(outage),
+                region: regions.region(outage),
                 is_device: source.is_none(),
             })
         };
@@ -369,18 +381,33 @@ impl Search<'_> {
         if self.network.group_kind(group) != GroupKind::PowerFeed {
             return None;
         }
-        let spot = |&member: &Part| {
+        let mut at_place: BTreeMap<ElementNo, (usize, BTreeMap<i64, usize>)> = BTreeMap::new();
+        for &member in self.network.group_members(group) {
             let Part::Element(home) = member else {
-                return None;
+                continue;
             };
-            let at_ms = self.all.without_power().get(&home)?;
-            let place = place_of(home, self.network)?;
-            let position = self.network.position(place)?;
-            Some((position, at_ms.div_euclid(WINDOW_MS)))
-        };
-        let members = self.network.group_members(group).iter();
-        let mut spots: Vec<Spot> = members.filter_map(spot).collect();
-        spots.dedup();
+            let Some(place) = place_of(home, self.network) else {
+                continue;
+            };
+            let (homes, gasped) = at_place.entry(place).or_default();
+            *homes += 1;
+            if let Some(at_ms) = self.all.without_power().get(&home) {
+                *gasped.entry(at_ms.div_euclid(WINDOW_MS)).or_default() += 1;
+            }
+        }
+        let mut spots = Vec::new();
+        for (place, (homes, gasped)) in at_place {
+            let Some(position) = self.network.position(place) else {
+                continue;
+            };
+            // Who could not say so has no power either.
+            let mut unheard = homes - gasped.values().sum::<usize>();
+            spots.extend(gasped.into_iter().map(|(window, homes)| Spot {
+                position,
+                window,
+                homes: homes + std::mem::take(&mut unheard),
+            }));
+        }
         Some(spots)
     }
 
@@ -398,9 +425,7 @@ impl Search<'_> {
             is_after.then_some((position, since_ms.div_euclid(WINDOW_MS)))
         });
         devices.find_map(|(position, window)| {
-            regions
-                .around(position, |failed| is_then(window, failed))
-                .next()
+            regions.nearest(position, |failed| is_then(window, failed))
         })
     }
 
@@ -415,13 +440,11 @@ impl Search<'_> {
         let there = self.network.position(device)?;
         let window = window_of(part, self.all, self.book)?;
         let outlasts = |failed: i64| window > failed && !is_then(window, failed);
-        let mut around = regions.around(there, outlasts);
-        around.find(|&source| {
-            let mut spots = spots.get(source).into_iter().flatten();
-            spots.any(|&(position, failed)| {
-                outlasts(failed) && are_within(position, there, NEAR_METRES)
-            })
-        })
+        let nearest = regions.nearest(there, outlasts)?;
+        let mut spots = spots.get(nearest).into_iter().flatten();
+        let is_amid =
+            |spot: &Spot| outlasts(spot.window) && are_within(spot.position, there, NEAR_METRES);
+        spots.any(is_amid).then_some(nearest)
     }
 }
 

@@ -281,7 +281,28 @@ fn a_duct_is_not_cut_where_most_of_those_behind_it_lost_power() {
     assert!(open.iter().any(|open| open.1 == "duct"), "{open:?}");
 }
 
-fn people(desk: &Desk) -> u64 {
+/// A device says that it lives on its battery.
+pub(super) fn loses_mains(desk: &mut Desk, at_ms: i64, device: &str) {
+    desk.record(
+        at_ms,
+        LogRecord::Event(AlarmEvent {
+            kind: AlarmEventKind::Raise,
+            key: AlarmKey {
+                resource: device.to_owned(),
+                alarm_type: "power-failure".to_owned(),
+                qualifier: String::new(),
+            },
+            severity: Severity::Minor,
+            event_at_ms: at_ms,
+            detail: AlarmDetail {
+                service_effect: Some(ServiceEffect::None),
+                ..AlarmDetail::default()
+            },
+        }),
+    );
+}
+
+pub(super) fn people(desk: &Desk) -> u64 {
     desk.open().iter().map(|(.., affected)| affected).sum()
 }
 
@@ -445,68 +466,6 @@ fn a_second_dying_gasp_tells_of_a_second_power_cut() {
     assert_eq!(onsets, [20 * 60 * MINUTE]);
 }
 
-/// Streets of three villages, 6 kilometres apart, and of a town far away.
-#[test]
-fn a_region_that_loses_power_at_one_time_is_one_incident() {
-    let villages = |latitude: f64, name: &str, network: &mut NetworkDefinition| {
-        let site = format!("site-{name}");
-        let position = Position {
-            latitude,
-            longitude: 12.5,
-        };
-        network.sites.push(Site {
-            id: site.clone(),
-            name: String::new(),
-            position: Some(position),
-        });
-        let port = format!("p-{name}");
-        element(network, &port, ElementKind::PonPort);
-        network.elements.last_mut().unwrap().site = Some(site);
-        link(network, "olt", &port);
-        for home in 1..=HOMES {
-            let id = format!("{name}-h{home}");
-            element(network, &id, ElementKind::Ont);
-            link(network, &port, &id);
-        }
-    };
-    let mut network = NetworkDefinition::default();
-    element(&mut network, "core", ElementKind::Router);
-    network.elements.last_mut().unwrap().gateway = true;
-    element(&mut network, "olt", ElementKind::Olt);
-    link(&mut network, "core", "olt");
-    let names = ["a", "b", "c", "far"];
-    for (name, latitude) in names.into_iter().zip([41.9, 41.954, 42.008, 43.5]) {
-        villages(latitude, name, &mut network);
-    }
-    let homes =
-        |name: &str| -> Vec<String> { (1..=HOMES).map(|home| format!("{name}-h{home}")).collect() };
-    let attached = names.iter().flat_map(|name| homes(name));
-    let attached: Vec<Attachment> = attached
-        .map(|home| Attachment {
-            account: format!("acc-{home}"),
-            served_by: vec![home],
-            redundancy: Redundancy::Any,
-        })
-        .collect();
-    let network = Arc::new(Network::build(&network, &attached).unwrap());
-    let open = |gasps: &[(i64, &str)]| -> Vec<u64> {
-        let mut desk = Desk::with(settings(), Arc::clone(&network));
-        for (at_ms, name) in gasps {
-            desk.raise(*at_ms, "dying-gasp", &refs(&homes(name)[..4]));
-        }
-        desk.until(90 * MINUTE);
-        desk.open().iter().map(|(.., people)| *people).collect()
-    };
-    let at_once = [
-        (SECOND, "a"),
-        (2 * SECOND, "b"),
-        (3 * SECOND, "c"),
-        (4 * SECOND, "far"),
-    ];
-    assert_eq!(open(&at_once), [12, 4]);
-    assert_eq!(open(&[(SECOND, "a"), (60 * MINUTE, "b")]), [4, 4]);
-}
-
 #[test]
 fn homes_that_went_dark_beside_a_power_cut_are_no_failure_of_their_splitter() {
     let mut desk = Desk::with(settings(), streets());
@@ -526,130 +485,4 @@ fn homes_that_went_dark_beside_a_power_cut_are_no_failure_of_their_splitter() {
     desk.raise(20 * MINUTE, "onu-los", &refs(&homes_of(4)[..4]));
     desk.until(30 * MINUTE);
     assert_eq!(people(&desk), 4 * HOMES as u64);
-}
-
-/// Two villages 6 kilometres apart, each on an OLT of its own, and two others far away.
-fn region() -> Arc<Network> {
-    let mut network = NetworkDefinition::default();
-    element(&mut network, "core", ElementKind::Router);
-    network.elements.last_mut().unwrap().gateway = true;
-    let mut attached = Vec::new();
-    for (name, latitude) in [("a", 41.9), ("b", 41.954), ("far", 43.5), ("calm", 44.5)] {
-        let site = |id: String, at: f64| Site {
-            id,
-            name: String::new(),
-            position: Some(Position {
-                latitude: at,
-                longitude: 12.5,
-            }),
-        };
-        let olt = format!("olt-{name}");
-        network.sites.push(site(olt.clone(), latitude + 0.01));
-        element(&mut network, &olt, ElementKind::Olt);
-        network.elements.last_mut().unwrap().site = Some(olt.clone());
-        link(&mut network, "core", &olt);
-        for street in 1..=2 {
-            let port = format!("{name}-p{street}");
-            network
-                .sites
-                .push(site(port.clone(), latitude + 0.002 * f64::from(street)));
-            element(&mut network, &port, ElementKind::PonPort);
-            network.elements.last_mut().unwrap().site = Some(port.clone());
-            link(&mut network, &olt, &port);
-            for home in 1..=HOMES {
-                let id = format!("{port}-h{home}");
-                element(&mut network, &id, ElementKind::Ont);
-                link(&mut network, &port, &id);
-                attached.push(Attachment {
-                    account: format!("acc-{id}"),
-                    served_by: vec![id],
-                    redundancy: Redundancy::Any,
-                });
-            }
-        }
-    }
-    Arc::new(Network::build(&network, &attached).unwrap())
-}
-
-fn homes_at(port: &str) -> Vec<String> {
-    (1..=HOMES).map(|home| format!("{port}-h{home}")).collect()
-}
-
-/// A device says that it lives on its battery.
-fn loses_mains(desk: &mut Desk, at_ms: i64, device: &str) {
-    desk.record(
-        at_ms,
-        LogRecord::Event(AlarmEvent {
-            kind: AlarmEventKind::Raise,
-            key: AlarmKey {
-                resource: device.to_owned(),
-                alarm_type: "power-failure".to_owned(),
-                qualifier: String::new(),
-            },
-            severity: Severity::Minor,
-            event_at_ms: at_ms,
-            detail: AlarmDetail {
-                service_effect: Some(ServiceEffect::None),
-                ..AlarmDetail::default()
-            },
-        }),
-    );
-}
-
-fn goes_down(desk: &mut Desk, at_ms: i64, olt: &str) {
-    desk.raise(at_ms, "unreachable", &[olt]);
-    let id = format!("core/{olt}");
-    desk.raise(at_ms + SECOND, "link-down", &[&id]);
-}
-
-#[test]
-fn devices_whose_batteries_end_are_of_the_power_cut_that_took_their_mains() {
-    let mut desk = Desk::with(settings(), region());
-    // Of each village one street is dark; the other has mains, or batteries.
-    for village in ["a", "b"] {
-        desk.raise(
-            SECOND,
-            "dying-gasp",
-            &refs(&homes_at(&format!("{village}-p1"))),
-        );
-    }
-    for olt in ["olt-a", "olt-b", "olt-far"] {
-        loses_mains(&mut desk, 2 * SECOND, olt);
-    }
-    desk.until(10 * MINUTE);
-    assert_eq!(people(&desk), 2 * HOMES as u64);
-    goes_down(&mut desk, 60 * MINUTE, "olt-a");
-    desk.until(100 * MINUTE);
-    goes_down(&mut desk, 100 * MINUTE, "olt-b");
-    desk.until(180 * MINUTE);
-    let open = desk.open();
-    assert_eq!(open.len(), 1, "{open:?}");
-    assert_eq!(people(&desk), 4 * HOMES as u64);
-    let cause = desk.state(1).cause;
-    assert_eq!(cause.kind, CauseKind::Power);
-    assert!(
-        cause.text.contains("and with them link core/olt-a"),
-        "{}",
-        cause.text
-    );
-    // What lost its mains elsewhere is another matter, and so is what fails without that.
-    goes_down(&mut desk, 180 * MINUTE, "olt-far");
-    desk.until(250 * MINUTE);
-    assert_eq!(desk.open().len(), 2, "{:?}", desk.open());
-}
-
-#[test]
-fn a_device_amid_a_power_cut_that_goes_down_later_has_outlived_its_battery() {
-    let mut desk = Desk::with(settings(), region());
-    desk.raise(SECOND, "dying-gasp", &refs(&homes_at("a-p1")));
-    desk.until(10 * MINUTE);
-    goes_down(&mut desk, 60 * MINUTE, "olt-a");
-    goes_down(&mut desk, 60 * MINUTE, "olt-far");
-    desk.until(120 * MINUTE);
-    let mut sizes: Vec<u64> = desk.open().iter().map(|(.., people)| *people).collect();
-    sizes.sort_unstable();
-    assert_eq!(sizes, [2 * HOMES as u64, 2 * HOMES as u64]);
-    let texts: Vec<String> = [1, 2].map(|no| desk.state(no).cause.text).into();
-    assert!(texts[0].contains("olt-a"), "{texts:?}");
-    assert!(texts[1].contains("olt-far"), "{texts:?}");
 }
