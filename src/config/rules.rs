@@ -1,6 +1,7 @@
 //! The rules of detection as they stand in the settings: `[[detect.rule]]`.
 
 use super::check::Problem;
+use crate::alarm::is_service_seen;
 use toml::{Table, Value};
 
 /// What a key of a rule must be.
@@ -201,6 +202,13 @@ fn check_rule(rule: &Table, at: &str, wrong: &mut Vec<Problem>) {
 
 /// Keys that do not fit each other.
 fn relations(rule: &Table, at: &str, wrong: &mut Vec<Problem>) {
+    let text = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
+    if text("kind") == "absence" && is_service_seen(text("alarm_type")) {
+        let expected = "another type, such as unreachable: `silent` says that somebody who counts \
+                        sessions sees none left, which samples that do not come do not say";
+        let key = format!("{at}.alarm_type");
+        wrong.push(problem(key, rule.get("alarm_type"), expected.to_owned()));
+    }
     let number = |key: &str| rule.get(key).and_then(as_number);
     if let (Some(raise), Some(clear)) = (number("raise_at"), number("clear_at")) {
         let above = rule.get("direction").and_then(Value::as_str) == Some("above");

@@ -22,6 +22,9 @@ const SILENT_REGION: Nats = -4 * NAT;
 /// of polling.
 const HEARD_WITHIN: i64 = 3;
 
+/// Siblings that failed with the first of them were heard of within this time: two polls.
+const SIBLINGS_WITHIN_MS: Millis = 2 * 60_000;
+
 /// When a part failed: the number of the window.
 pub(super) fn window_of(part: Part, candidates: &Candidates, book: &AlarmBook) -> Option<i64> {
     let inferred = match part {
@@ -272,7 +275,8 @@ fn common_parent(
 }
 
 /// Joins failures of elements that hang on the same element alone and failed at one time: ports of
-/// one card, branches of one cable. Failures so near one another in place and time have one cause.
+/// one card, branches of one cable. Failures so near one another in place and time have one cause; what
+/// fails minutes later has its own.
 pub(super) fn join_siblings(
     sets: Vec<Vec<Part>>,
     candidates: &Candidates,
@@ -280,33 +284,53 @@ pub(super) fn join_siblings(
     book: &AlarmBook,
 ) -> Vec<Vec<Part>> {
     let mut joined: Vec<Vec<Part>> = Vec::new();
-    let mut siblings: BTreeMap<ElementNo, Vec<(i64, Part)>> = BTreeMap::new();
+    let mut siblings: BTreeMap<ElementNo, Vec<(Millis, Millis, Part)>> = BTreeMap::new();
     for set in sets {
         let sibling = match set[..] {
             [part @ Part::Element(element)] if !is_home(network, element) => {
                 let parent = sole_parent(network, element);
-                parent.zip(window_of(part, candidates, book).map(|window| (window, part)))
+                parent.zip(failed_between(part, candidates, book))
             }
             _ => None,
         };
-        match sibling {
-            Some((parent, at)) => siblings.entry(parent).or_default().push(at),
-            None => joined.push(set),
+        match (sibling, &set[..]) {
+            (Some((parent, (from_ms, to_ms))), &[part]) => {
+                let parts = siblings.entry(parent).or_default();
+                parts.push((from_ms, to_ms, part));
+            }
+            _ => joined.push(set),
         }
     }
     for mut parts in siblings.into_values() {
-        parts.sort_unstable_by_key(|&(window, part)| (window, network.part_id(part)));
-        let mut last: Option<i64> = None;
-        for (window, part) in parts {
-            match joined.last_mut() {
-                Some(set) if last.is_some_and(|last| window - last <= 1) => set.push(part),
-                _ => joined.push(vec![part]),
+        parts.sort_unstable_by_key(|&(from_ms, to_ms, part)| {
+            (from_ms, to_ms, network.part_id(part))
+        });
+        let mut first_to_ms: Option<Millis> = None;
+        for (from_ms, to_ms, part) in parts {
+            let with_first = first_to_ms.filter(|first| from_ms - first <= SIBLINGS_WITHIN_MS);
+            if let Some((set, _)) = joined.last_mut().zip(with_first) {
+                set.push(part);
+            } else {
+                joined.push(vec![part]);
+                first_to_ms = Some(to_ms);
             }
-            last = Some(window);
         }
     }
     for set in &mut joined {
         set.sort_unstable_by_key(|&part| network.part_id(part));
     }
     joined
+}
+
+/// Between which times a part failed: when it said so, or else somewhen in its window.
+fn failed_between(
+    part: Part,
+    candidates: &Candidates,
+    book: &AlarmBook,
+) -> Option<(Millis, Millis)> {
+    if let Some(raised_ms) = candidates.raised_ms(part, book) {
+        return Some((raised_ms, raised_ms));
+    }
+    let window = window_of(part, candidates, book)?;
+    Some((window * WINDOW_MS, (window + 1) * WINDOW_MS))
 }

@@ -155,7 +155,7 @@ impl Region {
         let mut steps = Vec::new();
         if let Some(&part) = self.parts.get(at) {
             let beside: BTreeSet<ElementNo> = match part {
-                Part::Element(element) => network
+                Part::Element(element) if is_polled(network.kind(element)) => network
                     .parents(element)
                     .chain(network.children(element))
                     .collect(),
@@ -163,7 +163,9 @@ impl Region {
                     let (a, b) = network.link_ends(link);
                     BTreeSet::from([a, b])
                 }
-                Part::Group(_) => BTreeSet::new(),
+                // Of a port, or what hangs on it, nothing lies further out but its device: whether that
+                // has failed its other ports tell.
+                Part::Element(_) | Part::Group(_) => BTreeSet::new(),
             };
             let alive = beside.into_iter().filter(|&other| {
                 is_polled(network.kind(other))

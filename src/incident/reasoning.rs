@@ -59,6 +59,9 @@ pub(super) fn reasoning(
         let own = own.filter_map(|&part| of_alarms(part, candidates, network));
         sentences.extend(own.take(EXPLAINED));
     }
+    if let &[part] = parts {
+        sentences.extend(of_alike(part, candidates, network));
+    }
     if let Some(device) = candidates.ran_on_battery(parts, network, book) {
         let device = name(Part::Element(device), network);
         sentences.push(format!(
@@ -102,6 +105,10 @@ fn of_region(
     let gain = region
         .darkness(window, &links, candidates, network)
         .saturating_sub(cost);
+    // What they say themselves has joined them; little may be heard of those behind them.
+    if gain <= 0 {
+        return Some("Of those behind them too little is heard to tell more.".to_owned());
+    }
     let mut text = format!(
         "What is dark behind them is {} likelier by their failure than by chance",
         times(gain)
@@ -196,6 +203,54 @@ fn of_group(part: Part, candidates: &Candidates, network: &Network) -> Option<St
     Some(text)
 }
 
+/// The other parts that would cut off the same people: who is dark does not tell them apart, only what
+/// they say themselves does.
+fn of_alike(part: Part, candidates: &Candidates, network: &Network) -> Option<String> {
+    let lost = network.lost_alone_runs(part);
+    if lost.is_empty() {
+        return None;
+    }
+    let is_alike = |&other: &ElementNo| {
+        let runs = network.lost_alone_runs(Part::Element(other));
+        !is_home(network, other) && runs.as_slice() == lost.as_slice()
+    };
+    let (end, above) = match part {
+        Part::Element(element) => (element, network.immediate_dominator(element)),
+        Part::Link(link) => {
+            let (_, end) = network.link_ends(link);
+            (end, network.immediate_dominator(end))
+        }
+        Part::Group(_) => return None,
+    };
+    let up = |element: &ElementNo| network.immediate_dominator(*element).filter(is_alike);
+    let down = |element: &ElementNo| network.dominator_children(*element).find(is_alike);
+    let mut alike: Vec<Part> = std::iter::successors(above.filter(is_alike), up)
+        .take(EXPLAINED)
+        .map(Part::Element)
+        .collect();
+    alike.reverse();
+    let below = std::iter::successors(Some(end), down);
+    let below = below
+        .take(1 + EXPLAINED)
+        .filter(is_alike)
+        .map(Part::Element);
+    alike.extend(below.filter(|&other| other != part));
+    alike.truncate(EXPLAINED);
+    let said = alike.iter().map(|&other| {
+        let count = candidates.alarms_at(other);
+        let said = (count > 0).then(|| format!(" ({} itself)", alarms(count)));
+        name(other, network) + &said.unwrap_or_default()
+    });
+    let said: Vec<String> = said.collect();
+    let last = said.last()?;
+    let others = said.split_last().map_or(&[][..], |(_, others)| others);
+    let named = match others {
+        [] => last.clone(),
+        others => format!("{} or {last}", others.join(", ")),
+    };
+    Some(format!("Failure of {named} would cut off the same people."))
+}
+
 /// What a part says itself, where nothing had to be inferred.
 fn of_alarms(part: Part, candidates: &Candidates, network: &Network) -> Option<String> {
     let count = candidates.alarms_at(part);
@@ -216,9 +271,15 @@ pub(super) fn alarms(count: u64) -> String {
     format!("{} alarm{plural}", thousands(count))
 }
 
-/// Odds as a power of ten: "10^12 times".
+/// Odds as a power of ten: "10^12 times"; small ones, which may be compared with one another, with one
+/// digit more.
 fn times(gain: Nats) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "shown with two digits")]
-    let tens = gain as f64 / NAT as f64 / std::f64::consts::LN_10;
-    format!("10^{tens:.0} times")
+    let tens = tens(gain);
+    let digits = usize::from(tens.abs() < 9.95);
+    format!("10^{tens:.digits$} times")
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with two digits")]
+fn tens(gain: Nats) -> f64 {
+    gain as f64 / NAT as f64 / std::f64::consts::LN_10
 }

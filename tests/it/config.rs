@@ -470,10 +470,10 @@ const RULES: &str = r#"
     clear_at = -26.5
     hold_s = 300
     [[detect.rule]]
-    name = "silent"
+    name = "olt-unreachable"
     kind = "absence"
     metric = "uptime_s"
-    alarm_type = "silent"
+    alarm_type = "unreachable"
     severity = "critical"
     effect = "loss"
     intervals = 3
@@ -483,7 +483,7 @@ const RULES: &str = r#"
 fn rules_of_detection_are_read() {
     let config = load(Some(RULES), &[]).unwrap();
     let names: Vec<_> = config.detect.rule.iter().map(|r| r.name.as_str()).collect();
-    assert_eq!(names, ["sessions-drop", "rx-power-low", "silent"]);
+    assert_eq!(names, ["sessions-drop", "rx-power-low", "olt-unreachable"]);
     let Condition::Drop(fall) = config.detect.rule[0].condition else {
         panic!("{:?}", config.detect.rule[0]);
     };
@@ -492,12 +492,25 @@ fn rules_of_detection_are_read() {
     assert_eq!(load(Some(&config.show()), &[]).unwrap(), config);
 }
 
+/// `silent` is believed at one word: whoever counts sessions may say it, not whoever misses samples.
+#[test]
+fn samples_that_do_not_come_raise_no_alarm_that_the_service_is_gone() {
+    let rules = RULES.replace("\"unreachable\"", "\"Silent\"");
+    let error = load(Some(&rules), &[]).unwrap_err().to_string();
+    for part in [
+        "detect.rule[3].alarm_type = \"Silent\"",
+        "another type, such as unreachable",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 #[test]
 fn the_example_of_the_defaults_is_valid() {
     let lines = DEFAULT_TOML.lines();
     let example: Vec<&str> = lines.filter_map(|line| line.strip_prefix("#   ")).collect();
     let example = example.join("\n");
-    assert_eq!(load(Some(&example), &[]).unwrap().detect.rule.len(), 3);
+    assert_eq!(load(Some(&example), &[]).unwrap().detect.rule.len(), 4);
 }
 
 #[test]
@@ -506,7 +519,7 @@ fn everything_that_is_wrong_with_rules_is_named() {
         .replace("fall_percent = 60", "fall_percent = 0")
         .replace("minimum_base = 20", "minimum = 20")
         .replace("clear_at = -26.5", "clear_at = -29")
-        .replace("name = \"silent\"", "name = \"rx-power-low\"")
+        .replace("name = \"olt-unreachable\"", "name = \"rx-power-low\"")
         .replace("intervals = 3", "intervals = true");
     assert_eq!(
         wrong(Some(&file), &[]),

@@ -1,5 +1,6 @@
 //! Alarms become incidents: timelines of typical faults, and properties over random streams.
 
+mod apart;
 mod causes;
 mod commands;
 mod company;

@@ -1,0 +1,118 @@
+//! Failures that have nothing to do with one another, near one another in the network.
+
+use super::*;
+
+const PORTS: usize = 8;
+const HOMES: usize = 12;
+
+/// Two OLTs of eight ports with twelve homes each. One subscriber is served by a home of the first port
+/// of each.
+fn two_olts() -> Arc<Network> {
+    let mut network = NetworkDefinition::default();
+    element(&mut network, "core", ElementKind::Router);
+    network.elements.last_mut().unwrap().gateway = true;
+    let mut attached = Vec::new();
+    for olt in ["a", "b"] {
+        element(&mut network, olt, ElementKind::Olt);
+        link(&mut network, "core", olt);
+        for port in (1..=PORTS).map(|port| format!("{olt}-p{port}")) {
+            element(&mut network, &port, ElementKind::PonPort);
+            link(&mut network, olt, &port);
+            for home in behind(&port) {
+                element(&mut network, &home, ElementKind::Ont);
+                link(&mut network, &port, &home);
+                attached.push(Attachment {
+                    account: format!("acc-{home}"),
+                    served_by: vec![home],
+                    redundancy: Redundancy::Any,
+                });
+            }
+        }
+    }
+    attached.push(Attachment {
+        account: "dual".to_owned(),
+        served_by: vec!["a-p1-h1".to_owned(), "b-p1-h1".to_owned()],
+        redundancy: Redundancy::Any,
+    });
+    Arc::new(Network::build(&network, &attached).unwrap())
+}
+
+fn behind(port: &str) -> Vec<String> {
+    (1..=HOMES).map(|home| format!("{port}-h{home}")).collect()
+}
+
+fn cut(desk: &mut Desk, at_ms: i64, port: &str) {
+    desk.raise(at_ms, "pon-los", &[port]);
+    desk.raise(at_ms + SECOND, "onu-los", &refs(&behind(port)));
+}
+
+fn causes(desk: &Desk) -> Vec<(String, u64)> {
+    let open = desk.open().into_iter();
+    open.map(|(_, parts, _, people)| (parts, people)).collect()
+}
+
+#[test]
+fn a_subscriber_with_two_lines_does_not_move_two_cuts_up_to_their_olts() {
+    for later_ms in [20 * SECOND, 80 * SECOND, 10 * MINUTE] {
+        let mut desk = Desk::with(CorrelatorSettings::default(), two_olts());
+        cut(&mut desk, SECOND, "a-p1");
+        desk.until(later_ms);
+        cut(&mut desk, later_ms, "b-p1");
+        desk.until(later_ms + 5 * MINUTE);
+        // One incident, as only both together take the subscriber with two lines.
+        assert_eq!(
+            causes(&desk),
+            [("a-p1+b-p1".to_owned(), 2 * HOMES as u64 + 1)],
+            "{later_ms} ms apart"
+        );
+        assert_eq!(desk.state(1).state, Confirmed);
+    }
+}
+
+#[test]
+fn ports_of_one_olt_that_fail_minutes_apart_fail_for_reasons_of_their_own() {
+    let causes_after = |times: &[(i64, &str)]| {
+        let mut desk = Desk::with(CorrelatorSettings::default(), two_olts());
+        for (at_ms, port) in times {
+            desk.until(*at_ms);
+            cut(&mut desk, *at_ms, port);
+        }
+        desk.until(30 * MINUTE);
+        causes(&desk)
+    };
+    let single = |port: &str| (port.to_owned(), HOMES as u64);
+    assert_eq!(
+        causes_after(&[(SECOND, "b-p3"), (3 * MINUTE, "b-p7")]),
+        [single("b-p3"), single("b-p7")]
+    );
+    // Each a little later than the one before: no chain either.
+    assert_eq!(
+        causes_after(&[
+            (SECOND, "b-p3"),
+            (100 * SECOND, "b-p5"),
+            (190 * SECOND, "b-p7")
+        ]),
+        [("b-p3+b-p5".to_owned(), 2 * HOMES as u64), single("b-p7")]
+    );
+    assert_eq!(
+        causes_after(&[(SECOND, "b-p3"), (20 * SECOND, "b-p7")]),
+        [("b-p3+b-p7".to_owned(), 2 * HOMES as u64)]
+    );
+}
+
+#[test]
+fn what_would_take_the_same_people_is_named_beside_the_cause() {
+    let mut desk = Desk::with(CorrelatorSettings::default(), two_olts());
+    desk.raise(SECOND, "link-down", &["core/b"]);
+    desk.raise(2 * SECOND, "unreachable", &["b"]);
+    desk.until(3 * MINUTE);
+    let cause = desk.state(1).cause;
+    assert_eq!(cause.resources, ["core/b"]);
+    assert!(
+        cause
+            .reasoning
+            .contains("Failure of OLT b (1 alarm itself) would cut off the same people."),
+        "{}",
+        cause.reasoning
+    );
+}
