@@ -174,6 +174,11 @@ impl Tracked {
                     "what is behind it is back, and has been for {seconds} s; {} of {} was never taken back",
                     alarm.key.alarm_type, alarm.key.resource
                 )
+            } else if let Some(alarm) = self.alarms_elsewhere(at) {
+                format!(
+                    "its cause alone takes no service away any more; {} of {} goes on, and speaks for another failure",
+                    alarm.key.alarm_type, alarm.key.resource
+                )
             } else {
                 format!("all its alarms are cleared, and have been for {seconds} s")
             });
@@ -197,6 +202,15 @@ impl Tracked {
             let part = at.network.part(&e.key.resource);
             alarm.is_some_and(AlarmState::is_active)
                 && part.is_some_and(|part| at.candidates.is_outlived(part, at.network))
+        })
+    }
+
+    /// The first of its alarms that is active.
+    fn alarms_elsewhere(&self, at: Circumstances<'_>) -> Option<&Evidence> {
+        self.incident.evidence.iter().find(|e| {
+            let alarm = at.book.find(e.source, &e.key);
+            let alarm = alarm.and_then(|no| at.book.get(no));
+            alarm.is_some_and(AlarmState::is_active)
         })
     }
 

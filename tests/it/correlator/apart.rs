@@ -116,3 +116,19 @@ fn what_would_take_the_same_people_is_named_beside_the_cause() {
         cause.reasoning
     );
 }
+
+/// The way on which nobody depended has failed for an hour when the other one, and the device, fail.
+#[test]
+fn an_incident_goes_on_in_what_its_alarm_speaks_for_later() {
+    let mut desk = Desk::with(CorrelatorSettings::default(), built());
+    desk.raise(SECOND, "link-down", &["s1/oltd"]);
+    desk.until(3 * MINUTE);
+    desk.until(60 * MINUTE);
+    desk.raise(60 * MINUTE, "link-down", &["s4/oltd"]);
+    desk.until(60 * MINUTE + 4 * SECOND);
+    desk.raise(60 * MINUTE + 4 * SECOND, "unreachable", &["oltd"]);
+    desk.until(70 * MINUTE);
+    assert_eq!(desk.open(), [one(1, "oltd", Confirmed, 8)]);
+    assert_eq!(desk.state(2).merged_into, Some(IncidentNo(1)));
+    assert!(!desk.history(1).contains(&TimelineKind::Restored));
+}
