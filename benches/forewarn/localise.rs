@@ -321,7 +321,9 @@ fn report_touching(name: &str, trials: &[Touched], size: &str) -> Vec<Figure> {
     ]
 }
 
-/// Nothing here is about nothing: what waiting for a second alarm is worth, `month` measures.
+/// No alarm here is about nothing, so that a lone one is believed after three minutes. As it comes the
+/// service waits for company, or an operator (`correlation.lone_alarm_s = 0`): how many incidents that
+/// concerns is one of the figures, what it is worth `month` measures.
 fn settings() -> CorrelatorSettings {
     CorrelatorSettings {
         lone_alarm_ms: Some(180_000),
@@ -511,6 +513,8 @@ fn speed(name: &str, trials: &[&Trial], size: &str) -> Vec<Figure> {
         .iter()
         .map(|trial| trial.outcome.right_when_confirmed);
     let confirmed = confirmed.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let lone = trials.iter().map(|trial| trial.outcome.lone);
+    let lone = lone.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let faults = sum(trials.iter().map(|trial| &trial.outcome.score));
     let unheard = (faults.unheard, faults.unheard + faults.faults);
     let figure =
@@ -518,6 +522,11 @@ fn speed(name: &str, trials: &[&Trial], size: &str) -> Vec<Figure> {
     vec![
         figure("faults of which no alarm arrived", share(unheard), "share"),
         figure("right when confirmed", share(confirmed), "share"),
+        figure(
+            "confirmed incidents that rest on a lone alarm",
+            share(lone),
+            "share",
+        ),
         figure("first alarm to confirmed, p50", at(&heard, 50), "s"),
         figure("first alarm to confirmed, p95", at(&heard, 95), "s"),
         figure("decisive event to confirmed, p50", at(&decided, 50), "s"),

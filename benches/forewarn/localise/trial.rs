@@ -56,6 +56,8 @@ pub(crate) struct Outcome {
     pub(crate) delays_ms: Vec<i64>,
     /// From the event with which its incident first named what it names at the end to its being confirmed.
     pub(crate) decided_ms: Vec<i64>,
+    /// Confirmed incidents that rest on a lone alarm, of all that are confirmed.
+    pub(crate) lone: (usize, usize),
     pub(crate) entries: usize,
     pub(crate) compute: Duration,
     /// To make an empty correlator.
@@ -117,9 +119,13 @@ pub(crate) fn run(
     let begun = Instant::now();
     let (confirmed, named) = drive(&mut correlator, &simulation.entries);
     let compute = begun.elapsed();
-    let found: Vec<Found> = correlator
-        .live()
-        .filter(|live| live.incident.state == IncidentState::Confirmed)
+    let of_confirmed = || {
+        let live = correlator.live();
+        live.filter(|live| live.incident.state == IncidentState::Confirmed)
+    };
+    let lone = of_confirmed().filter(|live| !live.incident.life.has_company);
+    let lone = (lone.count(), of_confirmed().count());
+    let found: Vec<Found> = of_confirmed()
         .map(|live| Found {
             parts: parts(believed, &live.incident.cause.resources),
             lost: (**live.lost).clone(),
@@ -156,6 +162,7 @@ pub(crate) fn run(
         mistakes,
         delays_ms,
         decided_ms,
+        lone,
         entries: simulation.entries.len(),
         compute,
         restore,
