@@ -15,7 +15,7 @@ pub(super) use super::number_map::NumberMap;
 use super::shared_risk::{GroupGain, group_gain};
 use crate::alarm::{AlarmBook, AlarmNo, AlarmState, ServiceEffect, is_own_fault};
 use crate::clock::Millis;
-use crate::topology::{ElementKind, ElementNo, GroupNo, LinkNo, Network, Part};
+use crate::topology::{ElementKind, ElementNo, GroupNo, LinkNo, Network, Part, SubscriberSet};
 use outlived::Outlived;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +51,8 @@ pub(super) struct Candidates {
     /// By what reports for them: places that are back, and since when.
     back: NumberMap<ElementNo, BTreeMap<Seat, Millis>>,
     unmapped: BTreeSet<AlarmNo>,
+    /// Subscribers behind equipment that can say that it has no power.
+    heard_of: SubscriberSet,
     batteries: Batteries,
     outlived: Outlived,
 }
@@ -104,7 +106,14 @@ impl Candidates {
                 }
             }
         }
+        let elements = (0..).map(ElementNo).take(network.element_count());
+        let homes = elements.filter(|&element| is_home(network, element));
+        let runs = homes.flat_map(|home| {
+            let runs = network.lost_alone_runs(Part::Element(home));
+            runs.as_slice().to_vec()
+        });
         Self {
+            heard_of: SubscriberSet::from_runs(runs.collect()),
             groups_of,
             likelihood: Likelihood::new(network),
             ..Self::default()
@@ -623,6 +632,20 @@ impl Candidates {
             Observation::Alarmed(at_ms) | Observation::NoPower(at_ms) => Some(at_ms),
             Observation::Silent | Observation::Alive(_) => None,
         }
+    }
+
+    /// What is dark, or was and is back, and since when it was; in no order.
+    pub(super) fn dark_or_back(&self) -> impl Iterator<Item = (ElementNo, Millis)> + '_ {
+        let own = |(&(element, aspect), seated): (&Seat, &Seated)| {
+            let at_ms = seated.observation.at_ms()?;
+            matches!(aspect, Aspect::Own).then_some((element, at_ms))
+        };
+        self.seats.iter().filter_map(own)
+    }
+
+    /// The subscribers behind equipment that can say that it has no power.
+    pub(super) fn heard_of(&self) -> &SubscriberSet {
+        &self.heard_of
     }
 
     /// How much a group explains, if it is held to have failed.

@@ -22,8 +22,8 @@ const SILENT_REGION: Nats = -4 * NAT;
 /// of polling.
 const HEARD_WITHIN: i64 = 3;
 
-/// Siblings that failed with the first of them were heard of within this time: two polls.
-const SIBLINGS_WITHIN_MS: Millis = 2 * 60_000;
+/// Siblings that fail together do so within this time of one another.
+const SIBLINGS_WITHIN_MS: Millis = 60_000;
 
 /// When a part failed: the number of the window.
 pub(super) fn window_of(part: Part, candidates: &Candidates, book: &AlarmBook) -> Option<i64> {
@@ -276,7 +276,7 @@ fn common_parent(
 
 /// Joins failures of elements that hang on the same element alone and failed at one time: ports of
 /// one card, branches of one cable. Failures so near one another in place and time have one cause; what
-/// fails minutes later has its own.
+/// fails minutes later has its own. Taking one away never joins others.
 pub(super) fn join_siblings(
     sets: Vec<Vec<Part>>,
     candidates: &Candidates,
@@ -284,36 +284,32 @@ pub(super) fn join_siblings(
     book: &AlarmBook,
 ) -> Vec<Vec<Part>> {
     let mut joined: Vec<Vec<Part>> = Vec::new();
-    let mut siblings: BTreeMap<ElementNo, Vec<(Millis, Millis, Part)>> = BTreeMap::new();
+    let mut siblings: BTreeMap<ElementNo, Vec<(Millis, Part)>> = BTreeMap::new();
     for set in sets {
         let sibling = match set[..] {
             [part @ Part::Element(element)] if !is_home(network, element) => {
                 let parent = sole_parent(network, element);
-                parent.zip(failed_between(part, candidates, book))
+                let failed_ms = || failed_ms(element, candidates, network, book);
+                parent.and_then(|parent| Some((parent, (failed_ms()?, part))))
             }
             _ => None,
         };
-        match (sibling, &set[..]) {
-            (Some((parent, (from_ms, to_ms))), &[part]) => {
-                let parts = siblings.entry(parent).or_default();
-                parts.push((from_ms, to_ms, part));
-            }
-            _ => joined.push(set),
+        match sibling {
+            Some((parent, at)) => siblings.entry(parent).or_default().push(at),
+            None => joined.push(set),
         }
     }
     for mut parts in siblings.into_values() {
-        parts.sort_unstable_by_key(|&(from_ms, to_ms, part)| {
-            (from_ms, to_ms, network.part_id(part))
-        });
-        let mut first_to_ms: Option<Millis> = None;
-        for (from_ms, to_ms, part) in parts {
-            let with_first = first_to_ms.filter(|first| from_ms - first <= SIBLINGS_WITHIN_MS);
-            if let Some((set, _)) = joined.last_mut().zip(with_first) {
-                set.push(part);
-            } else {
-                joined.push(vec![part]);
-                first_to_ms = Some(to_ms);
+        parts.sort_unstable_by_key(|&(at_ms, part)| (at_ms, network.part_id(part)));
+        let mut last_ms: Option<Millis> = None;
+        for (at_ms, part) in parts {
+            match joined.last_mut() {
+                Some(set) if last_ms.is_some_and(|last| at_ms - last <= SIBLINGS_WITHIN_MS) => {
+                    set.push(part);
+                }
+                _ => joined.push(vec![part]),
             }
+            last_ms = Some(at_ms);
         }
     }
     for set in &mut joined {
@@ -322,15 +318,33 @@ pub(super) fn join_siblings(
     joined
 }
 
-/// Between which times a part failed: when it said so, or else somewhen in its window.
-fn failed_between(
-    part: Part,
+/// When an element failed: when it said so, unless that is of another time than what is seen of those behind
+/// it; else when the first of these went dark then.
+fn failed_ms(
+    element: ElementNo,
     candidates: &Candidates,
+    network: &Network,
     book: &AlarmBook,
-) -> Option<(Millis, Millis)> {
-    if let Some(raised_ms) = candidates.raised_ms(part, book) {
-        return Some((raised_ms, raised_ms));
+) -> Option<Millis> {
+    let raised_ms = candidates.raised_ms(Part::Element(element), book);
+    let verdict = candidates.failed().get(&element);
+    let Some(window) = verdict.map(|v| v.window).filter(|&w| w != ANY_TIME) else {
+        return raised_ms;
+    };
+    let is_then = |at_ms: &Millis| (at_ms.div_euclid(WINDOW_MS) - window).abs() <= 1;
+    if let Some(raised_ms) = raised_ms.filter(is_then) {
+        return Some(raised_ms);
     }
-    let window = window_of(part, candidates, book)?;
-    Some((window * WINDOW_MS, (window + 1) * WINDOW_MS))
+    let mut first_ms: Option<Millis> = None;
+    let mut open = vec![element];
+    while let Some(above) = open.pop() {
+        for child in network.dominator_children(above) {
+            if !is_home(network, child) {
+                open.push(child);
+            } else if let Some(at_ms) = candidates.dark_since_ms(child).filter(is_then) {
+                first_ms = Some(first_ms.map_or(at_ms, |first| first.min(at_ms)));
+            }
+        }
+    }
+    Some(first_ms.unwrap_or(window * WINDOW_MS))
 }

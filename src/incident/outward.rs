@@ -1,7 +1,7 @@
 //! Ends of a dark region that did not say anything themselves: of failures that cut people off only
 //! together, each is looked for further out as long as what is newly cut off is seen to be dark.
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, sole_parent};
 use super::joint::window_of;
 use super::likelihood::{ALIVE, Nats, is_polled};
 use super::localise::is_within;
@@ -155,7 +155,7 @@ impl Region {
         let mut steps = Vec::new();
         if let Some(&part) = self.parts.get(at) {
             let beside: BTreeSet<ElementNo> = match part {
-                Part::Element(element) if is_polled(network.kind(element)) => network
+                Part::Element(element) if !is_of_device(element, network) => network
                     .parents(element)
                     .chain(network.children(element))
                     .collect(),
@@ -163,8 +163,6 @@ impl Region {
                     let (a, b) = network.link_ends(link);
                     BTreeSet::from([a, b])
                 }
-                // Of a port, or what hangs on it, nothing lies further out but its device: whether that
-                // has failed its other ports tell.
                 Part::Element(_) | Part::Group(_) => BTreeSet::new(),
             };
             let alive = beside.into_iter().filter(|&other| {
@@ -236,6 +234,12 @@ impl Region {
         });
         Nats::try_from(inner.count()).unwrap_or(0)
     }
+}
+
+/// Whether an element is a port, or hangs on one: nothing lies further out but its device, and whether that has
+/// failed its other ports tell.
+fn is_of_device(element: ElementNo, network: &Network) -> bool {
+    !is_polled(network.kind(element)) && sole_parent(network, element).is_some()
 }
 
 /// What the failures that are held to have happened among some elements explain, each by itself.

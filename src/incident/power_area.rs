@@ -7,8 +7,8 @@
 
 use super::candidates::Candidates;
 use super::likelihood::{LEAF_SHARES, Nats, Observation, WINDOW_MS, is_home};
-use super::power_region::{AT_ONCE, Regions};
-use crate::geography::{METRES_PER_DEGREE, PremisesIndex, are_within};
+use super::power_region::{AT_ONCE, Ground, Regions, Spot};
+use crate::geography::{METRES_PER_DEGREE, are_within};
 use crate::topology::{ElementNo, Network, Part, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,22 +36,12 @@ struct Place {
 }
 
 impl Place {
-    /// Those who have power again count as well: it is one power cut until it is over.
     fn spot(&self) -> Option<Spot> {
         Some(Spot {
             position: self.position?,
             window: self.window,
-            homes: self.dark.len() + self.later.len() + self.alive,
         })
     }
-}
-
-/// Where power failed, in which window, and for how many homes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
-    pub(super) position: Position,
-    pub(super) window: i64,
-    pub(super) homes: usize,
 }
 
 /// A power cut that follows no part of the network.
@@ -102,11 +92,10 @@ impl PowerArea {
 
 /// The power cuts. `is_explained`: homes that something else has cut off.
 pub(super) fn power_areas(
-    candidates: &Candidates,
-    network: &Network,
-    premises: &PremisesIndex,
+    ground: Ground<'_>,
     is_explained: impl Fn(ElementNo) -> bool,
 ) -> Vec<PowerArea> {
+    let (candidates, network) = (ground.candidates, ground.network);
     let mut homes_of: BTreeMap<ElementNo, Vec<i64>> = BTreeMap::new();
     for (&home, &at_ms) in candidates.without_power() {
         if !is_explained(home)
@@ -141,7 +130,7 @@ pub(super) fn power_areas(
             areas.push(joined);
         }
     }
-    let areas = join_regions(areas, premises);
+    let areas = join_regions(areas, ground);
     let in_areas = areas.iter().flatten().flat_map(|place| &place.dark);
     let mut taken: BTreeSet<ElementNo> = in_areas.copied().collect();
     let mut with_batteries = |joined: &Vec<&Place>| {
@@ -300,10 +289,10 @@ pub(super) fn mostly_without_power(
 }
 
 /// Areas that lost power at one time and are of one cut ([`Regions::cut`]).
-fn join_regions<'a>(areas: Vec<Vec<&'a Place>>, premises: &PremisesIndex) -> Vec<Vec<&'a Place>> {
+fn join_regions<'a>(areas: Vec<Vec<&'a Place>>, ground: Ground<'_>) -> Vec<Vec<&'a Place>> {
     let spots = |area: &Vec<&Place>| area.iter().filter_map(|place| place.spot()).collect();
     let spots: Vec<Vec<Spot>> = areas.iter().map(spots).collect();
-    let regions = Regions::of(&spots, premises);
+    let regions = Regions::of(&spots, ground);
     let mut joined: BTreeMap<usize, Vec<&Place>> = BTreeMap::new();
     for (at, area) in areas.into_iter().enumerate() {
         joined.entry(regions.cut(at)).or_default().extend(area);

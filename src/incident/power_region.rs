@@ -1,38 +1,64 @@
 //! Which outages of power are one power cut.
 //!
 //! What fails a few kilometres apart within minutes may be one cut of a medium-voltage grid, or two that
-//! have nothing to do with one another: at a million homes that happens every day. One cut leaves hardly
-//! anybody between its parts who has power. Nothing being heard of many who live between two outages
-//! tells that they are two.
+//! have nothing to do with one another: at a million homes that happens every day. One cut takes at least
+//! a good part of those who live between its parts. Where nothing is heard of nearly all who live between
+//! two outages, they are two.
+//!
+//! The answer follows from what is known of the homes, whatever came first: whoever has been dark with
+//! the outages and has service again counts as long as it is remembered ([`Observation::Alive`]).
 
-use super::power_area::Spot;
+use super::candidates::Candidates;
+use super::likelihood::{WINDOW_MS, is_home};
 use crate::geography::{Area, METRES_PER_DEGREE, PremisesIndex, are_within, distance_metres};
-use crate::topology::Position;
+use crate::topology::{Network, Part, Position, SubscriberSet};
 use std::collections::BTreeMap;
 
 /// Outages in squares of this side, or in neighbouring ones, are of one region: about how far apart the
 /// substations of one medium-voltage grid are.
 const REGION_METRES: f64 = 10_000.0;
-/// In squares of this side, or in neighbouring ones, they are one power cut, whoever lives between.
-const BESIDE_METRES: f64 = 750.0;
+/// Side of the squares by which is told what lies side by side.
+const SQUARE_METRES: f64 = 500.0;
+/// Outages whose squares have their middles so many sides apart at most are one power cut, whoever lives
+/// between: the reach of a low-voltage substation and its neighbours.
+const BESIDE_SQUARES: i32 = 3;
 /// Windows by which power that failed at one time can seem to have failed apart: clocks differ by minutes,
 /// and a window may have been taken for the one before.
 pub(super) const AT_ONCE: i64 = 2;
-/// Of so many who live between two parts of one power cut, one has no power.
+/// Of so many who live between two parts of one power cut, one at least is known to have no power: half of
+/// the reports may be lost, and some have power.
 const ONE_DARK_OF: usize = 3;
-/// Of each part of a region at most so many of the nearest others are asked, or more where those ask it.
+/// Who lives so near to the ends of what lies between counts as well.
+const AROUND_METRES: f64 = 500.0;
+/// Of each part of a region so many of the nearest others are asked.
 const ASKED: usize = 4;
 
-/// Which of several outages of power are of one region and time, and which of those are one power cut.
+/// Where power failed, and in which window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    pub(super) position: Position,
+    pub(super) window: i64,
+}
+
+/// What is known of those who live around.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub(super) candidates: &'a Candidates,
+    pub(super) network: &'a Network,
+    pub(super) premises: &'a PremisesIndex,
+    /// Whom something else has cut off: whether they have power nobody can tell.
+    pub(super) cut_off: &'a SubscriberSet,
+}
+
+/// Which of several outages of power are one power cut.
 pub(super) struct Regions {
     in_square: BTreeMap<Square, Vec<(usize, Spot)>>,
-    of_one_region: Joined,
-    of_one_cut: Joined,
+    cuts: Joined,
 }
 
 impl Regions {
-    /// Of outages by their places in this list; `premises`: where people live.
-    pub(super) fn of(outages: &[Vec<Spot>], premises: &PremisesIndex) -> Self {
+    /// Of outages by their places in this list.
+    pub(super) fn of(outages: &[Vec<Spot>], ground: Ground<'_>) -> Self {
         let mut in_square: BTreeMap<Square, Vec<(usize, Spot)>> = BTreeMap::new();
         for (at, spots) in outages.iter().enumerate() {
             for &spot in spots {
@@ -40,30 +66,31 @@ impl Regions {
                 in_square.entry(square).or_default().push((at, spot));
             }
         }
-        let regions = join_squares(outages, REGION_METRES);
-        let mut cuts = join_squares(outages, BESIDE_METRES);
+        let mut regions = join_squares(outages, REGION_METRES, 1);
+        let mut cuts = join_squares(outages, SQUARE_METRES, BESIDE_SQUARES);
         let mut of_region: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for at in 0..outages.len() {
             of_region.entry(regions.first(at)).or_default().push(at);
         }
+        let mut dark: Option<Dark> = None;
         for within in of_region.values() {
-            join_across(within, outages, premises, &mut cuts);
+            let spots = spots_of_parts(within, outages, &mut cuts);
+            for (a, b) in nearest_of_parts(&spots) {
+                if cuts.first(a.0) == cuts.first(b.0) {
+                    continue;
+                }
+                let dark = dark.get_or_insert_with(|| Dark::of(ground));
+                if is_one(a.1, b.1, dark, ground) {
+                    cuts.join(a.0, b.0);
+                }
+            }
         }
-        Self {
-            in_square,
-            of_one_region: regions,
-            of_one_cut: cuts,
-        }
-    }
-
-    /// The first outage of the region of that one.
-    pub(super) fn region(&self, outage: usize) -> usize {
-        self.of_one_region.first(outage)
+        Self { in_square, cuts }
     }
 
     /// The first outage of the power cut of that one.
     pub(super) fn cut(&self, outage: usize) -> usize {
-        self.of_one_cut.first(outage)
+        self.cuts.find(outage)
     }
 
     /// Of the outages around a position in whose windows something is true, the nearest.
@@ -72,7 +99,7 @@ impl Regions {
         position: Position,
         is_wanted: impl Fn(i64) -> bool,
     ) -> Option<usize> {
-        let around = Square::of(position, REGION_METRES).around(REGION_METRES);
+        let around = Square::of(position, REGION_METRES).around(REGION_METRES, 1);
         let there = around.filter_map(|square| self.in_square.get(&square));
         let wanted = there.flatten().filter(|(_, spot)| is_wanted(spot.window));
         let far = |(at, spot): &(usize, Spot)| (distance_metres(position, spot.position), *at);
@@ -85,7 +112,7 @@ impl Regions {
 
 /// Numbers below some count in groups.
 struct Joined {
-    /// Of each one of the same group, itself if it is the first.
+    /// Of each one of the same group that is not later, itself if it is the first.
     earlier: Vec<usize>,
 }
 
@@ -97,13 +124,25 @@ impl Joined {
     }
 
     /// The first of the group.
-    fn first(&self, mut at: usize) -> usize {
+    fn find(&self, mut at: usize) -> usize {
         while let Some(&earlier) = self.earlier.get(at)
             && earlier != at
         {
             at = earlier;
         }
         at
+    }
+
+    /// The same; the next who asks finds it sooner.
+    fn first(&mut self, at: usize) -> usize {
+        let first = self.find(at);
+        let mut next = at;
+        while next != first
+            && let Some(earlier) = self.earlier.get_mut(next)
+        {
+            next = std::mem::replace(earlier, first);
+        }
+        first
     }
 
     fn join(&mut self, a: usize, b: usize) {
@@ -114,115 +153,147 @@ impl Joined {
     }
 }
 
-/// Joins outages in squares of that side, and in neighbouring ones, where power failed at one time.
-fn join_squares(outages: &[Vec<Spot>], side_metres: f64) -> Joined {
+/// Joins outages in squares of that side, and in those so many sides away, where power failed at one time.
+fn join_squares(outages: &[Vec<Spot>], side_metres: f64, reach: i32) -> Joined {
     let mut joined = Joined::none(outages.len());
-    let mut first_in: BTreeMap<(Square, i64), usize> = BTreeMap::new();
+    let mut first_in: BTreeMap<Square, BTreeMap<i64, usize>> = BTreeMap::new();
     for (at, spots) in outages.iter().enumerate() {
         for spot in spots {
-            let square = Square::of(spot.position, side_metres);
-            let first = *first_in.entry((square, spot.window)).or_insert(at);
+            let square = first_in.entry(Square::of(spot.position, side_metres));
+            let first = *square.or_default().entry(spot.window).or_insert(at);
             joined.join(first, at);
         }
     }
-    for (&(square, window), &at) in &first_in {
-        for near in square.around(side_metres) {
-            let at_once = (near, window - AT_ONCE)..=(near, window + AT_ONCE);
-            for (_, &other) in first_in.range(at_once) {
-                joined.join(at, other);
+    for (&square, windows) in &first_in {
+        for near in square.around(side_metres, reach) {
+            let Some(others) = first_in.get(&near) else {
+                continue;
+            };
+            for (window, &at) in windows {
+                for (_, &other) in others.range(window - AT_ONCE..=window + AT_ONCE) {
+                    joined.join(at, other);
+                }
             }
         }
     }
     joined
 }
 
-/// Joins what is one power cut of the outages of a region, though it does not lie side by side.
-fn join_across(
-    region: &[usize],
-    outages: &[Vec<Spot>],
-    premises: &PremisesIndex,
-    cuts: &mut Joined,
-) {
+/// Where a spot is, and of which part of a region it is: outages that lie side by side.
+type OfPart = (usize, Spot);
+
+/// The spots of a region by part, one for each small square and window; none if there is one part only.
+fn spots_of_parts(region: &[usize], outages: &[Vec<Spot>], cuts: &mut Joined) -> Vec<OfPart> {
     let mut parts: Vec<usize> = region.iter().map(|&at| cuts.first(at)).collect();
     parts.sort_unstable();
     parts.dedup();
     if parts.len() < 2 {
-        return;
+        return Vec::new();
     }
-    // Who lives in one small square is told from who lives in another, not from whom beside.
     let mut spots: BTreeMap<(usize, Square, i64), Spot> = BTreeMap::new();
     for &at in region {
+        let part = cuts.first(at);
         for &spot in outages.get(at).into_iter().flatten() {
-            let square = Square::of(spot.position, BESIDE_METRES);
-            let key = (cuts.first(at), square, spot.window);
-            let there = spots.entry(key).or_insert(Spot { homes: 0, ..spot });
-            there.homes += spot.homes;
+            let square = Square::of(spot.position, SQUARE_METRES);
+            spots.entry((part, square, spot.window)).or_insert(spot);
         }
     }
-    let spots: Vec<(usize, Spot)> = spots.iter().map(|(key, &spot)| (key.0, spot)).collect();
-    for (a, b) in nearest_of_parts(&spots) {
-        if cuts.first(a.0) != cuts.first(b.0) && is_one(a.1, b.1, &spots, premises) {
-            cuts.join(a.0, b.0);
-        }
-    }
+    let spots = spots.into_iter();
+    spots.map(|((part, ..), spot)| (part, spot)).collect()
 }
-
-/// Where a spot is, and of which part it is.
-type OfPart = (usize, Spot);
 
 /// For each part its nearest others, by the spots where they come nearest to one another; the nearest first.
 fn nearest_of_parts(spots: &[OfPart]) -> Vec<(OfPart, OfPart)> {
-    let mut nearest: BTreeMap<(usize, usize), (f64, OfPart, OfPart)> = BTreeMap::new();
+    let mut nearest: BTreeMap<usize, Vec<(f64, OfPart, OfPart)>> = BTreeMap::new();
     for (no, &a) in spots.iter().enumerate() {
-        for &b in spots.iter().skip(no + 1) {
-            if a.0 == b.0 || !is_at_once(a.1, b.1) {
+        let known = nearest.entry(a.0).or_default();
+        for (other, &b) in spots.iter().enumerate() {
+            if a.0 == b.0 || no == other || (a.1.window - b.1.window).abs() > AT_ONCE {
                 continue;
             }
             let metres = distance_metres(a.1.position, b.1.position);
-            let known = nearest.entry((a.0, b.0)).or_insert((metres, a, b));
-            if metres < known.0 {
-                *known = (metres, a, b);
+            if known.len() == ASKED && known.last().is_some_and(|(most, ..)| metres >= *most) {
+                continue;
             }
+            if let Some(at) = known.iter().position(|(_, _, known)| known.0 == b.0) {
+                if known.get(at).is_some_and(|(less, ..)| *less <= metres) {
+                    continue;
+                }
+                known.remove(at);
+            }
+            let at = known.partition_point(|(less, ..)| *less <= metres);
+            known.insert(at, (metres, a, b));
+            known.truncate(ASKED);
         }
     }
-    let mut pairs: Vec<(f64, OfPart, OfPart)> = nearest.into_values().collect();
+    let mut pairs: Vec<(f64, OfPart, OfPart)> = nearest.into_values().flatten().collect();
     pairs.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
-    let mut asked: BTreeMap<usize, usize> = BTreeMap::new();
-    pairs.retain(|(_, a, b)| {
-        let [of_a, of_b] = [a.0, b.0].map(|part| asked.get(&part).copied().unwrap_or(0));
-        let is_asked = of_a.min(of_b) < ASKED;
-        if is_asked {
-            *asked.entry(a.0).or_default() += 1;
-            *asked.entry(b.0).or_default() += 1;
-        }
-        is_asked
-    });
     pairs.into_iter().map(|(_, a, b)| (a, b)).collect()
 }
 
-fn is_at_once(a: Spot, b: Spot) -> bool {
-    (a.window - b.window).abs() <= AT_ONCE
+/// The homes that are dark, or were, by where they are: position and window.
+struct Dark(BTreeMap<Square, Vec<(Position, i64)>>);
+
+impl Dark {
+    fn of(ground: Ground<'_>) -> Self {
+        let mut dark: BTreeMap<Square, Vec<(Position, i64)>> = BTreeMap::new();
+        for (element, at_ms) in ground.candidates.dark_or_back() {
+            if !is_home(ground.network, element) {
+                continue;
+            }
+            let runs = ground.network.lost_alone_runs(Part::Element(element));
+            for rank in runs.as_slice().iter().flat_map(|&(from, end)| from..end) {
+                if let Some(position) = ground.premises.position(rank) {
+                    let there = dark.entry(Square::of(position, SQUARE_METRES));
+                    let window = at_ms.div_euclid(WINDOW_MS);
+                    there.or_default().push((position, window));
+                }
+            }
+        }
+        Self(dark)
+    }
+
+    /// How many of them live within a disc, and went dark in these windows.
+    fn within(&self, middle: Position, radius_m: f64, windows: [i64; 2]) -> usize {
+        let north = radius_m / METRES_PER_DEGREE;
+        let at = |latitude: f64| Position { latitude, ..middle };
+        let first = Square::of(at(middle.latitude - north), SQUARE_METRES).row;
+        let last = Square::of(at(middle.latitude + north), SQUARE_METRES).row;
+        let rows =
+            [(first, i32::MIN), (last, i32::MAX)].map(|(row, column)| Square { row, column });
+        let there = self.0.range(rows[0]..=rows[1]).flat_map(|(_, homes)| homes);
+        there
+            .filter(|(position, window)| {
+                (windows[0]..=windows[1]).contains(window)
+                    && are_within(middle, *position, radius_m)
+            })
+            .count()
+    }
 }
 
-/// Whether two outages are parts of one: of those who live in the disc between them, enough have no power.
-/// Of the two themselves half the homes lie in it. Where it is not known where people live, they are one.
-fn is_one(a: Spot, b: Spot, spots: &[OfPart], premises: &PremisesIndex) -> bool {
+/// Whether two outages are parts of one: of those who live in the disc between and around them enough are known to
+/// have no power. Where it is not known where people live, they are one.
+fn is_one(a: Spot, b: Spot, dark: &Dark, ground: Ground<'_>) -> bool {
     let middle = Position {
         latitude: f64::midpoint(a.position.latitude, b.position.latitude),
         longitude: f64::midpoint(a.position.longitude, b.position.longitude),
     };
-    let radius_m = distance_metres(a.position, b.position) / 2.0;
+    let radius_m = distance_metres(a.position, b.position) / 2.0 + AROUND_METRES;
     let Ok(between) = Area::within_metres(middle, radius_m) else {
         return true;
     };
-    let is_between = |spot: &Spot| {
-        // The two lie on its border.
-        are_within(middle, spot.position, 0.99 * radius_m)
-            && (is_at_once(*spot, a) || is_at_once(*spot, b))
-    };
-    let inside = spots.iter().map(|(_, spot)| spot).filter(|s| is_between(s));
-    let dark: usize = inside.map(|spot| spot.homes).sum();
-    ONE_DARK_OF * (dark + usize::midpoint(a.homes, b.homes)) >= premises.count_within(&between)
+    let windows = [
+        a.window.min(b.window) - AT_ONCE,
+        a.window.max(b.window) + AT_ONCE,
+    ];
+    let dark = dark.within(middle, radius_m, windows);
+    if ONE_DARK_OF * dark >= ground.premises.count_within(&between) {
+        return true;
+    }
+    let mut there = ground.premises.within(&between);
+    there = there.difference(ground.cut_off);
+    there = there.intersection(ground.candidates.heard_of());
+    ONE_DARK_OF * dark >= there.len()
 }
 
 /// A square on the ground, of about some side.
@@ -251,16 +322,22 @@ impl Square {
         side / parallel.to_radians().cos().max(0.01)
     }
 
-    /// This one and its eight neighbours.
+    /// This one and those with their middles so many sides away at most, or beside it.
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a few ten thousand squares"
     )]
-    fn around(self, side_metres: f64) -> impl Iterator<Item = Self> {
+    fn around(self, side_metres: f64, reach: i32) -> impl Iterator<Item = Self> {
         let middle = (f64::from(self.column) + 0.5) * Self::degrees_wide(self.row, side_metres);
-        (self.row - 1..=self.row + 1).flat_map(move |row| {
+        (-reach..=reach).flat_map(move |north| {
+            let row = self.row + north;
             let column = (middle / Self::degrees_wide(row, side_metres)).floor() as i32;
-            (column - 1..=column + 1).map(move |column| Self { row, column })
+            let is_in_reach =
+                move |east: &i32| reach == 1 || north * north + east * east <= reach * reach;
+            (-reach..=reach).filter(is_in_reach).map(move |east| Self {
+                row,
+                column: column + east,
+            })
         })
     }
 }

@@ -105,9 +105,11 @@ fn of_region(
     let gain = region
         .darkness(window, &links, candidates, network)
         .saturating_sub(cost);
-    // What they say themselves has joined them; little may be heard of those behind them.
+    // What they say themselves has joined them.
     if gain <= 0 {
-        return Some("Of those behind them too little is heard to tell more.".to_owned());
+        return Some(
+            "What is heard of those behind them does not speak for that by itself.".to_owned(),
+        );
     }
     let mut text = format!(
         "What is dark behind them is {} likelier by their failure than by chance",
@@ -211,8 +213,8 @@ fn of_alike(part: Part, candidates: &Candidates, network: &Network) -> Option<St
         return None;
     }
     let is_alike = |&other: &ElementNo| {
-        let runs = network.lost_alone_runs(Part::Element(other));
-        !is_home(network, other) && runs.as_slice() == lost.as_slice()
+        let runs = || network.lost_alone_runs(Part::Element(other));
+        !is_home(network, other) && runs().as_slice() == lost.as_slice()
     };
     let (end, above) = match part {
         Part::Element(element) => (element, network.immediate_dominator(element)),

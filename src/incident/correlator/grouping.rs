@@ -245,8 +245,7 @@ fn failures_of(assigned: &[Option<IncidentNo>]) -> BTreeMap<IncidentNo, Vec<usiz
     failures
 }
 
-/// Failures under one claim belong together, and those of one region and time that lack power: a power cut
-/// stays one while it comes back piece by piece. Every other stands alone.
+/// Failures under one claim belong together, and those of one power cut; every other stands alone.
 fn together(
     failures: &[usize],
     claims: &[Option<(IncidentNo, usize)>],
@@ -254,13 +253,13 @@ fn together(
 ) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut of_claim: BTreeMap<(IncidentNo, usize), usize> = BTreeMap::new();
-    let mut of_region: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut of_cut: BTreeMap<usize, usize> = BTreeMap::new();
     for &at in failures {
         let claim = claims[at];
         let next = groups.len();
         let place = match (claim, found[at].power_cut) {
             (Some(claim), _) => *of_claim.entry(claim).or_insert(next),
-            (None, Some(cut)) => *of_region.entry(cut.region).or_insert(next),
+            (None, Some(cut)) => *of_cut.entry(cut.number).or_insert(next),
             (None, None) => next,
         };
         match groups.get_mut(place) {

@@ -174,9 +174,9 @@ impl Tracked {
                     "what is behind it is back, and has been for {seconds} s; {} of {} was never taken back",
                     alarm.key.alarm_type, alarm.key.resource
                 )
-            } else if let Some(alarm) = self.alarms_elsewhere(at) {
+            } else if let Some(alarm) = self.still_active(at) {
                 format!(
-                    "its cause alone takes no service away any more; {} of {} goes on, and speaks for another failure",
+                    "its alarms have spoken for no failure of it for {seconds} s; {} of {} was not taken back",
                     alarm.key.alarm_type, alarm.key.resource
                 )
             } else {
@@ -206,7 +206,7 @@ impl Tracked {
     }
 
     /// The first of its alarms that is active.
-    fn alarms_elsewhere(&self, at: Circumstances<'_>) -> Option<&Evidence> {
+    fn still_active(&self, at: Circumstances<'_>) -> Option<&Evidence> {
         self.incident.evidence.iter().find(|e| {
             let alarm = at.book.find(e.source, &e.key);
             let alarm = alarm.and_then(|no| at.book.get(no));

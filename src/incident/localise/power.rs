@@ -12,12 +12,12 @@ use crate::incident::company::is_feed;
 use crate::incident::joint::window_of;
 use crate::incident::likelihood::{Observation, WINDOW_MS, is_home, is_polled};
 use crate::incident::power_area::{
-    NEAR_METRES, PowerArea, Spot, by_id, is_then, mostly_without_power, place_of, power_areas,
+    NEAR_METRES, PowerArea, by_id, is_then, mostly_without_power, place_of, power_areas,
 };
-use crate::incident::power_region::Regions;
+use crate::incident::power_region::{Ground, Regions, Spot};
 use crate::incident::surrounded::is_divided;
 use crate::topology::{CutOff, ElementNo, GroupKind, GroupNo, Network, Part, SubscriberSet};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 /// A power feed of which one home is back for so many that are dark has power again; who is still dark
 /// is said home by home.
@@ -26,10 +26,8 @@ const ONE_BACK_OF: usize = 10;
 /// The power cut that a failure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::incident) struct PowerCut {
-    /// Means something only among the failures of one localisation, as does the region.
+    /// Means something only among the failures of one localisation.
     pub(in crate::incident) number: usize,
-    /// What failed in one region at one time may have been one power cut before parts of it came back.
-    pub(in crate::incident) region: usize,
     /// It is what went down for want of mains, and not where power is seen to have failed.
     pub(in crate::incident) is_device: bool,
 }
@@ -75,7 +73,7 @@ impl Search<'_> {
             .collect();
         self.leave_devices_to_power(&mut mains);
         let cut = self.network.cut_off(&mains);
-        let mut areas = self.power_areas_but_for(&cut);
+        let mut areas = self.power_areas_beside(&mains, &cut);
         for part in explained {
             let below = self.network.cut_off(&[part]);
             let area = areas.iter_mut().find_map(|area| {
@@ -111,11 +109,19 @@ impl Search<'_> {
         areas
     }
 
-    fn power_areas_but_for(&self, cut: &CutOff) -> Vec<PowerArea> {
-        let premises = &self.map.premises;
-        power_areas(self.all, self.network, premises, |home| {
-            cut.is_cut_off(home)
-        })
+    /// The power cuts beside failures that have cut off homes.
+    fn power_areas_beside(&self, failed: &[Part], cut: &CutOff) -> Vec<PowerArea> {
+        let cut_off = self.network.lost(failed);
+        power_areas(self.ground(&cut_off), |home| cut.is_cut_off(home))
+    }
+
+    fn ground<'a>(&'a self, cut_off: &'a SubscriberSet) -> Ground<'a> {
+        Ground {
+            candidates: self.all,
+            network: self.network,
+            premises: &self.map.premises,
+            cut_off,
+        }
     }
 
     /// Whether the homes behind a duct or cable went dark for want of power: those that cannot say so
@@ -265,7 +271,7 @@ impl Search<'_> {
             return;
         }
         let cut = self.network.cut_off(&rest);
-        let mut areas = self.power_areas_but_for(&cut);
+        let mut areas = self.power_areas_beside(&rest, &cut);
         let owners = owners_of(&areas);
         for part in inferred {
             self.leave_to_power(part, &mut areas, &owners);
@@ -357,7 +363,11 @@ impl Search<'_> {
         if spots.is_empty() {
             return vec![None; sets.len()];
         }
-        let regions = Regions::of(&spots, &self.map.premises);
+        let others = sets.iter().zip(&sources);
+        let others = others.filter(|(_, source)| source.is_none());
+        let others: Vec<Part> = others.flat_map(|(set, _)| set).copied().collect();
+        let cut_off = self.network.lost(&others);
+        let regions = Regions::of(&spots, self.ground(&cut_off));
         let cut = |(set, source): (&Vec<Part>, Option<usize>)| {
             let of_device = || {
                 self.mains_lost_in(set, &regions)
@@ -366,7 +376,6 @@ impl Search<'_> {
             let outage = source.or_else(of_device)?;
             Some(PowerCut {
                 number: regions.cut(outage),
-                region: regions.region(outage),
                 is_device: source.is_none(),
             })
         };
@@ -381,34 +390,21 @@ impl Search<'_> {
         if self.network.group_kind(group) != GroupKind::PowerFeed {
             return None;
         }
-        let mut at_place: BTreeMap<ElementNo, (usize, BTreeMap<i64, usize>)> = BTreeMap::new();
-        for &member in self.network.group_members(group) {
+        let spot = |&member: &Part| {
             let Part::Element(home) = member else {
-                continue;
+                return None;
             };
-            let Some(place) = place_of(home, self.network) else {
-                continue;
-            };
-            let (homes, gasped) = at_place.entry(place).or_default();
-            *homes += 1;
-            if let Some(at_ms) = self.all.without_power().get(&home) {
-                *gasped.entry(at_ms.div_euclid(WINDOW_MS)).or_default() += 1;
-            }
-        }
-        let mut spots = Vec::new();
-        for (place, (homes, gasped)) in at_place {
-            let Some(position) = self.network.position(place) else {
-                continue;
-            };
-            // Who could not say so has no power either.
-            let mut unheard = homes - gasped.values().sum::<usize>();
-            spots.extend(gasped.into_iter().map(|(window, homes)| Spot {
-                position,
-                window,
-                homes: homes + std::mem::take(&mut unheard),
-            }));
-        }
-        Some(spots)
+            let at_ms = self.all.without_power().get(&home)?;
+            let place = place_of(home, self.network)?;
+            Some((place, at_ms.div_euclid(WINDOW_MS)))
+        };
+        let members = self.network.group_members(group).iter();
+        let places: BTreeSet<(ElementNo, i64)> = members.filter_map(spot).collect();
+        let at = |(place, window)| {
+            let position = self.network.position(place)?;
+            Some(Spot { position, window })
+        };
+        Some(places.into_iter().filter_map(at).collect())
     }
 
     /// The place of a power cut in whose region one of the devices said at that time that it has lost

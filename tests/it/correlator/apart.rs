@@ -85,19 +85,52 @@ fn ports_of_one_olt_that_fail_minutes_apart_fail_for_reasons_of_their_own() {
         causes_after(&[(SECOND, "b-p3"), (3 * MINUTE, "b-p7")]),
         [single("b-p3"), single("b-p7")]
     );
-    // Each a little later than the one before: no chain either.
     assert_eq!(
-        causes_after(&[
-            (SECOND, "b-p3"),
-            (100 * SECOND, "b-p5"),
-            (190 * SECOND, "b-p7")
-        ]),
-        [("b-p3+b-p5".to_owned(), 2 * HOMES as u64), single("b-p7")]
+        causes_after(&[(SECOND, "b-p3"), (70 * SECOND, "b-p7")]),
+        [single("b-p3"), single("b-p7")]
     );
     assert_eq!(
         causes_after(&[(SECOND, "b-p3"), (20 * SECOND, "b-p7")]),
         [("b-p3+b-p7".to_owned(), 2 * HOMES as u64)]
     );
+}
+
+/// The repair of one of them moves nothing else.
+#[test]
+fn ports_that_failed_apart_stay_apart_when_another_one_is_repaired() {
+    let mut desk = Desk::with(CorrelatorSettings::default(), two_olts());
+    for (at_ms, port) in [
+        (SECOND, "b-p3"),
+        (50 * SECOND, "b-p5"),
+        (140 * SECOND, "b-p7"),
+    ] {
+        desk.until(at_ms);
+        cut(&mut desk, at_ms, port);
+    }
+    desk.until(10 * MINUTE);
+    let single = |port: &str| (port.to_owned(), HOMES as u64);
+    let both = ("b-p3+b-p5".to_owned(), 2 * HOMES as u64);
+    assert_eq!(causes(&desk), [both, single("b-p7")]);
+    desk.clear(10 * MINUTE, "pon-los", &["b-p3"]);
+    desk.clear(10 * MINUTE, "onu-los", &refs(&behind("b-p3")));
+    desk.until(20 * MINUTE);
+    assert_eq!(causes(&desk), [single("b-p5"), single("b-p7")]);
+}
+
+/// Only the homes behind them speak, as where the alarms of the ports get lost.
+#[test]
+fn ports_that_say_nothing_are_told_apart_by_when_their_homes_went_dark() {
+    let causes_after = |later_ms: i64| {
+        let mut desk = Desk::with(CorrelatorSettings::default(), two_olts());
+        for (at_ms, port) in [(10 * SECOND, "b-p3"), (later_ms, "b-p7")] {
+            desk.until(at_ms);
+            desk.raise(at_ms, "onu-los", &refs(&behind(port)));
+        }
+        desk.until(30 * MINUTE);
+        causes(&desk).len()
+    };
+    assert_eq!(causes_after(30 * SECOND), 1);
+    assert_eq!(causes_after(200 * SECOND), 2);
 }
 
 #[test]

@@ -4,49 +4,75 @@ use super::power::{HOMES, loses_mains, people};
 use super::*;
 use forewarn::geography::NetworkMap;
 use forewarn::topology::{Position, Site};
+use std::ops::Range;
 
 /// Streets in a row, 400 metres apart, each on a power feed of its own, and where people live.
 const IN_A_ROW: usize = 24;
 
 fn row() -> (Arc<Network>, Arc<NetworkMap>) {
+    let (definition, attached) = row_of(&[(0..IN_A_ROW, "olt")]);
+    placed(&definition, &attached)
+}
+
+/// The streets, and on which OLT they hang.
+fn row_of(olts: &[(Range<usize>, &str)]) -> (NetworkDefinition, Vec<Attachment>) {
     let mut network = NetworkDefinition::default();
     element(&mut network, "core", ElementKind::Router);
     network.elements.last_mut().unwrap().gateway = true;
-    element(&mut network, "olt", ElementKind::Olt);
-    link(&mut network, "core", "olt");
     let mut attached = Vec::new();
-    for street in 0..IN_A_ROW {
-        let port = format!("row{street}");
-        element(&mut network, &port, ElementKind::PonPort);
-        network.elements.last_mut().unwrap().site = Some(port.clone());
-        network.sites.push(Site {
-            id: port.clone(),
-            name: String::new(),
-            position: Some(place(street, 0)),
-        });
-        link(&mut network, "olt", &port);
-        for home in homes_at(&port) {
-            element(&mut network, &home, ElementKind::Ont);
-            link(&mut network, &port, &home);
-            attached.push(Attachment {
-                account: format!("acc-{home}"),
-                served_by: vec![home],
-                redundancy: Redundancy::Any,
+    for (streets, olt) in olts {
+        if network.elements.iter().all(|element| element.id != *olt) {
+            element(&mut network, olt, ElementKind::Olt);
+            link(&mut network, "core", olt);
+        }
+        for street in streets.clone() {
+            let port = format!("row{street}");
+            element(&mut network, &port, ElementKind::PonPort);
+            network.elements.last_mut().unwrap().site = Some(port.clone());
+            network.sites.push(Site {
+                id: port.clone(),
+                name: String::new(),
+                position: Some(place(street, 0)),
+            });
+            link(&mut network, olt, &port);
+            for home in homes_at(&port) {
+                element(&mut network, &home, ElementKind::Ont);
+                link(&mut network, &port, &home);
+                attached.push(Attachment {
+                    account: format!("acc-{home}"),
+                    served_by: vec![home],
+                    redundancy: Redundancy::Any,
+                });
+            }
+            network.groups.push(SharedRiskGroup {
+                id: format!("feed{street}"),
+                kind: GroupKind::PowerFeed,
+                name: String::new(),
+                members: homes_at(&port),
             });
         }
-        network.groups.push(SharedRiskGroup {
-            id: format!("feed{street}"),
-            kind: GroupKind::PowerFeed,
-            name: String::new(),
-            members: homes_at(&port),
-        });
     }
-    let network = Arc::new(Network::build(&network, &attached).unwrap());
+    (network, attached)
+}
+
+/// Everybody lives where their home is.
+fn placed(
+    definition: &NetworkDefinition,
+    attached: &[Attachment],
+) -> (Arc<Network>, Arc<NetworkMap>) {
+    let network = Arc::new(Network::build(definition, attached).unwrap());
     let mut positions = vec![None; network.subscriber_count()];
     for street in 0..IN_A_ROW {
         for (home, id) in homes_at(&format!("row{street}")).iter().enumerate() {
-            let subscriber = network.subscriber(&format!("acc-{id}")).unwrap();
-            positions[subscriber.0 as usize] = Some(place(street, home));
+            let account = format!("acc-{id}");
+            let of_home = format!("acc-{id}/");
+            let here = attached
+                .iter()
+                .filter(|a| a.account == account || a.account.starts_with(&of_home));
+            for attachment in here {
+                let subscriber = network.subscriber(&attachment.account).unwrap();
+                positions[subscriber.0 as usize] = Some(place(street, home));
+            }
         }
     }
     let map = NetworkMap::build(&network, &positions);
@@ -110,7 +136,7 @@ fn where_people_live_being_unknown_a_region_is_one_power_cut() {
 }
 
 #[test]
-fn a_power_cut_stays_one_while_power_comes_back_in_its_midst() {
+fn a_power_cut_stays_one_while_it_is_remembered_that_power_came_back_in_its_midst() {
     let (network, map) = row();
     let mut desk = Desk::with(settings(), network);
     desk.correlator.take_map(map);
@@ -118,9 +144,102 @@ fn a_power_cut_stays_one_while_power_comes_back_in_its_midst() {
     desk.until(20 * MINUTE);
     assert_eq!(open_sizes(&desk), [24 * STREET]);
     desk.clear(30 * MINUTE, "dying-gasp", &refs(&homes_in(2..22)));
-    desk.until(180 * MINUTE);
+    desk.until(80 * MINUTE);
     assert_eq!(open_sizes(&desk), [4 * STREET]);
     assert_eq!(desk.correlator.incidents().count(), 1);
+}
+
+/// Whether the begin and the end of what lay between are taken together or one after the other.
+#[test]
+fn what_is_one_power_cut_does_not_follow_from_when_one_looks() {
+    let (network, map) = row();
+    let mut live = Desk::with(settings(), Arc::clone(&network));
+    live.correlator.take_map(Arc::clone(&map));
+    live.raise(SECOND, "dying-gasp", &refs(&homes_in(0..18)));
+    live.clear(10 * MINUTE, "dying-gasp", &refs(&homes_in(4..14)));
+    live.until(60 * MINUTE);
+    assert_eq!(open_sizes(&live), [8 * STREET]);
+    // All of it is read after half an hour.
+    let mut late = Desk::with(settings(), network);
+    late.correlator.take_map(map);
+    late.now_ms = 30 * MINUTE;
+    for (streets, at_ms, kind) in [
+        (0..18, SECOND, AlarmEventKind::Raise),
+        (4..14, 10 * MINUTE, AlarmEventKind::Clear),
+    ] {
+        for home in homes_in(streets) {
+            let sequence = u64::try_from(late.position + 1).unwrap();
+            late.take(alarm_entry(1, sequence, kind, &home, "dying-gasp", at_ms));
+        }
+    }
+    late.settle();
+    late.until(60 * MINUTE);
+    assert_eq!(open_sizes(&late), [8 * STREET]);
+}
+
+/// Nobody hears whether those have power whose OLT is dead.
+#[test]
+fn what_lies_behind_something_else_that_failed_divides_no_power_cut() {
+    let (definition, attached) = row_of(&[(0..8, "olt"), (8..16, "dead"), (16..IN_A_ROW, "olt")]);
+    let (network, map) = placed(&definition, &attached);
+    let mut desk = Desk::with(settings(), network);
+    desk.correlator.take_map(map);
+    desk.raise(SECOND, "unreachable", &["dead"]);
+    desk.raise(SECOND, "link-down", &["core/dead"]);
+    let streets = (0..8).chain(16..IN_A_ROW);
+    desk.raise(2 * SECOND, "dying-gasp", &refs(&homes_in(streets)));
+    desk.until(20 * MINUTE);
+    let mut sizes = open_sizes(&desk);
+    sizes.sort_unstable();
+    assert_eq!(sizes, [8 * STREET, 16 * STREET]);
+}
+
+/// Of flats behind one box all are counted, and who is served otherwise is not asked.
+#[test]
+fn people_are_counted_and_not_boxes() {
+    let (mut definition, mut attached) = row_of(&[(0..IN_A_ROW, "olt")]);
+    element(&mut definition, "node", ElementKind::FibreNode);
+    link(&mut definition, "core", "node");
+    for street in 0..IN_A_ROW {
+        for home in homes_at(&format!("row{street}")) {
+            for flat in 2..=4 {
+                attached.push(Attachment {
+                    account: format!("acc-{home}/{flat}"),
+                    served_by: vec![home.clone()],
+                    redundancy: Redundancy::Any,
+                });
+            }
+            for cable in 1..=8 {
+                attached.push(Attachment {
+                    account: format!("acc-{home}/cable{cable}"),
+                    served_by: vec!["node".to_owned()],
+                    redundancy: Redundancy::Any,
+                });
+            }
+        }
+    }
+    let (network, map) = placed(&definition, &attached);
+    let mut desk = Desk::with(settings(), network);
+    desk.correlator.take_map(map);
+    let streets = (0..9).chain(12..15).chain(18..IN_A_ROW);
+    desk.raise(SECOND, "dying-gasp", &refs(&homes_in(streets)));
+    desk.until(20 * MINUTE);
+    assert_eq!(desk.open().len(), 1, "{:?}", desk.open());
+}
+
+/// Some were dark in the window before.
+#[test]
+fn the_border_of_a_window_divides_no_power_cut() {
+    let (network, map) = row();
+    let mut desk = Desk::with(settings(), network);
+    desk.correlator.take_map(map);
+    let every = |rest: usize| homes_in((0..IN_A_ROW).filter(|s| s % 4 == rest));
+    for (at_ms, rest) in [(299 * SECOND, 0), (301 * SECOND, 2)] {
+        let homes = every(rest);
+        desk.raise(at_ms, "dying-gasp", &refs(&homes));
+    }
+    desk.until(30 * MINUTE);
+    assert_eq!(open_sizes(&desk), [12 * STREET]);
 }
 
 #[test]
