@@ -501,6 +501,7 @@ fn notice_policy(config: &Config) -> NoticePolicy {
         min_affected: config.notice.minimum_subscribers.into(),
         max_per_day: config.notice.frequency_cap_per_day,
         update_interval_ms: seconds(config.notice.update_interval_s),
+        reopened_wait_ms: seconds(config.notice.reopened_wait_s),
         first_useless_after_ms: seconds(config.notice.useless_after_s),
         ..NoticePolicy::default()
     }

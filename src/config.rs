@@ -166,6 +166,7 @@ pub struct Notice {
     pub update_interval_s: u32,
     pub default_language: String,
     pub frequency_cap_per_day: u32,
+    pub reopened_wait_s: u32,
     pub useless_after_s: u32,
     pub tell_learned_estimates: bool,
     pub provider_name: String,

@@ -165,6 +165,13 @@ const FORMS: &[(&str, Form)] = &[
             most: YEAR_S,
         },
     ),
+    (
+        "notice.reopened_wait_s",
+        Form::Whole {
+            least: 0,
+            most: YEAR_S,
+        },
+    ),
     ("notice.default_language", Form::Language),
     (
         "notice.frequency_cap_per_day",

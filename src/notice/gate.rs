@@ -132,11 +132,15 @@ fn first(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> V
         return Verdict::Cancel("restored");
     }
     if let Some(cover) = input.notice.cover {
-        if cover.told {
+        // That what it told is over waits for this incident, which takes it over.
+        if cover.told || cover.closing_waits {
             return Verdict::Cancel("covered");
         }
-        // Of two that wait for each other the older goes first; one that has ended does not wait.
-        if cover.pending && (!cover.open || cover.incident < incident.no) {
+        // Of two that wait for each other the one that was planned first goes first: it need not know
+        // of the other. One that has ended does not wait.
+        let own = (input.notice.planned_at_ms, incident.no);
+        let other = cover.first_planned_ms.map(|at_ms| (at_ms, cover.incident));
+        if cover.pending && (!cover.open || other.is_none_or(|other| other < own)) {
             return wait(input, "covering_notice_unsettled");
         }
     }

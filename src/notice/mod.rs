@@ -313,6 +313,13 @@ pub struct PriorNotice {
     pub person: PersonKey,
 }
 
+impl PriorNotice {
+    /// In the outbox and never claimed: cannot have left.
+    pub fn is_unsent(&self) -> bool {
+        self.state == NoticeState::Pending && self.attempt == 0
+    }
+}
+
 /// What is known of the incident that covers a person.
 #[allow(
     clippy::struct_excessive_bools,
@@ -329,12 +336,26 @@ pub struct Cover {
     pub told: bool,
     /// Its first notice to the person is still in the outbox, or the one that says that it is over.
     pub pending: bool,
+    /// When its first notice that is still in the outbox was planned.
+    pub first_planned_ms: Option<Millis>,
+    /// That service is back after what it told is in the outbox and has surely not left: it will not
+    /// while another incident leaves the person without service.
+    pub closing_waits: bool,
+    /// Another incident that goes on in its place is about to say that it is over.
+    pub closing_elsewhere: bool,
     /// When it told the person, the latest time.
     pub told_at_ms: Option<Millis>,
     /// What it told last.
     pub facts: Option<Facts>,
     /// The first notice that it sent to the person: where the mail thread begins.
     pub root: Option<NoticeId>,
+}
+
+impl Cover {
+    /// Whether what the person knows of it may change while nothing is planned.
+    pub fn is_unsettled(&self) -> bool {
+        self.pending || self.closing_elsewhere
+    }
 }
 
 /// Whom a notice is for, as of now.

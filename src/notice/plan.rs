@@ -27,6 +27,9 @@ pub struct NoticePolicy {
     /// Time between what a person was told last and a notice of stage update or estimate; the first
     /// estimate waits for other such notices only, not for the first notice.
     pub update_interval_ms: Millis,
+    /// Of an incident that has been reopened, people are told that service is back only when it has
+    /// been for so long: what comes and goes is not announced each time.
+    pub reopened_wait_ms: Millis,
     /// An estimate that moves by less is not told.
     pub estimate_shift_ms: Millis,
     /// From this many affected on, quiet hours do not hold anything back.
@@ -49,6 +52,7 @@ impl Default for NoticePolicy {
             min_affected: 1,
             max_per_day: 8,
             update_interval_ms: 30 * MINUTE_MS,
+            reopened_wait_ms: 10 * MINUTE_MS,
             estimate_shift_ms: 15 * MINUTE_MS,
             quiet_override_affected: None,
             first_useless_after_ms: 12 * HOUR_MS,
@@ -222,6 +226,19 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     planner.plan
 }
 
+/// Whether somebody who has been told all by the time of the next look may then have lost service
+/// after being told that it is back, or not have been told after all. `made` is the plan that was
+/// made of `prior`.
+pub fn is_being_told(prior: &[PriorNotice], made: &Plan) -> bool {
+    let is_settling = |notice: &PriorNotice| {
+        notice.state == NoticeState::Pending && notice.stage.closes()
+            || notice.cover.is_some_and(|cover| cover.is_unsettled())
+    };
+    // What another incident that is named only now has said may be unsettled, too.
+    let is_covered = |notice: &PlannedNotice| notice.covered_by.is_some();
+    prior.iter().any(is_settling) || made.notices.iter().any(is_covered) || !made.link.is_empty()
+}
+
 #[derive(Debug, Default)]
 struct Person<'a> {
     lost: Option<&'a Recipient>,
@@ -243,7 +260,7 @@ impl<'a> Planner<'a> {
         if incident.merged_into.is_some() {
             self.take_back(history, |n| !n.stage.closes(), "merged");
             if lost.is_none() {
-                self.close(account, history, Stage::Restored, self.input.now_ms);
+                self.close(account, history, Stage::Restored, self.back_from_ms());
             }
             return;
         }
@@ -284,18 +301,37 @@ impl<'a> Planner<'a> {
         // What is told after a retraction that concerned this person only is still to be closed.
         let may_follow = |n: &PriorNotice| match incident.state {
             IncidentState::Rejected => false,
-            IncidentState::Restored => !is_unsent(n),
+            IncidentState::Restored => !n.is_unsent(),
             _ => n.state.is_told(),
         };
         let now_ms = self.input.now_ms;
         if retracting.is_none_or(|n| never_left(n) || may_follow(n)) {
-            self.close(account, history, Stage::Restored, now_ms);
+            let is_retracted = incident.state == IncidentState::Rejected;
+            let from_ms = if is_retracted {
+                now_ms
+            } else {
+                self.back_from_ms()
+            };
+            self.close(account, history, Stage::Restored, from_ms);
         }
         if never_lost {
             let is_final = incident.state == IncidentState::Rejected;
             let wait_ms = if is_final { 0 } else { RECONSIDER_MS };
             self.close(account, history, Stage::Retraction, now_ms + wait_ms);
         }
+    }
+
+    /// From when on it is said that service is back.
+    fn back_from_ms(&self) -> Millis {
+        let PlanInput {
+            incident, policy, ..
+        } = self.input;
+        let wait_ms = if incident.reopened > 0 {
+            policy.reopened_wait_ms
+        } else {
+            0
+        };
+        self.input.now_ms + wait_ms
     }
 
     /// Cancels what has surely not left.
@@ -305,7 +341,7 @@ impl<'a> Planner<'a> {
         which: impl Fn(&PriorNotice) -> bool,
         reason: &'static str,
     ) {
-        let unsent = history.iter().filter(|n| is_unsent(n) && which(n));
+        let unsent = history.iter().filter(|n| n.is_unsent() && which(n));
         self.plan.cancel.extend(unsent.map(|n| (n.id, reason)));
     }
 
@@ -325,7 +361,7 @@ impl<'a> Planner<'a> {
         let episode = self.input.incident.reopened;
         // What an incident that this one took over has said, or is just saying, counts.
         let inherited = |n: &PriorNotice| n.cover.is_some_and(|c| !c.open && (c.told || c.pending));
-        let left = History::new(history.iter().filter(|n| !is_unsent(n) || inherited(n)));
+        let left = History::new(history.iter().filter(|n| !n.is_unsent() || inherited(n)));
         let knows = matches!(
             left.standing(),
             Standing::Told | Standing::MaybeTold | Standing::MaybeClosed
@@ -355,7 +391,7 @@ impl<'a> Planner<'a> {
         let handed_over = history.iter().filter(|n| n.handed_over);
         let taken_back = handed_over.map(|n| (n.id, "lost_again"));
         self.plan.cancel.extend(taken_back);
-        let open = |n: &&PriorNotice| !(is_unsent(n) && n.stage.closes() || n.handed_over);
+        let open = |n: &&PriorNotice| !(n.is_unsent() && n.stage.closes() || n.handed_over);
         let kept = History::new(history.iter().filter(open));
         match kept.last_of(episode, Stage::First) {
             Some(first) if !never_left(first) => {
@@ -382,7 +418,10 @@ impl<'a> Planner<'a> {
         earlier: Option<&PriorNotice>,
     ) {
         let in_force = earlier.filter(|n| n.state == NoticeState::NotSent && !n.over);
-        let inherited = earlier.and_then(|n| n.cover).filter(|cover| cover.told);
+        let cover = earlier.and_then(|n| n.cover);
+        let inherited = cover.filter(|cover| cover.told);
+        // That service is back after what another incident told does not leave while this one is open.
+        let takes_over = cover.is_some_and(|cover| cover.closing_waits);
         // It may just be hearing that this is over; nothing can follow that in this episode.
         let is_closing = history.iter().any(|n| {
             n.episode == self.input.incident.reopened
@@ -397,6 +436,7 @@ impl<'a> Planner<'a> {
             (Standing::Told | Standing::Elsewhere, Some(_)) => {
                 (Decision::Covered, self.input.now_ms)
             }
+            (Standing::MaybeTold, _) if takes_over => (Decision::Covered, self.input.now_ms),
             // Whoever has asked since not to be told anything heard no end of the one before either.
             (Standing::Told, None) if !recipient.consent || recipient.opted_out => {
                 self.decide(recipient)
@@ -469,7 +509,7 @@ impl<'a> Planner<'a> {
         // takes its place.
         let is_update = |n: &&PriorNotice| matches!(n.stage, Stage::Update | Stage::Estimate);
         let may_replace = is_first_estimate(&told, &self.facts) && available_at_ms <= now_ms;
-        let waiting: Vec<_> = history.iter().filter(|n| is_unsent(n)).collect();
+        let waiting: Vec<_> = history.iter().filter(|n| n.is_unsent()).collect();
         let is_free = waiting.iter().all(|n| may_replace && is_update(n));
         if !is_free || recipient.arm == Arm::HeldOut {
             return;
@@ -586,11 +626,6 @@ fn may_link(first: &PriorNotice, standing: Standing, coverage: Coverage) -> bool
         Standing::MaybeTold => !told && (coverage.merged || !pending),
         Standing::NotTold | Standing::MaybeClosed => true,
     }
-}
-
-/// In the outbox and never claimed: cannot have left.
-fn is_unsent(notice: &PriorNotice) -> bool {
-    notice.state == NoticeState::Pending && notice.attempt == 0
 }
 
 /// Its row may be decided anew.

@@ -207,10 +207,23 @@ pub struct Closing {
     pub by: IncidentNo,
     /// `None` while it may be on its way.
     pub sent_at_ms: Option<Millis>,
+    /// Claims so far that let it leave, the present one included.
+    pub attempt: u32,
+    /// End of the lease of who is sending it, or when it is tried again.
+    pub available_at_ms: Millis,
+}
+
+impl Closing {
+    /// Of several that may be on their way, the one with the least turn goes first: it may have left
+    /// with an earlier claim, or when the others were not claimed yet. Those of one claim are told
+    /// apart by their incidents.
+    fn turn(&self) -> (bool, Millis, IncidentNo) {
+        (self.attempt <= 1, self.available_at_ms, self.by)
+    }
 }
 
 /// What another incident means to a person to whom it sent these notices, for `asking`, which goes
-/// on in its place; the others that do have sent `closings`.
+/// on in its place; it and the others that do have sent `closings`.
 pub fn cover(
     asking: IncidentNo,
     (incident, state): (IncidentNo, IncidentState),
@@ -228,10 +241,15 @@ pub fn cover(
         .filter(|n| n.stage == Stage::First && n.state.is_told())
         .filter_map(|n| n.sent_at_ms)
         .max();
-    let others = || closings.iter().filter(|closing| closing.by != asking);
-    let is_closed = told_at_ms.is_some() && others().any(|c| c.sent_at_ms >= told_at_ms);
-    // Of several that are about to say it the oldest goes first.
-    let is_closing = others().any(|c| c.sent_at_ms.is_none() && c.by < asking);
+    let (own, others): (Vec<&Closing>, Vec<&Closing>) =
+        closings.iter().partition(|c| c.by == asking);
+    let is_closed = told_at_ms.is_some() && others.iter().any(|c| c.sent_at_ms >= told_at_ms);
+    let on_its_way = |c: &&&Closing| c.sent_at_ms.is_none();
+    let own_turn = own.iter().filter(on_its_way).map(|c| c.turn()).min();
+    let goes_first = |c: &Closing| c.attempt > 0 && own_turn.is_none_or(|own| c.turn() < own);
+    let mut on_their_way = others.iter().filter(on_its_way);
+    let is_closing = on_their_way.any(|c| goes_first(c));
+    let is_waiting = |n: &PriorNotice| n.stage.closes() && n.is_unsent();
     let is_pending = matches!(standing, Standing::MaybeTold | Standing::MaybeClosed);
     Cover {
         incident,
@@ -239,6 +257,17 @@ pub fn cover(
         rejected: state == IncidentState::Rejected,
         told: standing == Standing::Told && !is_closed && !is_closing,
         pending: !is_closed && (is_pending || standing == Standing::Told && is_closing),
+        first_planned_ms: history
+            .iter()
+            .filter(|n| n.stage == Stage::First && n.state == NoticeState::Pending)
+            .map(|n| n.planned_at_ms)
+            .max(),
+        closing_waits: !is_closed
+            && !is_closing
+            && state != IncidentState::Rejected
+            && standing == Standing::MaybeClosed
+            && History::new(history.iter().filter(|n| !is_waiting(n))).standing() == Standing::Told,
+        closing_elsewhere: others.iter().any(|c| c.sent_at_ms.is_none()),
         told_at_ms,
         facts: history.last_facts().map(|(_, facts)| facts),
         root: history.root(),

@@ -4,8 +4,8 @@
 use crate::clock::Millis;
 use crate::effect::holdout::{Assignment, Candidate, Experiment, assign};
 use crate::incident::{CauseKind, Incident, IncidentChange, IncidentNo, joined_later};
-use crate::notice::plan::{NoticePolicy, Plan, PlanInput, concerns_people, plan};
-use crate::notice::{Arm, NoticeState, PriorNotice, Recipient};
+use crate::notice::plan::{NoticePolicy, Plan, PlanInput, concerns_people, is_being_told, plan};
+use crate::notice::{Arm, NoticeState, Recipient};
 use crate::store::{ClusterAssignment, DatasetVersions, Store, StoreError, Tx};
 use crate::topology::{Network, Part, SubscriberSet};
 use std::borrow::Cow;
@@ -84,36 +84,28 @@ impl Look {
         }
     }
 
-    /// After a look that left out those who have been told all; the others are in `prior`.
+    /// After a look that left out those who have been told all; whether one of the others
+    /// [`is_being_told`].
     fn after_few(
         before: Self,
         idle: bool,
         mut covered_by: BTreeSet<IncidentNo>,
-        prior: &[PriorNotice],
+        is_being_told: bool,
         now_ms: Millis,
     ) -> Self {
         covered_by.extend(&before.covered_by);
         Self {
-            leaves_out_told: before.leaves_out_told && !is_being_told(prior),
+            leaves_out_told: before.leaves_out_told && !is_being_told,
             ..Self::after_all(Some(before), idle, covered_by, now_ms)
         }
     }
 
     /// After some have been planned for: the others are looked at when it was meant to be.
-    fn after_some(mut self, mut covered_by: BTreeSet<IncidentNo>, prior: &[PriorNotice]) -> Self {
-        self.leaves_out_told &= !is_being_told(prior);
+    fn after_some(mut self, mut covered_by: BTreeSet<IncidentNo>, is_being_told: bool) -> Self {
+        self.leaves_out_told &= !is_being_told;
         self.covered_by.append(&mut covered_by);
         self
     }
-}
-
-/// Whether somebody, who may have been told all when it is looked again, may then be found to have
-/// lost service after being told that it is back, or has not been told after all.
-fn is_being_told(prior: &[PriorNotice]) -> bool {
-    prior.iter().any(|notice| {
-        notice.state == NoticeState::Pending && notice.stage.closes()
-            || notice.cover.is_some_and(|cover| cover.pending)
-    })
 }
 
 /// The network that the subscriber sets of a plan speak of.
@@ -478,13 +470,14 @@ impl Planner {
                 .chain(covers.map(|cover| cover.incident))
                 .collect();
             let is_waiting = prior.iter().any(|n| {
-                n.state == NoticeState::Pending || n.cover.is_some_and(|cover| cover.pending)
+                n.state == NoticeState::Pending || n.cover.is_some_and(|cover| cover.is_unsettled())
             });
             let is_idle = !is_waiting && plan == Plan::default();
+            let told = is_being_told(&prior, &plan);
             let look = match before {
-                Some(before) if is_for_some => before.after_some(covered_by, &prior),
+                Some(before) if is_for_some => before.after_some(covered_by, told),
                 Some(before) if !is_for_all => {
-                    Look::after_few(before, is_idle, covered_by, &prior, now_ms)
+                    Look::after_few(before, is_idle, covered_by, told, now_ms)
                 }
                 before => Look::after_all(before, is_idle, covered_by, now_ms),
             };

@@ -5,6 +5,7 @@ use crate::incident::{IncidentNo, IncidentState};
 use crate::notice::gate::Elsewhere;
 use crate::notice::standing::{Closing, cover};
 use crate::notice::{Cover, Coverage, Decision, PriorNotice};
+use crate::store::outbox::read_episode;
 use crate::store::{Result, Store, Tx, list, on_read, on_tx};
 use sqlx::{AssertSqlSafe, QueryBuilder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -191,13 +192,13 @@ impl Tx {
         for (incident, accounts) in wanted {
             let accounts: Vec<&String> = accounts.iter().collect();
             for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-                let rows: Vec<(String, i64, Option<i64>)> = on_tx!(self, conn => {
+                let rows: Vec<(String, i64, Option<i64>, i64, i64)> = on_tx!(self, conn => {
                     let mut query = QueryBuilder::new(
-                        "SELECT c.account, c.incident_no, c.sent_at_ms FROM notice f \
+                        "SELECT c.account, c.incident_no, c.sent_at_ms, c.attempt, c.available_at_ms \
+                         FROM notice f \
                          JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
                          WHERE f.stage = 'first' AND c.stage IN ('restored', 'retraction') \
-                         AND (c.state IN ('sent', 'delivered') \
-                         OR c.state = 'pending' AND c.attempt > 0) AND f.covered_by = ");
+                         AND c.state IN ('sent', 'delivered', 'pending') AND f.covered_by = ");
                     query.push_bind(incident.0).push(" AND f.account IN (");
                     let mut list = query.separated(", ");
                     for account in chunk {
@@ -206,10 +207,14 @@ impl Tx {
                     query.push(")");
                     query.build_query_as().fetch_all(conn).await?
                 });
-                for (account, by, sent_at_ms) in rows {
-                    let by = IncidentNo(by);
+                for (account, by, sent_at_ms, attempt, available_at_ms) in rows {
                     let said = closings.entry((*incident, account)).or_default();
-                    said.push(Closing { by, sent_at_ms });
+                    said.push(Closing {
+                        by: IncidentNo(by),
+                        sent_at_ms,
+                        attempt: read_episode(attempt)?,
+                        available_at_ms,
+                    });
                 }
             }
         }

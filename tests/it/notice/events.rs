@@ -99,6 +99,7 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, event: &Event) {
+        self.now_ms += 1;
         self.moved = match *event {
             Event::Grow(i, p) | Event::Shrink(i, p) | Event::Correct(i, p) => Some((i, p)),
             _ => None,

@@ -1,0 +1,123 @@
+//! Incidents that speak to one person while the word of another is still on its way.
+
+use super::Event::{
+    Advance, Claim, Confirm, Correct, Grow, Merge, Reject, Reopen, Restore, SetEstimate, Settle,
+    Shrink,
+};
+use super::*;
+
+const NOBODY: [bool; PEOPLE] = [false; PEOPLE];
+
+#[test]
+fn what_one_incident_is_saying_to_be_over_no_other_says_as_well() {
+    let kept = [true, false, false, false];
+    // The third waits for what the second tells, and the second goes on in the first.
+    let mut world = World::new();
+    for event in [
+        Grow(2, 0),
+        Grow(1, 0),
+        Confirm(1),
+        Confirm(2),
+        Claim,
+        Merge(1, 0, kept),
+        Settle(true),
+        Restore(2),
+        Claim,
+        Reject(0),
+        Claim,
+    ] {
+        world.apply(&event);
+    }
+    world.drain();
+    let stages: Vec<Stage> = world.sent.iter().map(|sent| sent.stage).collect();
+    assert_eq!(stages[0], Stage::First);
+    let ends = stages.iter().filter(|stage| stage.closes());
+    assert_eq!(ends.count(), 1, "{stages:?}");
+}
+
+#[test]
+fn of_two_that_are_about_to_say_it_one_does() {
+    let kept = [true, false, false, false];
+    World::after(&[
+        Grow(2, 0),
+        Grow(1, 0),
+        Confirm(1),
+        Confirm(2),
+        Claim,
+        Merge(1, 0, kept),
+        Settle(true),
+        Restore(2),
+        Reject(0),
+        Claim,
+        Settle(true),
+        Reopen(2),
+        Claim,
+        Reject(2),
+    ]);
+}
+
+#[test]
+fn who_comes_to_an_incident_while_that_is_over_is_being_said_is_looked_at_again() {
+    World::after(&[
+        Grow(2, 0),
+        Confirm(1),
+        Confirm(2),
+        Claim,
+        Settle(true),
+        SetEstimate(2, 0),
+        Grow(1, 0),
+        Claim,
+        Merge(2, 0, NOBODY),
+        Grow(0, 0),
+        Shrink(0, 1),
+    ]);
+}
+
+#[test]
+fn who_was_without_service_by_another_fault_after_all_hears_that_it_is_back() {
+    let world = World::after(&[
+        Confirm(2),
+        Grow(0, 2),
+        Grow(2, 2),
+        Claim,
+        Settle(true),
+        Correct(2, 2),
+        Advance(2),
+        Confirm(0),
+        Claim,
+        Settle(false),
+        Restore(0),
+    ]);
+    let stages: Vec<Stage> = world.sent.iter().map(|sent| sent.stage).collect();
+    assert_eq!(stages, [Stage::First, Stage::Restored]);
+}
+
+/// Both take service from one person, and one of them tells; it ends while the other waits.
+fn one_ends_while_the_other_waits(ends: usize) -> World {
+    let goes_on = 1 - ends;
+    World::after(&[
+        Grow(ends, 0),
+        Grow(goes_on, 0),
+        Confirm(ends),
+        Confirm(goes_on),
+        Claim,
+        Settle(true),
+        Restore(ends),
+        Claim,
+    ])
+}
+
+#[test]
+fn an_incident_that_waits_for_one_that_ends_goes_on_in_its_place() {
+    for ends in [0, 1] {
+        let mut world = one_ends_while_the_other_waits(ends);
+        let sent: Vec<_> = world.sent.iter().map(|s| (s.incident.0, s.stage)).collect();
+        let (by, goes_on) = (ends as i64 + 1, 2 - ends as i64);
+        assert_eq!(sent, [(by, Stage::First)], "told twice, or that it is over");
+        world.apply(&Restore(1 - ends));
+        world.drain();
+        let last = world.sent.last().map(|s| (s.incident.0, s.stage));
+        assert_eq!(last, Some((goes_on, Stage::Restored)));
+        assert_eq!(world.sent.len(), 2);
+    }
+}
