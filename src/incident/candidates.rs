@@ -87,7 +87,7 @@ fn alarms_of<'a>(
 }
 
 /// What reports for an element: itself, or the nearest above it.
-fn reporter_of(element: ElementNo, network: &Network) -> Option<ElementNo> {
+pub(super) fn reporter_of(element: ElementNo, network: &Network) -> Option<ElementNo> {
     let above = |&element: &ElementNo| network.immediate_dominator(element);
     let mut line = std::iter::successors(Some(element), above);
     line.find(|&element| is_reporter(network.kind(element)))

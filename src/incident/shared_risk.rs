@@ -1,9 +1,10 @@
 //! Whether one failure of a shared-risk group explains the alarms better than failures of its members
 //! one by one.
 
-use super::candidates::{Candidates, sole_parent};
+use super::candidates::{Candidates, reporter_of, sole_parent};
 use super::likelihood::{
-    ANY_TIME, LEAF_SHARES, MISSED, MISSED_WEIGHT, Nats, Observation, WINDOW_MS, is_home, mixture,
+    ANY_TIME, Heard, LEAF_SHARES, Likelihood, MISSED, MISSED_WEIGHT, Nats, Observation, WINDOW_MS,
+    is_home, mixture,
 };
 use super::localise::is_within;
 use crate::topology::{ElementNo, GroupNo, Network, Part, SubscriberSet};
@@ -58,12 +59,7 @@ pub(super) fn group_gain(
     for &element in homes.iter().chain(&behind).chain(&heads) {
         replaced.add(element, &lost, candidates, network)?;
     }
-    let at_window = |window: i64| -> Nats {
-        let each = heads
-            .iter()
-            .map(|&head| likelihood.darkness_at(window, head));
-        each.sum()
-    };
+    let at_window = |window: i64| of_heads(&heads, window, candidates, network);
     let dark = replaced
         .windows
         .iter()
@@ -76,6 +72,64 @@ pub(super) fn group_gain(
         instead: replaced.gains.max(0),
     };
     (gain.gain > gain.instead).then_some(gain)
+}
+
+/// The heads of a group that one device reports.
+#[derive(Default)]
+struct Reported {
+    /// With alarms of their own and none of their homes.
+    without_homes: i64,
+    /// Of which nothing is heard.
+    unheard: i64,
+    /// How the former fit their being cut off; the latter, by the silence of each home.
+    dark: [Nats; 2],
+    /// Homes of some are heard.
+    shows_homes: bool,
+}
+
+impl Reported {
+    /// Where no home is heard behind what is alarmed, its reporter holds their alarms back, and the
+    /// silence of the homes behind another part says no more than that the alarm of that part is missing.
+    fn darkness(&self, likelihood: &Likelihood) -> Nats {
+        let [dark, by_homes] = self.dark;
+        if self.without_homes == 0 || self.shows_homes {
+            return dark + by_homes;
+        }
+        let missing = likelihood.missed_of(self.without_homes, self.unheard);
+        dark + by_homes.max(missing)
+    }
+}
+
+/// How what is seen at and below the heads of a group fits their being cut off together.
+fn of_heads(heads: &[ElementNo], window: i64, candidates: &Candidates, network: &Network) -> Nats {
+    let likelihood = candidates.likelihood();
+    let mut by_reporter: BTreeMap<Option<ElementNo>, Reported> = BTreeMap::new();
+    for &head in heads {
+        let reported = by_reporter.entry(reporter_of(head, network)).or_default();
+        let [dark, by_homes] = &mut reported.dark;
+        let darkness = likelihood.darkness_at(window, head);
+        match likelihood.heard(window, head) {
+            Heard::Nothing => {
+                *by_homes += darkness;
+                reported.unheard += 1;
+            }
+            Heard::NoHomes => {
+                *dark += darkness;
+                reported.without_homes += 1;
+            }
+            Heard::Something => {
+                *dark += darkness;
+                reported.shows_homes = true;
+            }
+        }
+    }
+    let each = by_reporter
+        .into_iter()
+        .map(|(reporter, reported)| match reporter {
+            Some(_) => reported.darkness(likelihood),
+            None => reported.dark.iter().sum(),
+        });
+    each.sum()
 }
 
 /// How much of a place a power cut takes that does not follow the group: nothing, half or all of it,

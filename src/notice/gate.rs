@@ -9,7 +9,7 @@ use super::quiet::{quiet_until, time_zone};
 use super::standing::{History, Standing, Teller};
 use super::{Addressee, Arm, Decision, Facts, NoticeState, PriorNotice, Stage};
 use crate::clock::Millis;
-use crate::incident::{Incident, IncidentState};
+use crate::incident::{Incident, IncidentNo, IncidentState};
 
 /// What to do with a notice whose turn has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,58 @@ pub enum Elsewhere {
     Silent,
     /// It does, and will say when service is back.
     TakesOver,
+    /// It does, and its first notice is on its way, ahead of that of this incident.
+    Sending,
+    /// It does, has told the person itself, and will say when service is back.
+    Told,
+}
+
+/// The row of stage first of an open incident that leaves a person without service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFirst {
+    pub incident: IncidentNo,
+    pub state: NoticeState,
+    /// The person knew already when it was to be sent, or another incident speaks for this one.
+    pub speaks: bool,
+    pub attempt: u32,
+    pub planned_at_ms: Millis,
+    pub available_at_ms: Millis,
+}
+
+impl OpenFirst {
+    /// Of several that are being sent the one with the least turn goes first: see
+    /// [`super::standing::Closing`]. Of one claim, the one that was planned first.
+    fn turn(&self) -> Option<(bool, Millis, Millis, IncidentNo)> {
+        let is_claimed = self.state == NoticeState::Pending && self.attempt > 0;
+        is_claimed.then_some((
+            self.attempt <= 1,
+            self.available_at_ms,
+            self.planned_at_ms,
+            self.incident,
+        ))
+    }
+}
+
+impl Elsewhere {
+    /// What the rows of a person mean to one incident, which may be among them.
+    pub fn of(asking: IncidentNo, firsts: &[OpenFirst]) -> Self {
+        let (own, others): (Vec<&OpenFirst>, Vec<&OpenFirst>) =
+            firsts.iter().partition(|first| first.incident == asking);
+        let own_turn = own.iter().filter_map(|first| first.turn()).min();
+        let each = others.into_iter().map(|first| {
+            let is_ahead = first.turn().is_some_and(|turn| Some(turn) < own_turn);
+            if first.state.is_told() {
+                Self::Told
+            } else if is_ahead {
+                Self::Sending
+            } else if first.speaks {
+                Self::TakesOver
+            } else {
+                Self::Silent
+            }
+        });
+        each.max().unwrap_or_default()
+    }
 }
 
 /// Why a restored is cancelled when another incident will say when service is back.
@@ -145,6 +197,11 @@ fn first(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> V
         }
     }
     match history.standing_before(input.notice) {
+        // It was not known when this was planned.
+        Standing::NotTold if input.elsewhere == Elsewhere::Told => Verdict::Cancel("covered"),
+        Standing::NotTold if input.elsewhere == Elsewhere::Sending => {
+            wait(input, "covering_notice_unsettled")
+        }
         Standing::NotTold => Verdict::Send,
         Standing::MaybeTold | Standing::MaybeClosed => wait(input, "earlier_notice_unsettled"),
         Standing::Told => Verdict::Cancel("already_told"),
@@ -233,13 +290,15 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
         Standing::Told => match input.elsewhere {
             Elsewhere::No => Verdict::Send,
             _ if retraction && rejected => Verdict::Send,
-            Elsewhere::TakesOver => Verdict::Cancel(HANDED_OVER),
+            Elsewhere::TakesOver | Elsewhere::Told => Verdict::Cancel(HANDED_OVER),
             // It was out after all, by another fault: that is to end with a restored, which is planned
             // as long as this incident is.
-            Elsewhere::Silent if retraction && incident.state == IncidentState::Confirmed => {
+            Elsewhere::Silent | Elsewhere::Sending
+                if retraction && incident.state == IncidentState::Confirmed =>
+            {
                 Verdict::Cancel("lost_elsewhere")
             }
-            Elsewhere::Silent => Verdict::Wait {
+            Elsewhere::Silent | Elsewhere::Sending => Verdict::Wait {
                 until_ms: input.now_ms + ELSEWHERE_WAIT_MS,
                 reason: "still_affected",
             },

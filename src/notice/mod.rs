@@ -302,6 +302,9 @@ pub struct PriorNotice {
     pub over: bool,
     /// Of a restored that was cancelled: another incident has the say now.
     pub handed_over: bool,
+    /// Of one that was handed over: the incident that has the say now has said that it is over, or may
+    /// just be saying it.
+    pub heir_closed: bool,
     /// Claims of the outbox so far: a pending notice with one may be on its way right now.
     pub attempt: u32,
     pub planned_at_ms: Millis,

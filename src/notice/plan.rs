@@ -387,11 +387,12 @@ impl<'a> Planner<'a> {
     fn affected(&mut self, recipient: &'a Recipient, history: &History<'_>) {
         let episode = self.input.incident.reopened;
         self.take_back(history, |n| n.stage.closes(), "lost_again");
-        // This incident has the say again.
-        let handed_over = history.iter().filter(|n| n.handed_over);
+        // This incident has the say again, unless the one that it was handed to has had its say.
+        let is_left = |n: &PriorNotice| n.handed_over && !n.heir_closed;
+        let handed_over = history.iter().filter(|n| is_left(n));
         let taken_back = handed_over.map(|n| (n.id, "lost_again"));
         self.plan.cancel.extend(taken_back);
-        let open = |n: &&PriorNotice| !(n.is_unsent() && n.stage.closes() || n.handed_over);
+        let open = |n: &&PriorNotice| !(n.is_unsent() && n.stage.closes() || is_left(n));
         let kept = History::new(history.iter().filter(open));
         match kept.last_of(episode, Stage::First) {
             Some(first) if !never_left(first) => {

@@ -222,6 +222,20 @@ impl Closing {
     }
 }
 
+/// Whether one of these says, or may be saying, that what a person was told with these notices is
+/// over.
+pub fn is_closed_by<'a>(
+    notices: impl Iterator<Item = &'a PriorNotice>,
+    closings: &[Closing],
+) -> bool {
+    let firsts = notices.filter(|n| n.stage == Stage::First && n.state.is_told());
+    let told_at_ms = firsts.filter_map(|n| n.sent_at_ms).max();
+    closings.iter().any(|closing| match closing.sent_at_ms {
+        Some(_) => closing.sent_at_ms >= told_at_ms,
+        None => closing.attempt > 0,
+    })
+}
+
 /// What another incident means to a person to whom it sent these notices, for `asking`, which goes
 /// on in its place; it and the others that do have sent `closings`.
 pub fn cover(

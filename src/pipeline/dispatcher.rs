@@ -175,12 +175,12 @@ impl Dispatcher {
     /// Reads the present: after the claim, so that nothing decided here is older than it.
     async fn look_up(&self, claimed: &[Claimed], now_ms: Millis) -> Result<Batch> {
         let mut wanted: BTreeMap<IncidentNo, BTreeSet<String>> = BTreeMap::new();
-        let mut closing: BTreeMap<IncidentNo, BTreeSet<String>> = BTreeMap::new();
+        let mut asking: BTreeMap<IncidentNo, BTreeSet<String>> = BTreeMap::new();
         for notice in claimed {
             let people = wanted.entry(notice.incident).or_default();
             people.insert(notice.account.clone());
-            if notice.stage == Stage::Restored {
-                let people = closing.entry(notice.incident).or_default();
+            if notice.stage == Stage::First || notice.stage.closes() {
+                let people = asking.entry(notice.incident).or_default();
                 people.insert(notice.account.clone());
             }
         }
@@ -200,7 +200,7 @@ impl Dispatcher {
             incidents.insert(*no, Arc::new(incident));
         }
         let mut elsewhere = BTreeMap::new();
-        for (no, people) in closing {
+        for (no, people) in asking {
             for (account, found) in self.store.lost_elsewhere(no, &people).await? {
                 elsewhere.insert((no, account), found);
             }

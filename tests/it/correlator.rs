@@ -7,6 +7,7 @@ mod company;
 mod decisions;
 mod declared;
 mod growth;
+mod hidden;
 mod joining;
 mod life;
 mod onset;

@@ -13,9 +13,9 @@ mod wording;
 use crate::operators::incident;
 use forewarn::incident::{CauseKind, Estimate, Incident, IncidentNo, IncidentState};
 use forewarn::notice::compose::{MessageInput, Sender, compose};
-use forewarn::notice::gate::{Elsewhere, GateInput, HANDED_OVER, Verdict, decide};
+use forewarn::notice::gate::{Elsewhere, GateInput, HANDED_OVER, OpenFirst, Verdict, decide};
 use forewarn::notice::plan::{NoticePolicy, Plan, PlanInput, PlannedNotice, is_being_told, plan};
-use forewarn::notice::standing::{Closing, History, cover};
+use forewarn::notice::standing::{Closing, History, cover, is_closed_by};
 use forewarn::notice::template::Templates;
 use forewarn::notice::{
     Addressee, Arm, Coverage, Decision, Facts, NoticeState, PriorNotice, Recipient, Stage,
@@ -212,6 +212,7 @@ impl World {
             decision: row.planned.decision,
             over: row.over,
             handed_over: row.state == NoticeState::Cancelled && row.reason == HANDED_OVER,
+            heir_closed: false,
             attempt: row.attempt,
             planned_at_ms: row.planned.planned_at_ms,
             sent_at_ms: row.sent_at_ms,
@@ -236,6 +237,11 @@ impl World {
             .filter(|r| r.planned.incident == no)
             .map(|r| {
                 let mut notice = Self::bare(r);
+                if notice.handed_over {
+                    let who = &notice.account;
+                    let closings = self.closings(no, who);
+                    notice.heir_closed = is_closed_by(self.of(no, who).iter(), &closings);
+                }
                 notice.cover = r.planned.covered_by.map(|by| {
                     let who = &r.planned.account;
                     let closings = self.closings(by, who);
@@ -270,7 +276,7 @@ impl World {
                 && c.planned.episode >= row.planned.episode
                 && c.planned.stage.closes()
                 && (c.state.is_told()
-                    || c.state == NoticeState::Pending
+                    || c.state == NoticeState::Pending && c.attempt > 0
                     || c.reason == HANDED_OVER && c.state == NoticeState::Cancelled
                     || cancelled_too && c.state != NoticeState::Cancelled)
         })
@@ -324,19 +330,20 @@ impl World {
             let waits = row.state == NoticeState::NotSent && !row.over;
             row.planned.stage == Stage::First
                 && row.planned.account == who
-                && row.planned.incident != no
                 && self.is_open(row.planned.incident)
                 && (row.state.is_told() || row.state == NoticeState::Pending || waits || known(row))
                 && !self.has_closing(row, true)
         };
-        let found = self.rows.iter().filter(holds).map(|row| {
-            if row.state.is_told() || known(row) || row.planned.decision == Decision::Covered {
-                Elsewhere::TakesOver
-            } else {
-                Elsewhere::Silent
-            }
+        let firsts = self.rows.iter().filter(holds).map(|row| OpenFirst {
+            incident: row.planned.incident,
+            state: row.state,
+            speaks: known(row) || row.planned.decision == Decision::Covered,
+            attempt: row.attempt,
+            planned_at_ms: row.planned.planned_at_ms,
+            available_at_ms: row.available_at_ms,
         });
-        found.max().unwrap_or_default()
+        let firsts: Vec<OpenFirst> = firsts.collect();
+        Elsewhere::of(no, &firsts)
     }
 
     /// What is planned for everybody is what is planned for each person without the others.
@@ -603,8 +610,9 @@ impl World {
         }
     }
 
-    /// Other open incidents that have told a person, or are just doing so, and neither are about to say
-    /// that it is over nor never concerned the person. Of one that has been reopened the others need not know.
+    /// Other open incidents that have told a person, or are just doing so, where nobody is about to say
+    /// that it is over and they never concerned the person. Of one that has been reopened the others need
+    /// not know.
     fn told_by_others(&self, no: IncidentNo, who: &str) -> Vec<IncidentNo> {
         let of_person = |place: usize| {
             let row = &self.rows[place];
@@ -613,13 +621,11 @@ impl World {
         let on_their_way = self.on_their_way.iter();
         let on_their_way = on_their_way.filter_map(|(place, ..)| of_person(*place));
         let being_told = on_their_way.filter(|row| row.planned.stage == Stage::First);
-        let is_closing = |other: IncidentNo| {
-            self.rows.iter().any(|row| {
-                let p = &row.planned;
-                let waits = row.state == NoticeState::Pending;
-                waits && p.incident == other && p.account == who && p.stage.closes()
-            })
-        };
+        // That it is over may be for another to say, in whose place it goes on.
+        let is_closing = self.rows.iter().any(|row| {
+            let p = &row.planned;
+            row.state == NoticeState::Pending && p.account == who && p.stage.closes()
+        });
         let is_corrected = |other: IncidentNo| {
             let corrected = self.once_corrected.iter();
             let mut of_it = corrected.filter(|(which, _)| self.incidents[*which].no == other);
@@ -629,7 +635,7 @@ impl World {
             .map(|row| row.planned.incident)
             .chain(self.tellers(who))
             .filter(|other| *other != no && self.is_open(*other))
-            .filter(|other| !is_closing(*other) && !is_corrected(*other))
+            .filter(|other| !is_closing && !is_corrected(*other))
             .filter(|other| {
                 self.incidents
                     .iter()

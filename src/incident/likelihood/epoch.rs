@@ -4,7 +4,7 @@ use super::background::Background;
 use super::observation::Observation;
 use super::tree::{Tree, is_home, is_polled, is_reporter};
 use super::{
-    ALIVE, Aspect, GRID, MISSED, NAMED, NAT, Nats, ODD_LOT, ONE_OF_SIBLINGS, OWN_ALARM,
+    ALIVE, Aspect, GRID, Heard, MISSED, NAMED, NAT, Nats, ODD_LOT, ONE_OF_SIBLINGS, OWN_ALARM,
     SILENT_REPORTER, SUPPRESSED, Verdict, mixture, nats, unless_silent,
 };
 use crate::incident::candidates::NumberMap;
@@ -312,6 +312,20 @@ impl Epoch {
     #[cfg(test)]
     pub(super) fn best(&self, element: ElementNo) -> Nats {
         self.nodes.get(&element.0).map_or(0, |node| node.told.best)
+    }
+
+    /// What is heard at and below an element.
+    pub(super) fn heard(&self, element: ElementNo, tree: &Tree) -> Heard {
+        let told = self.nodes.get(&element.0).map(|node| node.told);
+        match told.unwrap_or_default() {
+            told if told == Told::default() => Heard::Nothing,
+            Told {
+                alarmed_homes: 0,
+                alarmed_in_all: 1..,
+                ..
+            } if tree.homes_below(element) >= FEWEST_ALARMED => Heard::NoHomes,
+            _ => Heard::Something,
+        }
     }
 
     /// See [`super::Likelihood::darkness`].

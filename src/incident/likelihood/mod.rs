@@ -121,6 +121,16 @@ pub(in crate::incident) enum Aspect {
     WayIn,
 }
 
+/// What is heard at and below an element at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::incident) enum Heard {
+    Nothing,
+    /// Alarms of parts of the plant, and none of the homes behind them.
+    NoHomes,
+    /// Anything else.
+    Something,
+}
+
 impl Likelihood {
     /// For a network, without observations.
     pub(in crate::incident) fn new(network: &Network) -> Self {
@@ -222,6 +232,12 @@ impl Likelihood {
         mixture(each.fold(none, |sum, of| std::array::from_fn(|j| sum[j] + of[j])))
     }
 
+    /// What is heard at and below an element at one time.
+    pub(in crate::incident) fn heard(&self, window: i64, element: ElementNo) -> Heard {
+        let epoch = self.epochs.get(&window);
+        epoch.map_or(Heard::Nothing, |epoch| epoch.heard(element, &self.tree))
+    }
+
     /// What a lone failure must explain at least.
     pub(in crate::incident) fn penalty(&self) -> Nats {
         self.tree.penalty
@@ -243,6 +259,12 @@ impl Likelihood {
     #[allow(clippy::unused_self, reason = "a question to the likelihood")]
     pub(in crate::incident) fn missed(&self, reports: i64) -> Nats {
         mixture(MISSED.map(|missed| reports.saturating_mul(nats(missed))))
+    }
+
+    /// How likely it is that of several reports of one failure just these are missing.
+    #[allow(clippy::unused_self, reason = "a question to the likelihood")]
+    pub(in crate::incident) fn missed_of(&self, heard: i64, missing: i64) -> Nats {
+        mixture(MISSED.map(|missed| missing * nats(missed) + heard * nats(1.0 - missed)))
     }
 
     /// How a link that is not the only way to anything speaks for its having failed.

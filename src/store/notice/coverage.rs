@@ -2,9 +2,9 @@
 
 use super::{PEOPLE_PER_STATEMENT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt};
 use crate::incident::{IncidentNo, IncidentState};
-use crate::notice::gate::Elsewhere;
-use crate::notice::standing::{Closing, cover};
-use crate::notice::{Cover, Coverage, Decision, PriorNotice};
+use crate::notice::gate::{Elsewhere, OpenFirst};
+use crate::notice::standing::{Closing, cover, is_closed_by};
+use crate::notice::{Cover, Coverage, Decision, NoticeState, PriorNotice};
 use crate::store::outbox::read_episode;
 use crate::store::{Result, Store, Tx, list, on_read, on_tx};
 use sqlx::{AssertSqlSafe, QueryBuilder};
@@ -88,9 +88,13 @@ impl Tx {
         let mut notices = Vec::with_capacity(rows.len());
         let mut links = Vec::new();
         let mut places = Vec::new();
+        let mut handed_over = Vec::new();
         for row in rows {
             let asking = row.incident();
             let (notice, by) = row.read()?;
+            if notice.handed_over {
+                handed_over.push((notices.len(), asking));
+            }
             if let Some(by) = by {
                 places.push(notices.len());
                 links.push(Link {
@@ -104,7 +108,31 @@ impl Tx {
         for (place, cover) in places.into_iter().zip(self.covers(&links).await?) {
             notices[place].cover = Some(cover);
         }
+        self.note_heirs(&mut notices, &handed_over).await?;
         Ok(notices)
+    }
+
+    /// Notes of notices that were handed over, each of the incident beside it, whether the one that
+    /// has the say has said that it is over.
+    async fn note_heirs(
+        &mut self,
+        notices: &mut [PriorNotice],
+        handed_over: &[(usize, IncidentNo)],
+    ) -> Result<()> {
+        let mut wanted = Wanted::new();
+        for (place, incident) in handed_over {
+            let accounts = wanted.entry(*incident).or_default();
+            accounts.insert(notices[*place].account.clone());
+        }
+        let closings = self.closings(&wanted).await?;
+        for (place, incident) in handed_over {
+            let account = &notices[*place].account;
+            if let Some(closings) = closings.get(&(*incident, account.clone())) {
+                let of_person = notices.iter().filter(|n| n.account == *account);
+                notices[*place].heir_closed = is_closed_by(of_person, closings);
+            }
+        }
+        Ok(())
     }
 
     async fn covers(&mut self, links: &[Link]) -> Result<Vec<Cover>> {
@@ -246,7 +274,7 @@ impl Tx {
              AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
              AND c.account = n.account AND c.episode >= n.episode \
              AND c.stage IN ('restored', 'retraction') \
-             AND (c.state IN ('pending', 'sent', 'delivered') \
+             AND (c.state IN ('sent', 'delivered') OR c.state = 'pending' AND c.attempt > 0 \
              OR c.state = 'cancelled' AND c.state_reason = 'still_affected')) \
              AND NOT EXISTS (SELECT 1 FROM notice f \
              JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
@@ -305,11 +333,12 @@ impl Store {
         accounts: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Elsewhere>> {
         let accounts: Vec<&String> = accounts.iter().collect();
-        let mut found = BTreeMap::new();
+        let mut firsts: BTreeMap<String, Vec<OpenFirst>> = BTreeMap::new();
         for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<(String, String, String)> = on_read!(self, pool => {
+            let rows: Vec<FirstRow> = on_read!(self, pool => {
                 let mut query = QueryBuilder::new(
-                    "SELECT n.account, n.state, n.decision FROM notice n \
+                    "SELECT n.account, n.incident_no, n.state, n.decision, n.attempt, \
+                     n.planned_at_ms, n.available_at_ms FROM notice n \
                      JOIN incident i ON i.incident_no = n.incident_no AND i.open \
                      WHERE n.stage = 'first' AND (n.state IN ('pending', 'sent', 'delivered') \
                      OR n.state = 'not_sent' AND n.state_reason = '' \
@@ -317,9 +346,7 @@ impl Store {
                      AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
                      AND c.account = n.account AND c.episode >= n.episode \
                      AND c.stage IN ('restored', 'retraction') AND (c.state <> 'cancelled' \
-                     OR c.state_reason = 'still_affected')) \
-                     AND n.incident_no <> ");
-                query.push_bind(incident.0).push(" AND n.account IN (");
+                     OR c.state_reason = 'still_affected')) AND n.account IN (");
                 let mut list = query.separated(", ");
                 for account in chunk {
                     list.push_bind(*account);
@@ -327,18 +354,41 @@ impl Store {
                 query.push(")");
                 query.build_query_as().fetch_all(pool).await?
             });
-            for (account, state_name, decision) in rows {
-                let speaks = matches!(state_name.as_str(), "sent" | "delivered" | "cancelled")
-                    || decision == Decision::Covered.as_str();
-                let elsewhere = if speaks {
-                    Elsewhere::TakesOver
-                } else {
-                    Elsewhere::Silent
-                };
-                let kept = found.entry(account).or_insert(elsewhere);
-                *kept = elsewhere.max(*kept);
+            for row in rows {
+                let first = row.read()?;
+                firsts.entry(row.account).or_default().push(first);
             }
         }
-        Ok(found)
+        let found = firsts.into_iter();
+        let found = found.map(|(account, rows)| (account, Elsewhere::of(incident, &rows)));
+        Ok(found.collect())
+    }
+}
+
+/// See [`OpenFirst`].
+#[derive(Debug, sqlx::FromRow)]
+struct FirstRow {
+    account: String,
+    incident_no: i64,
+    state: String,
+    decision: String,
+    attempt: i64,
+    planned_at_ms: i64,
+    available_at_ms: i64,
+}
+
+impl FirstRow {
+    fn read(&self) -> Result<OpenFirst> {
+        let state = NoticeState::parse(&self.state);
+        let state = state.ok_or_else(|| corrupt("notice.state", &self.state))?;
+        let is_covered = self.decision == Decision::Covered.as_str();
+        Ok(OpenFirst {
+            incident: IncidentNo(self.incident_no),
+            state,
+            speaks: state == NoticeState::Cancelled || is_covered,
+            attempt: read_episode(self.attempt)?,
+            planned_at_ms: self.planned_at_ms,
+            available_at_ms: self.available_at_ms,
+        })
     }
 }

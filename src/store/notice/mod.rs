@@ -106,6 +106,7 @@ impl PriorRow {
             decision: read_decision(&self.decision)?,
             over: state == NoticeState::NotSent && !self.state_reason.is_empty(),
             handed_over: state == NoticeState::Cancelled && self.state_reason == HANDED_OVER,
+            heir_closed: false,
             attempt: read_episode(self.attempt)?,
             planned_at_ms: self.planned_at_ms,
             sent_at_ms: self.sent_at_ms,

@@ -2,7 +2,7 @@
 
 use super::Event::{
     Advance, Claim, Confirm, Correct, Grow, Merge, Reject, Reopen, Restore, SetEstimate, Settle,
-    Shrink,
+    Shrink, Split,
 };
 use super::*;
 
@@ -120,4 +120,56 @@ fn an_incident_that_waits_for_one_that_ends_goes_on_in_its_place() {
         assert_eq!(last, Some((goes_on, Stage::Restored)));
         assert_eq!(world.sent.len(), 2);
     }
+}
+
+#[test]
+fn who_was_told_the_end_by_what_was_split_off_hears_of_it_when_it_fails_again() {
+    for arrives in [true, false] {
+        let mut world = World::new();
+        let off = [true, false, false, false];
+        for event in [
+            Grow(2, 0),
+            Confirm(2),
+            Claim,
+            Settle(true),
+            Split(2, 1, off),
+            Claim,
+            Restore(2),
+            Restore(1),
+            Claim,
+        ] {
+            world.apply(&event);
+        }
+        if arrives {
+            world.apply(&Settle(true));
+        }
+        world.apply(&Reopen(2));
+        world.drain();
+        let sent = world.sent.iter().filter(|sent| sent.account == account(0));
+        let sent: Vec<_> = sent.map(|sent| (sent.incident.0, sent.stage)).collect();
+        let told = [(3, Stage::First), (2, Stage::Restored), (3, Stage::First)];
+        assert_eq!(sent, told);
+    }
+}
+
+#[test]
+fn of_two_firsts_that_know_nothing_of_each_other_one_is_sent() {
+    let kept = [true, false, false, false];
+    // Both wait for the first, which goes on in the second and never says anything.
+    let world = World::after(&[
+        Confirm(0),
+        Restore(0),
+        Grow(2, 0),
+        Reopen(0),
+        Claim,
+        Settle(false),
+        Confirm(2),
+        Merge(0, 1, kept),
+        Advance(1),
+        Claim,
+        Advance(1),
+        Claim,
+    ]);
+    let firsts = world.sent.iter().filter(|sent| sent.account == account(0));
+    assert_eq!(firsts.count(), 1, "{:?}", world.sent);
 }

@@ -30,6 +30,7 @@ fn sent(notice: &PlannedNotice, at_ms: i64) -> PriorNotice {
         decision: notice.decision,
         over: false,
         handed_over: false,
+        heir_closed: false,
         attempt: 1,
         planned_at_ms: notice.planned_at_ms,
         sent_at_ms: Some(at_ms),
