@@ -1,5 +1,6 @@
 //! From the outbox to a real mail conversation and back.
 
+mod crossing;
 mod learned;
 mod relay;
 
@@ -104,7 +105,28 @@ async fn change_after(
     lost: &[u32],
     now_ms: i64,
 ) -> Plan {
-    let numbers: Vec<_> = lost.iter().map(|n| SubscriberNo(*n)).collect();
+    let people = People {
+        merged,
+        lost,
+        ..People::default()
+    };
+    change_for(store, incident, people, now_ms).await
+}
+
+#[derive(Clone, Copy, Default)]
+struct People<'a> {
+    lost: &'a [u32],
+    /// Whom the incident never concerned, as has just been said.
+    never_lost: &'a [&'a str],
+    /// Incidents that went on in this one.
+    merged: &'a [IncidentNo],
+    /// It does not know what others have told.
+    is_unaware: bool,
+}
+
+async fn change_for(store: &Store, incident: &Incident, people: People<'_>, now_ms: i64) -> Plan {
+    let never_lost = people.never_lost.iter().map(|who| (*who).to_owned());
+    let numbers: Vec<_> = people.lost.iter().map(|n| SubscriberNo(*n)).collect();
     let mut tx = store.begin().await.unwrap();
     tx.save_incident(incident, &[]).await.unwrap();
     let prior = tx.prior_notices(incident.no).await.unwrap();
@@ -112,10 +134,10 @@ async fn change_after(
     let accounts: Vec<String> = recipients.iter().map(|r| r.account.clone()).collect();
     let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
     let elsewhere = tx
-        .told_elsewhere(incident.no, merged, &accounts)
+        .told_elsewhere(incident.no, people.merged, &accounts)
         .await
         .unwrap();
-    for recipient in &mut recipients {
+    for recipient in recipients.iter_mut().filter(|_| !people.is_unaware) {
         recipient.covered_by = elsewhere.get(&recipient.account).copied();
     }
     let made = plan(&PlanInput {
@@ -123,7 +145,7 @@ async fn change_after(
         now_ms,
         policy: &NoticePolicy::default(),
         recipients: &recipients,
-        never_lost: &std::collections::BTreeSet::new(),
+        never_lost: &never_lost.collect(),
         prior: &prior,
     });
     tx.write_plan(&made).await.unwrap();
