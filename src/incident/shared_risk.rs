@@ -87,12 +87,17 @@ struct Reported {
     shows_homes: bool,
 }
 
+/// So many heads with alarms of their own must be heard for each one of which nothing is.
+const HEARD_FOR_EACH: i64 = 3;
+
 impl Reported {
     /// Where no home is heard behind what is alarmed, its reporter holds their alarms back, and the
     /// silence of the homes behind another part says no more than that the alarm of that part is missing.
+    /// More than a few missing ones are rather parts that have service.
     fn darkness(&self, likelihood: &Likelihood) -> Nats {
         let [dark, by_homes] = self.dark;
-        if self.without_homes == 0 || self.shows_homes {
+        let are_few = HEARD_FOR_EACH * self.unheard <= self.without_homes;
+        if self.shows_homes || !are_few {
             return dark + by_homes;
         }
         let missing = likelihood.missed_of(self.without_homes, self.unheard);

@@ -62,6 +62,8 @@ struct Node {
     /// Alarmed parts at and below the children that are no homes; homes among them.
     alarmed_below: u32,
     alarmed_homes_below: u32,
+    /// Homes at and below those children that are alive.
+    alive_below: u32,
     /// What hangs on it, if nothing of it were seen.
     silence_below: [Nats; GRID],
     /// Of the children that are no homes: how much they differ from silence.
@@ -101,6 +103,7 @@ struct Told {
     joint: Nats,
     alarmed_in_all: u32,
     alarmed_homes: u32,
+    alive_homes: u32,
 }
 
 impl Epoch {
@@ -152,6 +155,7 @@ impl Epoch {
             alive: 0,
             alarmed_below: 0,
             alarmed_homes_below: 0,
+            alive_below: 0,
             silence_below: tree.silence_below(element, network),
             children: [0; GRID],
             best_below: 0,
@@ -328,6 +332,12 @@ impl Epoch {
         }
     }
 
+    /// Whether homes at or below an element show that they are alive.
+    pub(super) fn are_homes_alive(&self, element: ElementNo) -> bool {
+        let node = self.nodes.get(&element.0);
+        node.is_some_and(|node| node.told.alive_homes > 0)
+    }
+
     /// See [`super::Likelihood::darkness`].
     pub(super) fn darkness(&self, element: ElementNo, tree: &Tree) -> Option<Nats> {
         Some(mixture(self.darkness_by_share(element, tree)?))
@@ -375,6 +385,8 @@ impl Node {
         self.joinable -= u32::from(before.joint > 0);
         self.alarmed_homes_below += now.alarmed_homes;
         self.alarmed_homes_below -= before.alarmed_homes;
+        self.alive_below += now.alive_homes;
+        self.alive_below -= before.alive_homes;
         self.alarmed_below += now.alarmed_in_all;
         self.alarmed_below -= before.alarmed_in_all;
     }
@@ -429,6 +441,7 @@ impl Node {
             },
             alarmed_in_all,
             alarmed_homes,
+            alive_homes: self.alive_below + self.alive,
         };
         (told, state)
     }

@@ -232,8 +232,13 @@ impl Likelihood {
         mixture(each.fold(none, |sum, of| std::array::from_fn(|j| sum[j] + of[j])))
     }
 
-    /// What is heard at and below an element at one time.
+    /// What is heard at and below an element at one time; signs of life count whenever the alarms were
+    /// raised that they end.
     pub(in crate::incident) fn heard(&self, window: i64, element: ElementNo) -> Heard {
+        let any_time = self.epochs.get(&ANY_TIME);
+        if any_time.is_some_and(|epoch| epoch.are_homes_alive(element)) {
+            return Heard::Something;
+        }
         let epoch = self.epochs.get(&window);
         epoch.map_or(Heard::Nothing, |epoch| epoch.heard(element, &self.tree))
     }

@@ -96,8 +96,23 @@ fn homes_that_would_speak_and_do_not_have_service() {
 }
 
 #[test]
-fn a_few_ports_of_a_card_are_not_the_card() {
-    let open = causes(&["p9", "p12", "p15"], &[]);
-    let people: u64 = open.iter().map(|(_, people)| people).sum();
+fn some_ports_of_a_card_are_not_the_card() {
+    let ports = ["p9", "p10", "p11", "p12", "p13"];
+    for of_them in 3..=ports.len() {
+        let open = causes(&ports[..of_them], &[]);
+        let people: u64 = open.iter().map(|(_, people)| people).sum();
+        assert_eq!(people, (of_them * HOMES) as u64, "{open:?}");
+    }
+}
+
+#[test]
+fn a_port_with_a_home_that_has_just_come_back_is_not_cut() {
+    let mut desk = Desk::with(CorrelatorSettings::default(), olt());
+    desk.raise(SECOND, "onu-los", &["p4-h1"]);
+    desk.raise(20 * MINUTE, "pon-los", &["p1", "p2", "p3"]);
+    desk.clear(20 * MINUTE + 10 * SECOND, "onu-los", &["p4-h1"]);
+    desk.until(30 * MINUTE);
+    let open = desk.open();
+    let people: u64 = open.iter().map(|(.., people)| people).sum();
     assert_eq!(people, 3 * HOMES as u64, "{open:?}");
 }
