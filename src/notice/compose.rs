@@ -44,6 +44,8 @@ pub struct MessageInput<'a> {
     pub unsubscribe_url: &'a str,
     /// Told as a guess while the incident has no estimate; `None` tells nothing of it.
     pub learned: Option<Learned>,
+    /// When the message was decided: whoever hears that service is back had it then.
+    pub planned_at_ms: Millis,
     pub now_ms: Millis,
 }
 
@@ -184,7 +186,7 @@ fn facts<'a>(
     match input.stage {
         Stage::Retraction => {}
         Stage::Restored => {
-            let end_ms = incident.restored_ms.unwrap_or(input.now_ms);
+            let end_ms = incident.restored_ms.unwrap_or(input.planned_at_ms);
             facts.push(Fact {
                 label: &words.facts.lasted,
                 value: clock.span(input.lost_since_ms.min(end_ms), end_ms),

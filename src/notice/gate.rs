@@ -7,7 +7,7 @@
 use super::plan::NoticePolicy;
 use super::quiet::{quiet_until, time_zone};
 use super::standing::{History, Standing, Teller};
-use super::{Addressee, Arm, Decision, Facts, NoticeState, PriorNotice, Stage};
+use super::{Addressee, Arm, Cover, Decision, Facts, NoticeState, PriorNotice, Stage};
 use crate::clock::Millis;
 use crate::incident::{Incident, IncidentNo, IncidentState};
 
@@ -49,7 +49,7 @@ pub enum Elsewhere {
     Silent,
     /// It does, and will say when service is back.
     TakesOver,
-    /// It does, and its first notice is on its way, ahead of that of this incident.
+    /// It does, and its first notice may be on its way and goes ahead of that of this incident.
     Sending,
     /// It does, has told the person itself, and will say when service is back.
     Told,
@@ -108,6 +108,10 @@ pub const HANDED_OVER: &str = "still_affected";
 
 /// How long a notice waits before it looks again whether another incident is over.
 pub const ELSEWHERE_WAIT_MS: Millis = 60_000;
+
+/// How long a first notice waits for another incident to say that it is over: whatever is really on
+/// its way is settled when its lease ends.
+const CLOSING_WAIT_MS: Millis = 5 * 60_000;
 
 /// How long a stage waits before it looks again whether the one before it is settled.
 pub const SETTLE_WAIT_MS: Millis = 5_000;
@@ -188,11 +192,7 @@ fn first(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> V
         if cover.told || cover.closing_waits {
             return Verdict::Cancel("covered");
         }
-        // Of two that wait for each other the one that was planned first goes first: it need not know
-        // of the other. One that has ended does not wait.
-        let own = (input.notice.planned_at_ms, incident.no);
-        let other = cover.first_planned_ms.map(|at_ms| (at_ms, cover.incident));
-        if cover.pending && (!cover.open || other.is_none_or(|other| other < own)) {
+        if cover.pending && waits_for(&cover, input, incident.no) {
             return wait(input, "covering_notice_unsettled");
         }
     }
@@ -206,6 +206,22 @@ fn first(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> V
         Standing::MaybeTold | Standing::MaybeClosed => wait(input, "earlier_notice_unsettled"),
         Standing::Told => Verdict::Cancel("already_told"),
         Standing::Elsewhere => Verdict::Cancel("covered"),
+    }
+}
+
+/// Whether a first notice waits for what another incident has in the outbox.
+fn waits_for(cover: &Cover, input: &GateInput<'_>, no: IncidentNo) -> bool {
+    let notice = input.notice;
+    match cover.first_planned_ms {
+        // Of two that wait for each other the one that was planned first goes first: it need not know
+        // of the other. One that was let through before has its turn by that; one that has ended does
+        // not wait.
+        Some(at_ms) => {
+            let is_ahead = (at_ms, cover.incident) < (notice.planned_at_ms, no);
+            !cover.open || notice.attempt <= 1 && is_ahead
+        }
+        // That it is over may itself be waiting for this incident, and have left before.
+        None => input.now_ms < notice.planned_at_ms + CLOSING_WAIT_MS,
     }
 }
 
@@ -252,17 +268,23 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
                 && n.stage == Stage::Retraction
                 && n.state != NoticeState::Cancelled
         });
-    // An incident that goes on in another says nothing after this any more.
-    if input.notice.episode != incident.reopened && incident.merged_into.is_none() {
+    // An incident that goes on in another says nothing after this any more, and of one that is only
+    // suspected to have come back nothing has been planned yet.
+    let is_suspected = incident.state == IncidentState::Suspected;
+    let is_earlier = input.notice.episode != incident.reopened;
+    if is_earlier && !is_suspected && incident.merged_into.is_none() {
         return Verdict::Cancel("reopened");
     }
     if incident.state == IncidentState::Confirmed && is_lost_again(input.notice, history) {
         return Verdict::Cancel("lost_again");
     }
     let is_in_flight = |n: &PriorNotice| n.state == NoticeState::Pending && n.attempt > 0;
-    // While a retraction to this person alone is on its way, a restored waits for it.
+    // A retraction waits for no restored: that waits for it, or has not left.
     let waits = |n: &PriorNotice| {
-        retraction && !rejected && n.stage == Stage::Restored && n.state == NoticeState::Pending
+        retraction
+            && n.stage == Stage::Restored
+            && n.state == NoticeState::Pending
+            && (!rejected || n.is_unsent())
     };
     let history = &History::new(history.iter().filter(|n| !waits(n)));
     let last = history.last_of(input.notice.episode, Stage::Retraction);
@@ -279,6 +301,8 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
     } else {
         history.standing_before(input.notice)
     };
+    let closing_waits = |n: &PriorNotice| n.cover.is_some_and(|cover| cover.closing_waits);
+    let closing_waits = history.iter().any(closing_waits);
     match standing {
         // What another incident said is not taken back with this one.
         Standing::Told
@@ -303,20 +327,33 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
                 reason: "still_affected",
             },
         },
+        // The one that told the person waits as well, until service has lasted.
+        Standing::MaybeTold | Standing::MaybeClosed if closing_waits => Verdict::Wait {
+            until_ms: input.now_ms + ELSEWHERE_WAIT_MS,
+            reason: "earlier_notice_unsettled",
+        },
         Standing::MaybeTold | Standing::MaybeClosed => wait(input, "earlier_notice_unsettled"),
         Standing::NotTold if is_retracted => Verdict::Cancel("superseded"),
         Standing::NotTold | Standing::Elsewhere => Verdict::Cancel("not_told_before"),
     }
 }
 
-/// Whether the person has a row that was decided anew since, and knows already.
+/// Whether the person has a row that was decided anew since, and knows already, or one that notes the
+/// relapse.
 fn is_lost_again(closing: &PriorNotice, history: &History<'_>) -> bool {
     let first = history.last_of(closing.episode, Stage::First);
-    first.is_some_and(|n| {
+    let is_decided_anew = first.is_some_and(|n| {
         n.state == NoticeState::NotSent
             && !n.over
             && matches!(n.decision, Decision::AlreadyTold | Decision::Covered)
-    })
+    });
+    is_decided_anew
+        || history.iter().any(|n| {
+            n.episode == closing.episode
+                && n.stage == Stage::Update
+                && n.decision == Decision::CapReached
+                && n.planned_at_ms >= closing.planned_at_ms
+        })
 }
 
 fn quiet(input: &GateInput<'_>, incident: &Incident, person: &Addressee) -> Verdict {

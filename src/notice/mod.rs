@@ -305,19 +305,26 @@ pub struct PriorNotice {
     /// Of one that was handed over: the incident that has the say now has said that it is over, or may
     /// just be saying it.
     pub heir_closed: bool,
-    /// Claims of the outbox so far: a pending notice with one may be on its way right now.
+    /// Claims of the outbox since it was planned, or driven again: a pending notice with one may be on
+    /// its way right now.
     pub attempt: u32,
     pub planned_at_ms: Millis,
     pub sent_at_ms: Option<Millis>,
     /// Read for those that were told and are compared.
     pub facts: Option<Facts>,
-    /// Set on a row with decision `covered`.
+    /// Of a row of stage first that names another incident.
     pub cover: Option<Cover>,
     pub person: PersonKey,
 }
 
 impl PriorNotice {
-    /// In the outbox and never claimed: cannot have left.
+    /// When it told the person of a loss of service.
+    pub fn first_sent_ms(&self) -> Option<Millis> {
+        let is_told = self.stage == Stage::First && self.state.is_told();
+        self.sent_at_ms.filter(|_| is_told)
+    }
+
+    /// In the outbox and not claimed since it was planned: cannot have left.
     pub fn is_unsent(&self) -> bool {
         self.state == NoticeState::Pending && self.attempt == 0
     }
@@ -342,7 +349,7 @@ pub struct Cover {
     /// When its first notice that is still in the outbox was planned.
     pub first_planned_ms: Option<Millis>,
     /// That service is back after what it told is in the outbox and has surely not left: it will not
-    /// while another incident leaves the person without service.
+    /// while another incident leaves the person without service. Never of one that was rejected.
     pub closing_waits: bool,
     /// Another incident that goes on in its place is about to say that it is over.
     pub closing_elsewhere: bool,

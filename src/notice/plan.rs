@@ -381,7 +381,15 @@ impl<'a> Planner<'a> {
         if !knows || person.arm == Arm::HeldOut {
             return;
         }
+        // Whoever has had service since before the incident was reopened does not wait anew.
+        let waiting = history.iter().filter(|n| n.is_unsent() && n.stage == stage);
+        let back_ms = waiting.map(|n| n.planned_at_ms).min();
+        let waited_ms = back_ms.map_or(0, |back_ms| self.input.now_ms - back_ms);
+        let from_ms = (from_ms - waited_ms).max(self.input.now_ms);
         self.add(account, (stage, number), Decision::Send, person, from_ms);
+        if let (Some(back_ms), Some(planned)) = (back_ms, self.plan.notices.last_mut()) {
+            planned.planned_at_ms = back_ms;
+        }
     }
 
     fn affected(&mut self, recipient: &'a Recipient, history: &History<'_>) {
@@ -470,17 +478,20 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Lost again after being told that service is back, within the same episode: nothing more is
-    /// sent, and a row says so.
+    /// Lost again after being told that service is back, or while that may be on its way, within the
+    /// same episode: nothing more is sent, and a row says so.
     fn relapse(&mut self, recipient: &Recipient, history: &History<'_>) {
         let episode = self.input.incident.reopened;
-        let closed = history
-            .iter()
-            .any(|n| n.episode == episode && n.stage.closes() && n.state.is_told());
-        let noted = history
-            .iter()
-            .any(|n| n.episode == episode && n.decision == Decision::CapReached);
-        if closed && !noted {
+        let of_episode = || history.iter().filter(|n| n.episode == episode);
+        let noted = of_episode().filter(|n| n.decision == Decision::CapReached);
+        let noted_ms = noted.map(|n| n.planned_at_ms).max();
+        let closings = of_episode().filter(|n| n.stage.closes());
+        let is_to_note = closings.into_iter().any(|n| match n.state {
+            // Each time, so that the gate keeps it from being tried again.
+            NoticeState::Pending => !n.is_unsent() && noted_ms < Some(n.planned_at_ms),
+            state => state.is_told() && noted_ms.is_none(),
+        });
+        if is_to_note {
             let number = next_number(history, episode, Stage::Update);
             let person = person_key(recipient);
             let now_ms = self.input.now_ms;

@@ -207,7 +207,7 @@ pub struct Closing {
     pub by: IncidentNo,
     /// `None` while it may be on its way.
     pub sent_at_ms: Option<Millis>,
-    /// Claims so far that let it leave, the present one included.
+    /// Claims since it was planned: with one it may have left.
     pub attempt: u32,
     /// End of the lease of who is sending it, or when it is tried again.
     pub available_at_ms: Millis,
@@ -222,14 +222,8 @@ impl Closing {
     }
 }
 
-/// Whether one of these says, or may be saying, that what a person was told with these notices is
-/// over.
-pub fn is_closed_by<'a>(
-    notices: impl Iterator<Item = &'a PriorNotice>,
-    closings: &[Closing],
-) -> bool {
-    let firsts = notices.filter(|n| n.stage == Stage::First && n.state.is_told());
-    let told_at_ms = firsts.filter_map(|n| n.sent_at_ms).max();
+/// Whether one of these says, or may be saying, that what a person was told then is over.
+pub fn is_closed_by(told_at_ms: Option<Millis>, closings: &[Closing]) -> bool {
     closings.iter().any(|closing| match closing.sent_at_ms {
         Some(_) => closing.sent_at_ms >= told_at_ms,
         None => closing.attempt > 0,
@@ -250,11 +244,7 @@ pub fn cover(
     // What was handed over is still to be said, by the incident that asks here.
     let history = History::new(notices.iter().filter(|n| !n.handed_over));
     let standing = history.standing();
-    let told_at_ms = history
-        .iter()
-        .filter(|n| n.stage == Stage::First && n.state.is_told())
-        .filter_map(|n| n.sent_at_ms)
-        .max();
+    let told_at_ms = history.iter().filter_map(PriorNotice::first_sent_ms).max();
     let (own, others): (Vec<&Closing>, Vec<&Closing>) =
         closings.iter().partition(|c| c.by == asking);
     let is_closed = told_at_ms.is_some() && others.iter().any(|c| c.sent_at_ms >= told_at_ms);

@@ -415,6 +415,7 @@ impl Outlet {
             person: &letter.person,
             unsubscribe_url: &url,
             learned: letter.learned,
+            planned_at_ms: letter.claim.planned_at_ms,
             now_ms,
         };
         let message = match compose(&self.templates, &self.sender, &input) {

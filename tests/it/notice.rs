@@ -37,6 +37,8 @@ enum Event {
     Confirm(usize),
     Restore(usize),
     Reopen(usize),
+    /// The same, and it is only suspected.
+    Suspect(usize),
     Reject(usize),
     /// The first goes on in the second, which takes service from those of its people.
     Merge(usize, usize, [bool; PEOPLE]),
@@ -65,6 +67,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => which.clone().prop_map(Event::Confirm),
         3 => which.clone().prop_map(Event::Restore),
         2 => which.clone().prop_map(Event::Reopen),
+        1 => which.clone().prop_map(Event::Suspect),
         1 => which.clone().prop_map(Event::Reject),
         2 => (which.clone(), 1..INCIDENTS, any::<[bool; PEOPLE]>())
             .prop_map(|(i, step, kept)| Event::Merge(i, (i + step) % INCIDENTS, kept)),
@@ -240,7 +243,9 @@ impl World {
                 if notice.handed_over {
                     let who = &notice.account;
                     let closings = self.closings(no, who);
-                    notice.heir_closed = is_closed_by(self.of(no, who).iter(), &closings);
+                    let told = self.of(no, who);
+                    let told_at_ms = told.iter().filter_map(PriorNotice::first_sent_ms).max();
+                    notice.heir_closed = is_closed_by(told_at_ms, &closings);
                 }
                 notice.cover = r.planned.covered_by.map(|by| {
                     let who = &r.planned.account;
@@ -298,7 +303,9 @@ impl World {
                 && p.account == who
                 && p.incident != no
                 && (told || p.decision == Decision::Covered)
-                && (self.is_open(p.incident) || merged.contains(&p.incident))
+                && (self.is_open(p.incident)
+                    || merged.contains(&p.incident)
+                    || self.restored_waits(p.incident, who))
                 && !self.has_closing(row, false)
                 && !self.is_closed_by_another(row);
             if !counts {
@@ -322,16 +329,37 @@ impl World {
         found
     }
 
+    /// Whether an incident that is over is about to say that service is back, and surely has not.
+    fn restored_waits(&self, no: IncidentNo, who: &str) -> bool {
+        self.state(no) == IncidentState::Restored
+            && self.rows.iter().any(|row| {
+                let p = &row.planned;
+                let waits = row.state == NoticeState::Pending && row.attempt == 0;
+                waits && p.incident == no && p.account == who && p.stage == Stage::Restored
+            })
+    }
+
     fn elsewhere(&self, no: IncidentNo, who: &str) -> Elsewhere {
         let known = |row: &Row| {
-            row.state == NoticeState::Cancelled && ["covered", "already_told"].contains(&row.reason)
+            let is_told = match row.reason {
+                "covered" => row.planned.covered_by.is_some(),
+                reason => reason == "already_told",
+            };
+            row.state == NoticeState::Cancelled && is_told
         };
+        // Found covered, and not planned as that yet.
+        let unplanned = |row: &Row| row.state == NoticeState::Cancelled && row.reason == "covered";
+
         let holds = |row: &&Row| {
             let waits = row.state == NoticeState::NotSent && !row.over;
             row.planned.stage == Stage::First
                 && row.planned.account == who
                 && self.is_open(row.planned.incident)
-                && (row.state.is_told() || row.state == NoticeState::Pending || waits || known(row))
+                && (row.state.is_told()
+                    || row.state == NoticeState::Pending
+                    || waits
+                    || known(row)
+                    || unplanned(row))
                 && !self.has_closing(row, true)
         };
         let firsts = self.rows.iter().filter(holds).map(|row| OpenFirst {
@@ -487,8 +515,7 @@ impl World {
             Some(old) => {
                 let replaced = matches!(old.state, NoticeState::NotSent | NoticeState::Cancelled);
                 assert!(replaced, "planned twice: {old:?}");
-                let attempt = old.attempt;
-                *old = Row { attempt, ..row };
+                *old = row;
             }
         }
     }
@@ -576,6 +603,14 @@ impl World {
                 assert_eq!(self.incidents[which].state, IncidentState::Confirmed);
             }
             Stage::Restored | Stage::Retraction => {
+                let is_lost = |i: usize| {
+                    let is_confirmed = self.incidents[i].state == IncidentState::Confirmed;
+                    is_confirmed && self.lost[i].contains(&person)
+                };
+                assert!(
+                    notice.stage != Stage::Restored || !is_lost(which),
+                    "service is not back"
+                );
                 // Several may have told the person at the same time.
                 let tellers = self.tellers(&notice.account);
                 let is_rejected = |no: IncidentNo| self.state(no) == IncidentState::Rejected;

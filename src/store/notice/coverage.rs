@@ -1,6 +1,7 @@
 //! What notices of several incidents to one person mean for one another.
 
 use super::{PEOPLE_PER_STATEMENT, PRIOR_COLUMNS, PriorRow, ROWS_PER_STATEMENT, corrupt};
+use crate::clock::Millis;
 use crate::incident::{IncidentNo, IncidentState};
 use crate::notice::gate::{Elsewhere, OpenFirst};
 use crate::notice::standing::{Closing, cover, is_closed_by};
@@ -88,13 +89,11 @@ impl Tx {
         let mut notices = Vec::with_capacity(rows.len());
         let mut links = Vec::new();
         let mut places = Vec::new();
-        let mut handed_over = Vec::new();
+        let mut incidents = Vec::with_capacity(rows.len());
         for row in rows {
             let asking = row.incident();
             let (notice, by) = row.read()?;
-            if notice.handed_over {
-                handed_over.push((notices.len(), asking));
-            }
+            incidents.push(asking);
             if let Some(by) = by {
                 places.push(notices.len());
                 links.push(Link {
@@ -108,29 +107,46 @@ impl Tx {
         for (place, cover) in places.into_iter().zip(self.covers(&links).await?) {
             notices[place].cover = Some(cover);
         }
-        self.note_heirs(&mut notices, &handed_over).await?;
+        self.note_heirs(&mut notices, &incidents).await?;
         Ok(notices)
     }
 
-    /// Notes of notices that were handed over, each of the incident beside it, whether the one that
-    /// has the say has said that it is over.
+    /// Notes of notices that were handed over whether the incident that has the say has said that it
+    /// is over. `incidents` are those of the notices.
     async fn note_heirs(
         &mut self,
         notices: &mut [PriorNotice],
-        handed_over: &[(usize, IncidentNo)],
+        incidents: &[IncidentNo],
     ) -> Result<()> {
         let mut wanted = Wanted::new();
-        for (place, incident) in handed_over {
-            let accounts = wanted.entry(*incident).or_default();
-            accounts.insert(notices[*place].account.clone());
+        for (notice, incident) in notices.iter().zip(incidents) {
+            if notice.handed_over {
+                let accounts = wanted.entry(*incident).or_default();
+                accounts.insert(notice.account.clone());
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
         }
         let closings = self.closings(&wanted).await?;
-        for (place, incident) in handed_over {
-            let account = &notices[*place].account;
-            if let Some(closings) = closings.get(&(*incident, account.clone())) {
-                let of_person = notices.iter().filter(|n| n.account == *account);
-                notices[*place].heir_closed = is_closed_by(of_person, closings);
+        let mut told: BTreeMap<(IncidentNo, &str), Millis> = BTreeMap::new();
+        for (notice, incident) in notices.iter().zip(incidents) {
+            if let Some(at_ms) = notice.first_sent_ms() {
+                let latest = told.entry((*incident, &notice.account)).or_insert(at_ms);
+                *latest = at_ms.max(*latest);
             }
+        }
+        let is_closed = |notice: &PriorNotice, incident: IncidentNo| {
+            let closings = closings.get(&(incident, notice.account.clone()));
+            let told_at_ms = told.get(&(incident, notice.account.as_str())).copied();
+            closings.is_some_and(|closings| is_closed_by(told_at_ms, closings))
+        };
+        let closed = notices.iter().zip(incidents);
+        let closed: Vec<bool> = closed
+            .map(|(notice, incident)| notice.handed_over && is_closed(notice, *incident))
+            .collect();
+        for (notice, heir_closed) in notices.iter_mut().zip(closed) {
+            notice.heir_closed = heir_closed;
         }
         Ok(())
     }
@@ -222,7 +238,8 @@ impl Tx {
             for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
                 let rows: Vec<(String, i64, Option<i64>, i64, i64)> = on_tx!(self, conn => {
                     let mut query = QueryBuilder::new(
-                        "SELECT c.account, c.incident_no, c.sent_at_ms, c.attempt, c.available_at_ms \
+                        "SELECT c.account, c.incident_no, c.sent_at_ms, c.attempt - c.attempts_before, \
+                         c.available_at_ms \
                          FROM notice f \
                          JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
                          WHERE f.stage = 'first' AND c.stage IN ('restored', 'retraction') \
@@ -250,7 +267,8 @@ impl Tx {
     }
 
     /// Which of the people another incident has told, or is about to, and nobody has said to them
-    /// since that it is over: an open one, or one of those that this incident has taken over.
+    /// since that it is over: an open one, one of those that this incident has taken over, or one that
+    /// is about to say that service is back, which it will not while this one leaves them without.
     pub async fn told_elsewhere(
         &mut self,
         incident: IncidentNo,
@@ -274,14 +292,18 @@ impl Tx {
              AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
              AND c.account = n.account AND c.episode >= n.episode \
              AND c.stage IN ('restored', 'retraction') \
-             AND (c.state IN ('sent', 'delivered') OR c.state = 'pending' AND c.attempt > 0 \
+             AND (c.state IN ('sent', 'delivered') OR c.state = 'pending' AND c.attempt > c.attempts_before \
              OR c.state = 'cancelled' AND c.state_reason = 'still_affected')) \
              AND NOT EXISTS (SELECT 1 FROM notice f \
              JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
              WHERE f.account = n.account AND f.stage = 'first' \
              AND f.covered_by = n.incident_no AND c.stage IN ('restored', 'retraction') \
              AND c.state IN ('sent', 'delivered') AND c.sent_at_ms >= n.sent_at_ms) \
-             AND n.incident_no <> $2 AND (i.open{or_merged}) ORDER BY n.account, n.incident_no",
+             AND n.incident_no <> $2 AND (i.open{or_merged} \
+             OR i.state = 'restored' AND EXISTS (SELECT 1 FROM notice c \
+             WHERE c.incident_no = n.incident_no AND c.account = n.account \
+             AND c.stage = 'restored' AND c.state = 'pending' \
+             AND c.attempt = c.attempts_before)) ORDER BY n.account, n.incident_no",
             listed.table, listed.join
         );
         for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
@@ -337,7 +359,8 @@ impl Store {
         for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
             let rows: Vec<FirstRow> = on_read!(self, pool => {
                 let mut query = QueryBuilder::new(
-                    "SELECT n.account, n.incident_no, n.state, n.decision, n.attempt, \
+                    "SELECT n.account, n.incident_no, n.state, n.decision, n.state_reason, n.covered_by, \
+                     n.attempt - n.attempts_before AS attempt, \
                      n.planned_at_ms, n.available_at_ms FROM notice n \
                      JOIN incident i ON i.incident_no = n.incident_no AND i.open \
                      WHERE n.stage = 'first' AND (n.state IN ('pending', 'sent', 'delivered') \
@@ -372,6 +395,8 @@ struct FirstRow {
     incident_no: i64,
     state: String,
     decision: String,
+    state_reason: String,
+    covered_by: Option<i64>,
     attempt: i64,
     planned_at_ms: i64,
     available_at_ms: i64,
@@ -382,10 +407,12 @@ impl FirstRow {
         let state = NoticeState::parse(&self.state);
         let state = state.ok_or_else(|| corrupt("notice.state", &self.state))?;
         let is_covered = self.decision == Decision::Covered.as_str();
+        // What the gate found covered goes on in place of the other incident once that is planned.
+        let is_unplanned = self.state_reason == "covered" && self.covered_by.is_none();
         Ok(OpenFirst {
             incident: IncidentNo(self.incident_no),
             state,
-            speaks: state == NoticeState::Cancelled || is_covered,
+            speaks: state == NoticeState::Cancelled && !is_unplanned || is_covered,
             attempt: read_episode(self.attempt)?,
             planned_at_ms: self.planned_at_ms,
             available_at_ms: self.available_at_ms,

@@ -24,8 +24,8 @@ pub(in crate::store) const PEOPLE_PER_STATEMENT: usize = 5_000;
 
 /// Columns of [`PriorRow`].
 pub(in crate::store) const PRIOR_COLUMNS: &str = "notice_id, incident_no, account, episode, stage, \
-     stage_no, state, state_reason, decision, attempt, planned_at_ms, sent_at_ms, facts, \
-     covered_by, cluster, arm, segment, vulnerable, language, channel";
+     stage_no, state, state_reason, decision, attempt - attempts_before AS attempt, planned_at_ms, \
+     sent_at_ms, facts, covered_by, cluster, arm, segment, vulnerable, language, channel";
 
 /// A notice as planning and the gate see it.
 #[derive(Debug, sqlx::FromRow)]

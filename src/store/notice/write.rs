@@ -49,7 +49,7 @@ const UNLESS_IT_LEFT: &str = "DO UPDATE SET channel = excluded.channel, \
      language = excluded.language, priority = excluded.priority, state = excluded.state, \
      state_reason = '', planned_at_ms = excluded.planned_at_ms, \
      available_at_ms = excluded.available_at_ms, useless_after_ms = excluded.useless_after_ms, \
-     facts = excluded.facts WHERE notice.state IN ('not_sent', 'cancelled')";
+     attempts_before = notice.attempt, facts = excluded.facts WHERE notice.state IN ('not_sent', 'cancelled')";
 
 impl Tx {
     /// Writes a plan. A notice whose key exists replaces it only if that one never left.
@@ -125,7 +125,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Cancels pending notices that were never claimed, and notes the reason on those that were
+    /// Cancels pending notices that were not claimed since they were planned, and notes the reason on those that were
     /// not to be sent.
     async fn cancel_unsent(&mut self, ids: &[NoticeId], reason: &str) -> Result<()> {
         for chunk in ids.chunks(ROWS_PER_STATEMENT) {
@@ -134,7 +134,8 @@ impl Tx {
                     "UPDATE notice SET state = CASE state WHEN 'pending' THEN 'cancelled' \
                      ELSE state END, state_reason = ");
                 query.push_bind(reason).push(
-                    " WHERE (state IN ('not_sent', 'cancelled') OR state = 'pending' AND attempt = 0) \
+                    " WHERE (state IN ('not_sent', 'cancelled') OR state = 'pending' \
+                     AND attempt = attempts_before) \
                      AND notice_id IN (");
                 let mut list = query.separated(", ");
                 for id in chunk {

@@ -173,3 +173,49 @@ fn of_two_firsts_that_know_nothing_of_each_other_one_is_sent() {
     let firsts = world.sent.iter().filter(|sent| sent.account == account(0));
     assert_eq!(firsts.count(), 1, "{:?}", world.sent);
 }
+
+#[test]
+fn one_that_was_decided_anew_and_one_that_was_planned_first_do_not_wait_for_each_other() {
+    let mut world = World::after(&[
+        Grow(1, 0),
+        Confirm(1),
+        Grow(0, 0),
+        Confirm(0),
+        Claim,
+        Settle(true),
+        Advance(1),
+        Claim,
+        Shrink(0, 0),
+        Restore(1),
+        Claim,
+        Settle(true),
+        Reopen(1),
+        Grow(0, 0),
+        Claim,
+    ]);
+    world.drain();
+    let sent = world.sent.iter().filter(|sent| sent.account == account(0));
+    let last = sent.last().map(|sent| sent.stage);
+    assert_eq!(last, Some(Stage::First), "{:?}", world.sent);
+}
+
+#[test]
+fn a_first_does_not_wait_for_ever_for_a_restored_that_is_tried_again() {
+    let world = World::after(&[
+        Grow(0, 0),
+        Confirm(0),
+        Claim,
+        Settle(true),
+        Grow(1, 0),
+        Confirm(1),
+        Shrink(1, 0),
+        Shrink(0, 0),
+        Claim,
+        Settle(false),
+        Grow(1, 0),
+        Advance(1),
+        Claim,
+    ]);
+    let last = world.sent.last().map(|sent| (sent.incident.0, sent.stage));
+    assert_eq!(last, Some((2, Stage::First)), "{:?}", world.sent);
+}

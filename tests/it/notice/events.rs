@@ -19,7 +19,11 @@ impl World {
                 self.incidents[i].state = IncidentState::Confirmed;
                 changed = Some(i);
             }
-            Event::Restore(i) if self.incidents[i].state == IncidentState::Confirmed => {
+            Event::Restore(i)
+                if self.incidents[i].state == IncidentState::Confirmed
+                    || self.incidents[i].state == IncidentState::Suspected
+                        && self.incidents[i].reopened > 0 =>
+            {
                 self.incidents[i].state = IncidentState::Restored;
                 self.lost[i].clear();
                 changed = Some(i);
@@ -32,6 +36,16 @@ impl World {
                 self.incidents[i].reopened += 1;
                 self.lost[i].extend([0, 1, HELD_OUT]);
                 // What had not been said of the episode before is said with this one.
+                self.corrected.retain(|(incident, _)| *incident != i);
+                changed = Some(i);
+            }
+            Event::Suspect(i)
+                if self.incidents[i].state == IncidentState::Restored
+                    && self.incidents[i].merged_into.is_none() =>
+            {
+                self.incidents[i].state = IncidentState::Suspected;
+                self.incidents[i].reopened += 1;
+                self.lost[i].extend([0, 1, HELD_OUT]);
                 self.corrected.retain(|(incident, _)| *incident != i);
                 changed = Some(i);
             }
@@ -109,6 +123,7 @@ impl World {
             Event::Confirm(i)
             | Event::Restore(i)
             | Event::Reopen(i)
+            | Event::Suspect(i)
             | Event::Reject(i)
             | Event::SetEstimate(i, _)
             | Event::SetCause(i) => &[*i],

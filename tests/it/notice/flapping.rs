@@ -58,3 +58,121 @@ fn without_a_wait_each_return_is_announced() {
     let all = [each, each, [Stage::First, Stage::First]].concat();
     assert_eq!(heard(&world, 0), all[..5]);
 }
+
+/// Told once more after service had come back, and back again: that waits.
+fn back_for_the_second_time() -> World {
+    let mut world = World::new();
+    for event in [Event::Grow(0, 0), Event::Grow(0, 2), Event::Confirm(0)] {
+        world.apply(&event);
+    }
+    for event in [Event::Restore(0), Event::Reopen(0)] {
+        for step in [Event::Claim, Event::Settle(true), event] {
+            world.apply(&step);
+        }
+    }
+    world.apply(&Event::Grow(0, 2));
+    for event in [Event::Claim, Event::Settle(true), Event::Restore(0)] {
+        world.apply(&event);
+    }
+    assert_eq!(
+        heard(&world, 0),
+        [Stage::First, Stage::Restored, Stage::First]
+    );
+    assert_eq!(heard(&world, 2), heard(&world, 0));
+    world
+}
+
+#[test]
+fn what_is_only_suspected_to_have_come_back_keeps_nobody_waiting() {
+    let mut world = back_for_the_second_time();
+    world.apply(&Event::Advance(5));
+    world.apply(&Event::Suspect(0));
+    for event in [Event::Advance(6), Event::Claim, Event::Settle(true)] {
+        world.apply(&event);
+    }
+    assert_eq!(heard(&world, 0).last(), Some(&Stage::Restored));
+}
+
+#[test]
+fn who_keeps_service_when_others_lose_it_again_does_not_wait_anew() {
+    let mut world = back_for_the_second_time();
+    // Neither reopening concerns the third person.
+    for event in [Event::Reopen(0), Event::Restore(0), Event::Reopen(0)] {
+        world.apply(&Event::Advance(4));
+        world.apply(&event);
+        world.apply(&Event::Claim);
+        world.apply(&Event::Settle(true));
+    }
+    // What was planned before is cancelled first.
+    for event in [Event::Advance(1), Event::Claim, Event::Settle(true)] {
+        world.apply(&event);
+    }
+    assert_eq!(heard(&world, 2).last(), Some(&Stage::Restored));
+    assert_eq!(heard(&world, 0).last(), Some(&Stage::First));
+}
+
+#[test]
+fn who_loses_service_by_another_fault_meanwhile_is_not_told_of_it_again() {
+    let mut world = back_for_the_second_time();
+    for event in [Event::Grow(1, 0), Event::Confirm(1), Event::Claim] {
+        world.apply(&event);
+    }
+    world.drain();
+    let told = [Stage::First, Stage::Restored, Stage::First];
+    assert_eq!(heard(&world, 0), told);
+    world.apply(&Event::Restore(1));
+    world.drain();
+    assert_eq!(
+        heard(&world, 0),
+        [told.as_slice(), &[Stage::Restored]].concat()
+    );
+}
+
+#[test]
+fn a_restored_that_is_planned_anew_is_taken_back_when_service_is_lost_again() {
+    let mut world = back_for_the_second_time();
+    for event in [Event::Reopen(0), Event::Grow(1, 0), Event::Confirm(1)] {
+        world.apply(&event);
+    }
+    // The other incident has the say until it is over, while the first one comes and goes.
+    for event in [Event::Shrink(0, 0), Event::Advance(11), Event::Claim] {
+        world.apply(&event);
+    }
+    for event in [Event::Grow(0, 0), Event::Restore(1), Event::Shrink(0, 0)] {
+        world.apply(&event);
+    }
+    for event in [Event::Advance(5), Event::Grow(0, 0), Event::Advance(6)] {
+        world.apply(&event);
+    }
+    world.drain();
+    assert_eq!(heard(&world, 0).last(), Some(&Stage::First));
+}
+
+#[test]
+fn a_restored_that_did_not_leave_is_not_tried_again_when_service_is_lost_again() {
+    let mut world = World::new();
+    for event in [Event::Confirm(0), Event::Grow(0, 0), Event::Claim] {
+        world.apply(&event);
+    }
+    for event in [Event::Settle(true), Event::Shrink(0, 0), Event::Claim] {
+        world.apply(&event);
+    }
+    world.apply(&Event::Settle(false));
+    world.apply(&Event::Grow(0, 0));
+    world.drain();
+    assert_eq!(heard(&world, 0), [Stage::First]);
+    world.apply(&Event::Shrink(0, 0));
+    world.drain();
+    assert_eq!(heard(&world, 0), [Stage::First, Stage::Restored]);
+}
+
+#[test]
+fn a_fault_that_did_not_happen_is_taken_back_at_once() {
+    let mut world = back_for_the_second_time();
+    world.apply(&Event::Reopen(0));
+    for event in [Event::Shrink(0, 0), Event::Reject(0), Event::Claim] {
+        world.apply(&event);
+    }
+    world.apply(&Event::Settle(true));
+    assert_eq!(heard(&world, 0).last(), Some(&Stage::Retraction));
+}

@@ -54,6 +54,7 @@ fn what_is_learned_is_told_as_a_guess_and_only_without_an_estimate() {
             person: &person,
             unsubscribe_url: "https://notices.example.net/unsubscribe/x",
             learned,
+            planned_at_ms: NOW_MS,
             now_ms: NOW_MS,
         };
         compose(&templates, &sender, &input).unwrap()

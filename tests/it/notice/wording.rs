@@ -19,6 +19,7 @@ fn written(stage: Stage, fault: &Incident, person: &Addressee, now_ms: i64) -> M
         person,
         unsubscribe_url: "https://notices.example.net/unsubscribe/x",
         learned: None,
+        planned_at_ms: now_ms,
         now_ms,
     };
     compose(&Templates::built_in("en").unwrap(), &sender, &input).unwrap()
