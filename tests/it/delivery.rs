@@ -106,8 +106,8 @@ async fn change_after(
     now_ms: i64,
 ) -> Plan {
     let people = People {
-        merged,
         lost,
+        merged,
         ..People::default()
     };
     change_for(store, incident, people, now_ms).await

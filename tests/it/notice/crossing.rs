@@ -194,8 +194,8 @@ fn one_that_was_decided_anew_and_one_that_was_planned_first_do_not_wait_for_each
         Claim,
     ]);
     world.drain();
-    let sent = world.sent.iter().filter(|sent| sent.account == account(0));
-    let last = sent.last().map(|sent| sent.stage);
+    let mut sent = world.sent.iter().filter(|sent| sent.account == account(0));
+    let last = sent.next_back().map(|sent| sent.stage);
     assert_eq!(last, Some(Stage::First), "{:?}", world.sent);
 }
 
