@@ -513,7 +513,8 @@ impl<'a> Run<'a> {
         if alarm.is_evidence()
             && let Some(last) = self.ended.pop()
         {
-            self.start_with(last.start_ms);
+            // The clock of a source may be ahead: nothing is heard of before it happens.
+            self.start_with(last.start_ms.min(alarm.active_received_ms()));
         }
     }
 

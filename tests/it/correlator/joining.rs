@@ -34,6 +34,25 @@ fn the_second_cut_of_a_ring_takes_service_away_and_not_the_first() {
 }
 
 #[test]
+fn a_source_whose_clock_is_ahead_dates_nobody_in_the_future() {
+    let mut desk = Desk::new();
+    desk.raise(10 * MINUTE, "pon-los", &["olt2-p1"]);
+    desk.until(20 * MINUTE);
+    let kind = AlarmEventKind::Raise;
+    let mut ahead = alarm_entry(2, 1, kind, "olt2", "heartbeat-loss", 20 * MINUTE);
+    if let LogRecord::Event(event) = &mut ahead.record {
+        event.event_at_ms += 2 * 60 * MINUTE;
+    }
+    desk.take(ahead);
+    for minutes in [22, 30, 200] {
+        desk.until(minutes * MINUTE);
+        assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
+        assert_eq!(desk.state(1).onset_ms, 10 * MINUTE);
+        assert_eq!(since(&desk, 1, "olt2-p2-h1"), 20 * MINUTE);
+    }
+}
+
+#[test]
 fn whoever_a_fault_takes_in_hours_later_has_been_without_service_since_then() {
     let mut desk = Desk::new();
     desk.raise(10 * MINUTE, "pon-los", &["olt2-p1"]);
