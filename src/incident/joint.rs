@@ -320,7 +320,7 @@ pub(super) fn join_siblings(
 
 /// When an element failed: when it said so, unless that is of another time than what is seen of those behind
 /// it; else when the first of these went dark then.
-fn failed_ms(
+pub(super) fn failed_ms(
     element: ElementNo,
     candidates: &Candidates,
     network: &Network,

@@ -10,8 +10,9 @@
 mod owners;
 mod power;
 
-use super::apart::keep_apart;
+use super::apart::{keep_apart, keep_from_work};
 use super::candidates::{Candidates, NumberMap};
+use super::declared::Declared;
 use super::joint::{explains_its_links, is_plausible, join_links, join_siblings, join_whole};
 use super::likelihood::{WINDOW_MS, is_polled};
 use super::outward::push_out;
@@ -47,13 +48,13 @@ pub(super) struct Failure {
 }
 
 /// The failures behind the present alarms, in the order of their parts' ids. The sets of parts in
-/// `apart` fail apart from all others. A map without anybody on it is one that is not known; what was
+/// `apart` fail apart from all others, and so does what planned work has left behind. A map without anybody on it is one that is not known; what was
 /// read from it is kept for the next time.
 pub(super) fn localise(
     candidates: &Candidates,
     (network, map): (&Network, &NetworkMap),
     book: &AlarmBook,
-    apart: &[Vec<Part>],
+    (apart, declared): (&[Vec<Part>], &Declared),
     neighbourhoods: &mut Neighbourhoods,
 ) -> Vec<Failure> {
     let mut search = Search {
@@ -71,6 +72,7 @@ pub(super) fn localise(
     let (mut sets, cut) = search.independent_sets();
     let of_areas = areas.iter().map(|area| by_id(area.homes.clone(), network));
     sets.extend(of_areas);
+    let sets = keep_from_work(sets, declared, candidates, network, book);
     let mut sets = keep_apart(sets, apart, network);
     sets.sort_unstable_by_key(|set| set.first().map(|&part| network.part_id(part)));
     let power_cuts = search.power_cuts(&sets, &areas);

@@ -16,11 +16,12 @@ impl Correlator {
     /// The failures behind the alarms. One that rests on a lone alarm, and that no incident is
     /// believed of, explains that alarm only; the rest is explained without it.
     pub(super) fn find_failures(&mut self) -> Vec<Failure> {
-        let apart = self.parts_apart();
+        let split_off = self.parts_apart();
+        let apart = (split_off.as_slice(), &self.declared);
         let ground = (&*self.network, &*self.map);
         self.candidates.weigh(&self.book, &self.network);
         let near = &mut self.neighbourhoods;
-        let mut failures = localise(&self.candidates, ground, &self.book, &apart, near);
+        let mut failures = localise(&self.candidates, ground, &self.book, apart, near);
         let mut doubted: Vec<Failure> = Vec::new();
         // Where lone alarms are believed after a time, they are believed of what they would explain.
         if self.settings.lone_alarm_ms.is_none() {
@@ -36,7 +37,7 @@ impl Correlator {
                 doubted.extend(lone);
                 self.candidates.weigh(&self.book, &self.network);
                 let near = &mut self.neighbourhoods;
-                failures = localise(&self.candidates, ground, &self.book, &apart, near);
+                failures = localise(&self.candidates, ground, &self.book, apart, near);
             }
         }
         for no in doubted.iter().flat_map(|failure| &failure.alarms) {

@@ -188,6 +188,11 @@ impl Declared {
         owned.map(|(no, _)| *no)
     }
 
+    /// Whether the window of planned work has passed that may have left failures behind.
+    pub(in crate::incident) fn has_overrun(&self) -> bool {
+        !self.overrun.is_empty()
+    }
+
     /// The planned work that has left a failure behind: its parts failed within the window and are
     /// within the scope.
     pub(in crate::incident) fn overrun(

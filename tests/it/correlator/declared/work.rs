@@ -179,3 +179,34 @@ fn a_fault_opened_by_hand_during_the_work_is_one() {
     assert_eq!(desk.open(), [one(1, "olt2", Confirmed, 8)]);
     assert_eq!(desk.state(1).evidence_count, 1);
 }
+
+#[test]
+fn what_fails_beside_the_work_is_no_part_of_its_overrun() {
+    for neighbour_first in [false, true] {
+        let mut desk = Desk::new();
+        desk.declare(0, plain(work(&["olt2-p1"])));
+        let mut ports = ["olt2-p1", "olt2-p2"];
+        if neighbour_first {
+            ports.reverse();
+        }
+        for (port, at_ms) in ports
+            .into_iter()
+            .zip([HOUR + MINUTE, HOUR + MINUTE + 2 * SECOND])
+        {
+            desk.raise(at_ms, "pon-los", &[port]);
+            desk.raise(at_ms + SECOND, "onu-los", &refs(&homes(port)));
+        }
+        desk.until(2 * HOUR - 1);
+        assert_eq!(desk.open(), [one(1, "olt2-p2", Confirmed, 4)]);
+        desk.until(2 * HOUR + 5 * MINUTE);
+        let open = [
+            one(1, "olt2-p2", Confirmed, 4),
+            one(2, "olt2-p1", Confirmed, 4),
+        ];
+        assert_eq!(desk.open(), open);
+        let overrun = desk.state(2);
+        assert_eq!(overrun.cause.kind, CauseKind::PlannedWork);
+        assert_eq!(overrun.declared[0].id, DeclarationId::Work(3));
+        assert_eq!(desk.state(1).cause.kind, CauseKind::FibreCut);
+    }
+}
