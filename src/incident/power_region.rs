@@ -6,7 +6,8 @@
 //! two outages, they are two.
 //!
 //! The answer follows from what is known of the homes, whatever came first: whoever has been dark with
-//! the outages and has service again counts as long as it is remembered ([`Observation::Alive`]).
+//! the outages and has service again counts as long as it is remembered
+//! ([`Observation::Alive`](super::likelihood::Observation::Alive)).
 
 use super::candidates::Candidates;
 use super::likelihood::{WINDOW_MS, is_home};

@@ -180,6 +180,7 @@ impl Tracked {
         parent: Option<&Incident>,
         at: Circumstances<'_>,
     ) -> Self {
+        let onset_ms = summary.onset.at_ms.min(at.now_ms);
         let incident = Incident {
             no,
             state: parent.map_or(IncidentState::Suspected, |p| p.state),
@@ -191,9 +192,10 @@ impl Tracked {
                 set_by_operator: false,
                 class: PartClass::Unknown,
             },
-            onset_ms: summary.onset.at_ms.min(at.now_ms),
-            detected_ms: parent.map_or(at.now_ms, |p| p.detected_ms),
-            confirmed_ms: parent.and_then(|p| p.confirmed_ms),
+            onset_ms,
+            // What failed later was known no sooner.
+            detected_ms: parent.map_or(at.now_ms, |p| p.detected_ms.max(onset_ms)),
+            confirmed_ms: parent.and_then(|p| Some(p.confirmed_ms?.max(onset_ms))),
             restored_ms: None,
             estimate: parent.and_then(|p| p.estimate),
             affected: 0,

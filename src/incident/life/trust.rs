@@ -174,7 +174,7 @@ impl Tracked {
                     "what is behind it is back, and has been for {seconds} s; {} of {} was never taken back",
                     alarm.key.alarm_type, alarm.key.resource
                 )
-            } else if let Some(alarm) = self.still_active(at) {
+            } else if let Some(alarm) = self.active(at).next() {
                 format!(
                     "its alarms have spoken for no failure of it for {seconds} s; {} of {} was not taken back",
                     alarm.key.alarm_type, alarm.key.resource
@@ -195,19 +195,16 @@ impl Tracked {
     }
 
     /// The first of its alarms that is active although it speaks for no failure.
-    fn outlived(&self, at: Circumstances<'_>) -> Option<&Evidence> {
-        self.incident.evidence.iter().find(|e| {
-            let alarm = at.book.find(e.source, &e.key);
-            let alarm = alarm.and_then(|no| at.book.get(no));
+    fn outlived<'a>(&'a self, at: Circumstances<'a>) -> Option<&'a Evidence> {
+        self.active(at).find(|e| {
             let part = at.network.part(&e.key.resource);
-            alarm.is_some_and(AlarmState::is_active)
-                && part.is_some_and(|part| at.candidates.is_outlived(part, at.network))
+            part.is_some_and(|part| at.candidates.is_outlived(part, at.network))
         })
     }
 
-    /// The first of its alarms that is active.
-    fn still_active(&self, at: Circumstances<'_>) -> Option<&Evidence> {
-        self.incident.evidence.iter().find(|e| {
+    /// Its alarms that are active.
+    fn active<'a>(&'a self, at: Circumstances<'a>) -> impl Iterator<Item = &'a Evidence> + 'a {
+        self.incident.evidence.iter().filter(move |e| {
             let alarm = at.book.find(e.source, &e.key);
             let alarm = alarm.and_then(|no| at.book.get(no));
             alarm.is_some_and(AlarmState::is_active)

@@ -85,7 +85,7 @@ async fn check_people(api: &IncidentApi, statement: &Statement) -> Result<(), St
         .map_err(|_| Status::internal("the area could not be worked out"))?;
     if inside.unwrap_or(0) == 0 {
         return Err(Status::failed_precondition(format!(
-            "{no} holds no subscriber: look at it with GetArea"
+            "{no} holds no subscriber, so that it is no incident: `forewarn area show {no}` says what lies inside"
         )));
     }
     Ok(())
