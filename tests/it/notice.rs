@@ -115,6 +115,8 @@ struct World {
     once_corrected: BTreeSet<(usize, usize)>,
     /// Whoever was told all of these has nothing else to hear until they change.
     leaves_out_told: [bool; INCIDENTS],
+    /// Those to whom somebody was about to say that it is over at the latest claim.
+    closing: BTreeSet<String>,
     /// The person whom an incident has just taken or left.
     moved: Option<(usize, usize)>,
 }
@@ -178,6 +180,7 @@ impl World {
             corrected: BTreeSet::new(),
             once_corrected: BTreeSet::new(),
             leaves_out_told: [false; INCIDENTS],
+            closing: BTreeSet::new(),
             moved: None,
         }
     }
@@ -531,6 +534,9 @@ impl World {
                 claimed.push(place);
             }
         }
+        let pending = self.rows.iter().filter(|r| r.state == NoticeState::Pending);
+        let closing = pending.filter(|r| r.planned.stage.closes());
+        self.closing = closing.map(|r| r.planned.account.clone()).collect();
         let verdicts: Vec<_> = claimed.iter().map(|place| self.verdict(*place)).collect();
         for (place, (which, person, verdict)) in claimed.into_iter().zip(verdicts) {
             let row = &mut self.rows[place];
@@ -657,10 +663,7 @@ impl World {
         let on_their_way = on_their_way.filter_map(|(place, ..)| of_person(*place));
         let being_told = on_their_way.filter(|row| row.planned.stage == Stage::First);
         // That it is over may be for another to say, in whose place it goes on.
-        let is_closing = self.rows.iter().any(|row| {
-            let p = &row.planned;
-            row.state == NoticeState::Pending && p.account == who && p.stage.closes()
-        });
+        let is_closing = self.closing.contains(who);
         let is_corrected = |other: IncidentNo| {
             let corrected = self.once_corrected.iter();
             let mut of_it = corrected.filter(|(which, _)| self.incidents[*which].no == other);
