@@ -324,14 +324,17 @@ impl<'a> Planner<'a> {
     /// From when on it is said that service is back.
     fn back_from_ms(&self) -> Millis {
         let PlanInput {
-            incident, policy, ..
-        } = self.input;
-        let wait_ms = if incident.reopened > 0 {
-            policy.reopened_wait_ms
-        } else {
-            0
-        };
-        self.input.now_ms + wait_ms
+            incident,
+            policy,
+            now_ms,
+            ..
+        } = *self.input;
+        if incident.reopened == 0 {
+            return now_ms;
+        }
+        // What came and went is called restored only some time after it is back.
+        let back_ms = incident.restored_ms.unwrap_or(now_ms);
+        now_ms.max(back_ms + policy.reopened_wait_ms)
     }
 
     /// Cancels what has surely not left.

@@ -83,6 +83,24 @@ fn back_for_the_second_time() -> World {
 }
 
 #[test]
+fn the_wait_begins_when_service_is_back() {
+    let mut world = World::new();
+    world.incidents[0].reopened = 1;
+    for event in [Event::Grow(0, 0), Event::Confirm(0), Event::Claim] {
+        world.apply(&event);
+    }
+    world.apply(&Event::Settle(true));
+    world.incidents[0].restored_ms = Some(world.now_ms - 4 * MINUTE);
+    world.apply(&Event::Restore(0));
+    for (minutes, last) in [(5, Stage::First), (2, Stage::Restored)] {
+        world.apply(&Event::Advance(minutes));
+        world.apply(&Event::Claim);
+        world.apply(&Event::Settle(true));
+        assert_eq!(heard(&world, 0).last(), Some(&last));
+    }
+}
+
+#[test]
 fn what_is_only_suspected_to_have_come_back_keeps_nobody_waiting() {
     let mut world = back_for_the_second_time();
     world.apply(&Event::Advance(5));
