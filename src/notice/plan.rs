@@ -373,9 +373,15 @@ impl<'a> Planner<'a> {
             return;
         };
         let said = history.last_of(episode, stage);
+        let may_arrive = |n: &PriorNotice| inherited(n) && n.cover.is_some_and(|c| c.pending);
+        let is_inherited = history.iter().any(may_arrive);
         // Said again only of what another incident has told since.
         let number = match said {
             Some(n) if n.state.is_told() && left.standing() == Standing::Told => n.stage_no + 1,
+            // What it goes on for may arrive after one that is just going out.
+            Some(n) if n.state == NoticeState::Pending && !n.is_unsent() && is_inherited => {
+                n.stage_no + 1
+            }
             // One that went out while its outcome is open is left to the gate.
             Some(n) if !never_left(n) => return,
             Some(n) => n.stage_no,

@@ -219,3 +219,25 @@ fn a_first_does_not_wait_for_ever_for_a_restored_that_is_tried_again() {
     let last = world.sent.last().map(|sent| (sent.incident.0, sent.stage));
     assert_eq!(last, Some((2, Stage::First)), "{:?}", world.sent);
 }
+
+#[test]
+fn what_arrives_after_its_survivor_said_that_it_is_over_is_closed_as_well() {
+    let kept = [false, true, false, false];
+    let world = World::after(&[
+        Confirm(1),
+        Grow(1, 1),
+        Claim,
+        Settle(true),
+        Shrink(1, 1),
+        Claim,
+        Confirm(0),
+        Grow(0, 1),
+        Claim,
+        Merge(0, 1, kept),
+        Reject(1),
+    ]);
+    let sent: Vec<_> = world.sent.iter().map(|s| (s.incident.0, s.stage)).collect();
+    let told = [(2, Stage::First), (2, Stage::Restored), (1, Stage::First)];
+    assert_eq!(sent[..3], told);
+    assert!(sent.len() == 4 && sent[3].1.closes(), "{sent:?}");
+}
