@@ -29,6 +29,9 @@ pub(super) fn keep_from_work(
         Some(work.statement.reference.id)
     };
     let divide = |set: Vec<Part>| {
+        if set.len() < 2 {
+            return vec![set];
+        }
         let mut pieces: BTreeMap<_, Vec<Part>> = BTreeMap::new();
         for part in set {
             pieces.entry(left_by(part)).or_default().push(part);

@@ -249,7 +249,6 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         sum.half_received_ms = sum.half_received_ms.max(other.half_received_ms);
         sum.unstable_until_ms = sum.unstable_until_ms.max(other.unstable_until_ms);
         sum.stated.extend(other.stated.iter().cloned());
-        sum.overrun = sum.overrun.or_else(|| other.overrun.clone());
         if other.reasoning.is_empty() {
             continue;
         }
@@ -262,6 +261,12 @@ pub(super) fn combine(mut summaries: Vec<&Summary>, network: &Network) -> Option
         } else {
             more += 1;
         }
+    }
+    // What failed beside the work has another cause.
+    if let Some(other) = summaries.iter().find(|summary| summary.overrun.is_none())
+        && sum.overrun.take().is_some()
+    {
+        sum.kind = other.kind;
     }
     if more > 0 {
         let plural = if more == 1 { "" } else { "s" };

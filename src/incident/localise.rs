@@ -70,10 +70,10 @@ pub(super) fn localise(
     search.drop_symptoms();
     let areas = search.take_power_areas();
     let (mut sets, cut) = search.independent_sets();
+    sets = keep_from_work(sets, declared, candidates, network, book);
     let of_areas = areas.iter().map(|area| by_id(area.homes.clone(), network));
     sets.extend(of_areas);
-    let sets = keep_from_work(sets, declared, candidates, network, book);
-    let mut sets = keep_apart(sets, apart, network);
+    sets = keep_apart(sets, apart, network);
     sets.sort_unstable_by_key(|set| set.first().map(|&part| network.part_id(part)));
     let power_cuts = search.power_cuts(&sets, &areas);
     let mut failures = search.assign(&(sets, cut));

@@ -448,6 +448,7 @@ pub(super) fn reaches_back<'a>(
     let mut run = Run {
         settings,
         start_ms: Some(from_ms),
+        heard_ms: None,
         ended: alarms.flat_map(AlarmState::intervals).collect(),
     };
     run.join();
@@ -488,6 +489,8 @@ struct Run<'a> {
     settings: &'a CorrelatorSettings,
     /// Begin of what lasts.
     start_ms: Option<Millis>,
+    /// When that was heard of, by our clock.
+    heard_ms: Option<Millis>,
     /// What may have gone before, the latest end first once it is joined.
     ended: Vec<Interval>,
 }
@@ -500,6 +503,7 @@ impl<'a> Run<'a> {
         let mut run = Self {
             settings,
             start_ms: None,
+            heard_ms: None,
             ended: Vec::new(),
         };
         for alarm in alarms {
@@ -513,8 +517,9 @@ impl<'a> Run<'a> {
         if alarm.is_evidence()
             && let Some(last) = self.ended.pop()
         {
-            // The clock of a source may be ahead: nothing is heard of before it happens.
-            self.start_with(last.start_ms.min(alarm.active_received_ms()));
+            self.start_with(last.start_ms);
+            let heard_ms = alarm.active_received_ms();
+            self.heard_ms = Some(self.heard_ms.map_or(heard_ms, |known| known.min(heard_ms)));
         }
     }
 
@@ -538,7 +543,8 @@ impl<'a> Run<'a> {
         while let Some(interval) = self.ended.pop_if(|interval| joins(interval, start_ms)) {
             start_ms = start_ms.min(interval.start_ms);
         }
-        self.start_ms = Some(start_ms);
+        // The clock of a source may be ahead: nothing is heard of before it happens.
+        self.start_ms = Some(self.heard_ms.map_or(start_ms, |heard| start_ms.min(heard)));
     }
 
     fn before_ms(&self) -> Option<Millis> {

@@ -221,7 +221,12 @@ fn waits_for(cover: &Cover, input: &GateInput<'_>, no: IncidentNo) -> bool {
             !cover.open || notice.attempt <= 1 && is_ahead
         }
         // That it is over may itself be waiting for this incident, and have left before.
-        None => input.now_ms < notice.planned_at_ms + CLOSING_WAIT_MS,
+        None => {
+            let begun_ms = notice
+                .planned_at_ms
+                .max(cover.closing_planned_ms.unwrap_or(0));
+            input.now_ms < begun_ms + CLOSING_WAIT_MS
+        }
     }
 }
 
@@ -347,13 +352,7 @@ fn is_lost_again(closing: &PriorNotice, history: &History<'_>) -> bool {
             && !n.over
             && matches!(n.decision, Decision::AlreadyTold | Decision::Covered)
     });
-    is_decided_anew
-        || history.iter().any(|n| {
-            n.episode == closing.episode
-                && n.stage == Stage::Update
-                && n.decision == Decision::CapReached
-                && n.planned_at_ms >= closing.planned_at_ms
-        })
+    is_decided_anew || history.notes_relapse_after(closing)
 }
 
 fn quiet(input: &GateInput<'_>, incident: &Incident, person: &Addressee) -> Verdict {

@@ -348,6 +348,8 @@ pub struct Cover {
     pub pending: bool,
     /// When its first notice that is still in the outbox was planned.
     pub first_planned_ms: Option<Millis>,
+    /// When it was planned to say that what it told is over, while that is in the outbox.
+    pub closing_planned_ms: Option<Millis>,
     /// That service is back after what it told is in the outbox and has surely not left: it will not
     /// while another incident leaves the person without service. Never of one that was rejected.
     pub closing_waits: bool,

@@ -378,8 +378,12 @@ impl<'a> Planner<'a> {
         // Said again only of what another incident has told since.
         let number = match said {
             Some(n) if n.state.is_told() && left.standing() == Standing::Told => n.stage_no + 1,
-            // What it goes on for may arrive after one that is just going out.
-            Some(n) if n.state == NoticeState::Pending && !n.is_unsent() && is_inherited => {
+            // One that is just going out may be withheld, and what it goes on for may arrive after it.
+            Some(n)
+                if n.state == NoticeState::Pending
+                    && !n.is_unsent()
+                    && (is_inherited || history.notes_relapse_after(n)) =>
+            {
                 n.stage_no + 1
             }
             // One that went out while its outcome is open is left to the gate.
@@ -420,7 +424,9 @@ impl<'a> Planner<'a> {
                 {
                     self.plan.link.push((first.id, coverage.incident));
                 }
-                self.relapse(recipient, &kept);
+                if self.relapse(recipient, &kept) {
+                    return;
+                }
             }
             earlier => self.first(recipient, &kept, earlier),
         }
@@ -488,8 +494,8 @@ impl<'a> Planner<'a> {
     }
 
     /// Lost again after being told that service is back, or while that may be on its way, within the
-    /// same episode: nothing more is sent, and a row says so.
-    fn relapse(&mut self, recipient: &Recipient, history: &History<'_>) {
+    /// same episode: nothing more is sent, and a row says so. Whether it is written now.
+    fn relapse(&mut self, recipient: &Recipient, history: &History<'_>) -> bool {
         let episode = self.input.incident.reopened;
         let of_episode = || history.iter().filter(|n| n.episode == episode);
         let noted = of_episode().filter(|n| n.decision == Decision::CapReached);
@@ -497,7 +503,9 @@ impl<'a> Planner<'a> {
         let closings = of_episode().filter(|n| n.stage.closes());
         let is_to_note = closings.into_iter().any(|n| match n.state {
             // Each time, so that the gate keeps it from being tried again.
-            NoticeState::Pending => !n.is_unsent() && noted_ms < Some(n.planned_at_ms),
+            NoticeState::Pending | NoticeState::Dead => {
+                !n.is_unsent() && noted_ms < Some(n.planned_at_ms)
+            }
             state => state.is_told() && noted_ms.is_none(),
         });
         if is_to_note {
@@ -513,6 +521,7 @@ impl<'a> Planner<'a> {
                 now_ms,
             );
         }
+        is_to_note
     }
 
     /// An update or a new estimate, when there is something to say and nothing waiting to say it.

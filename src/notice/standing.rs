@@ -69,6 +69,16 @@ impl<'a> History<'a> {
         knowledge(self.before(notice)).teller
     }
 
+    /// Whether a row notes that service was lost again after this restored or retraction was planned.
+    pub fn notes_relapse_after(&self, closing: &PriorNotice) -> bool {
+        self.iter().any(|n| {
+            n.episode == closing.episode
+                && n.stage == Stage::Update
+                && n.decision == Decision::CapReached
+                && n.planned_at_ms >= closing.planned_at_ms
+        })
+    }
+
     /// The notices that go before this one.
     pub fn before(&self, notice: &PriorNotice) -> impl Iterator<Item = &'a PriorNotice> + '_ {
         let place = (notice.episode, notice.stage, notice.stage_no);
@@ -264,6 +274,11 @@ pub fn cover(
         first_planned_ms: history
             .iter()
             .filter(|n| n.stage == Stage::First && n.state == NoticeState::Pending)
+            .map(|n| n.planned_at_ms)
+            .max(),
+        closing_planned_ms: history
+            .iter()
+            .filter(|n| n.stage.closes() && n.state == NoticeState::Pending)
             .map(|n| n.planned_at_ms)
             .max(),
         closing_waits: !is_closed

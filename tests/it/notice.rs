@@ -465,6 +465,8 @@ impl World {
             never_lost,
             prior: &prior,
         });
+        let ids: BTreeSet<_> = made.notices.iter().map(|notice| notice.id).collect();
+        assert_eq!(ids.len(), made.notices.len(), "one key twice in {made:?}");
         self.is_decided_of_alone(&made, which, &recipients, never_lost);
         self.leaves_out_told(&made, which, &prior);
         for (id, _) in made.cancel {

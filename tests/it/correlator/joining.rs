@@ -53,6 +53,29 @@ fn a_source_whose_clock_is_ahead_dates_nobody_in_the_future() {
 }
 
 #[test]
+fn an_outage_after_another_begins_anew_although_the_clock_of_the_source_is_ahead() {
+    let mut desk = Desk::new();
+    let say = |desk: &mut Desk, kind, at_ms: i64| {
+        desk.until(at_ms);
+        let sequence = u64::try_from(at_ms).unwrap();
+        let mut ahead = alarm_entry(2, sequence, kind, "olt2-p1", "pon-los", at_ms);
+        if let LogRecord::Event(event) = &mut ahead.record {
+            event.event_at_ms += 2 * 60 * MINUTE;
+        }
+        desk.take(ahead);
+        desk.settle();
+    };
+    say(&mut desk, AlarmEventKind::Raise, 10 * MINUTE);
+    say(&mut desk, AlarmEventKind::Clear, 60 * MINUTE);
+    say(&mut desk, AlarmEventKind::Raise, 110 * MINUTE);
+    desk.until(115 * MINUTE);
+    let open = desk.open();
+    assert_eq!(open.len(), 1, "{open:?}");
+    let onset_ms = desk.state(open[0].0).onset_ms;
+    assert_eq!(onset_ms, 110 * MINUTE);
+}
+
+#[test]
 fn whoever_a_fault_takes_in_hours_later_has_been_without_service_since_then() {
     let mut desk = Desk::new();
     desk.raise(10 * MINUTE, "pon-los", &["olt2-p1"]);

@@ -127,3 +127,38 @@ async fn who_was_told_the_end_by_what_was_split_off_hears_of_it_when_it_fails_ag
     let told = [(1, Stage::First), (2, Stage::Restored), (1, Stage::First)];
     assert_eq!(sent(&t.store).await, told);
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_restored_that_is_driven_again_is_withheld_when_service_is_lost_again(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = with_people(backend, &[subscriber(0)]).await;
+    let worker = dispatcher(&t.store, accept());
+    let (incident, _) = two();
+    change(&t.store, &incident, &[0], NOW_MS).await;
+    worker.step(NOW_MS).await.unwrap();
+    let restored = change(&t.store, &incident, &[], NOW_MS + MINUTE).await;
+    let busy = Channel::Recorder(Recorder::new(|_| SendOutcome::Retry {
+        after: None,
+        detail: "busy".to_owned(),
+    }));
+    let busy = dispatcher(&t.store, busy);
+    for minute in 1..4 {
+        busy.step(NOW_MS + minute * MINUTE).await.unwrap();
+    }
+    change(&t.store, &incident, &[0], NOW_MS + 5 * MINUTE).await;
+    let now_ms = NOW_MS + 6 * MINUTE;
+    let mut tx = t.store.begin().await.unwrap();
+    let redriven = tx
+        .redrive_notice(restored.notices[0].id, now_ms, now_ms + MINUTE)
+        .await;
+    assert!(redriven.unwrap(), "it was a dead letter");
+    tx.commit().await.unwrap();
+    worker.step(now_ms).await.unwrap();
+    assert_eq!(sent(&t.store).await, [(1, Stage::First)]);
+    change(&t.store, &incident, &[], NOW_MS + 7 * MINUTE).await;
+    worker.step(NOW_MS + 7 * MINUTE).await.unwrap();
+    let told = [(1, Stage::First), (1, Stage::Restored)];
+    assert_eq!(sent(&t.store).await, told);
+}
