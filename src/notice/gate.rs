@@ -212,22 +212,18 @@ fn first(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> V
 /// Whether a first notice waits for what another incident has in the outbox.
 fn waits_for(cover: &Cover, input: &GateInput<'_>, no: IncidentNo) -> bool {
     let notice = input.notice;
-    match cover.first_planned_ms {
-        // Of two that wait for each other the one that was planned first goes first: it need not know
-        // of the other. One that was let through before has its turn by that; one that has ended does
-        // not wait.
-        Some(at_ms) => {
-            let is_ahead = (at_ms, cover.incident) < (notice.planned_at_ms, no);
-            !cover.open || notice.attempt <= 1 && is_ahead
-        }
+    let Some(first_ms) = cover.first_planned_ms else {
         // That it is over may itself be waiting for this incident, and have left before.
-        None => {
-            let begun_ms = notice
-                .planned_at_ms
-                .max(cover.closing_planned_ms.unwrap_or(0));
-            input.now_ms < begun_ms + CLOSING_WAIT_MS
-        }
-    }
+        let begun_ms = notice
+            .planned_at_ms
+            .max(cover.closing_planned_ms.unwrap_or(0));
+        return input.now_ms < begun_ms + CLOSING_WAIT_MS;
+    };
+    // Of two that wait for each other the one that was planned first goes first: it need not know of
+    // the other. One that was let through before has its turn by that; one that has ended does not
+    // wait.
+    let is_ahead = (first_ms, cover.incident) < (notice.planned_at_ms, no);
+    !cover.open || notice.attempt <= 1 && is_ahead
 }
 
 fn update(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> Verdict {
