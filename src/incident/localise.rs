@@ -48,8 +48,8 @@ pub(super) struct Failure {
 }
 
 /// The failures behind the present alarms, in the order of their parts' ids. The sets of parts in
-/// `apart` fail apart from all others, and so does what planned work has left behind. A map without anybody on it is one that is not known; what was
-/// read from it is kept for the next time.
+/// `apart` fail apart from all others, and so does what planned work has left behind. A map without
+/// anybody on it is one that is not known; what was read from it is kept for the next time.
 pub(super) fn localise(
     candidates: &Candidates,
     (network, map): (&Network, &NetworkMap),

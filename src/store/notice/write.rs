@@ -49,7 +49,8 @@ const UNLESS_IT_LEFT: &str = "DO UPDATE SET channel = excluded.channel, \
      language = excluded.language, priority = excluded.priority, state = excluded.state, \
      state_reason = '', planned_at_ms = excluded.planned_at_ms, \
      available_at_ms = excluded.available_at_ms, useless_after_ms = excluded.useless_after_ms, \
-     attempts_before = notice.attempt, facts = excluded.facts WHERE notice.state IN ('not_sent', 'cancelled')";
+     attempts_before = notice.attempt, facts = excluded.facts \
+     WHERE notice.state IN ('not_sent', 'cancelled')";
 
 impl Tx {
     /// Writes a plan. A notice whose key exists replaces it only if that one never left.
@@ -125,8 +126,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Cancels pending notices that were not claimed since they were planned, and notes the reason on those that were
-    /// not to be sent.
+    /// Cancels pending notices that were not claimed since they were planned, and notes the reason on
+    /// those that were not to be sent.
     async fn cancel_unsent(&mut self, ids: &[NoticeId], reason: &str) -> Result<()> {
         for chunk in ids.chunks(ROWS_PER_STATEMENT) {
             on_tx!(self, conn => {

@@ -8,10 +8,9 @@ use super::*;
 
 const NOBODY: [bool; PEOPLE] = [false; PEOPLE];
 
-#[test]
-fn what_one_incident_is_saying_to_be_over_no_other_says_as_well() {
+/// The third waits for what the second tells, the second goes on in the first, and the third is over.
+fn two_go_on_for_a_third() -> World {
     let kept = [true, false, false, false];
-    // The third waits for what the second tells, and the second goes on in the first.
     let mut world = World::new();
     for event in [
         Grow(2, 0),
@@ -22,10 +21,16 @@ fn what_one_incident_is_saying_to_be_over_no_other_says_as_well() {
         Merge(1, 0, kept),
         Settle(true),
         Restore(2),
-        Claim,
-        Reject(0),
-        Claim,
     ] {
+        world.apply(&event);
+    }
+    world
+}
+
+#[test]
+fn what_one_incident_is_saying_to_be_over_no_other_says_as_well() {
+    let mut world = two_go_on_for_a_third();
+    for event in [Claim, Reject(0), Claim] {
         world.apply(&event);
     }
     world.drain();
@@ -37,23 +42,12 @@ fn what_one_incident_is_saying_to_be_over_no_other_says_as_well() {
 
 #[test]
 fn of_two_that_are_about_to_say_it_one_does() {
-    let kept = [true, false, false, false];
-    World::after(&[
-        Grow(2, 0),
-        Grow(1, 0),
-        Confirm(1),
-        Confirm(2),
-        Claim,
-        Merge(1, 0, kept),
-        Settle(true),
-        Restore(2),
-        Reject(0),
-        Claim,
-        Settle(true),
-        Reopen(2),
-        Claim,
-        Reject(2),
-    ]);
+    let mut world = two_go_on_for_a_third();
+    let again = [Settle(true), Reopen(2), Claim, Reject(2)];
+    for event in [Reject(0), Claim].iter().chain(&again) {
+        world.apply(event);
+    }
+    world.drain();
 }
 
 #[test]

@@ -210,24 +210,3 @@ fn what_fails_beside_the_work_is_no_part_of_its_overrun() {
         assert_eq!(desk.state(1).cause.kind, CauseKind::FibreCut);
     }
 }
-
-#[test]
-fn a_power_cut_that_reaches_beyond_the_work_is_no_overrun() {
-    let mut desk = Desk::new();
-    desk.declare(0, plain(work(&["olt2-p1"])));
-    for port in ["olt2-p1", "olt2-p2"] {
-        desk.raise(HOUR + MINUTE, "dying-gasp", &refs(&homes(port)));
-    }
-    desk.until(2 * HOUR + 5 * MINUTE);
-    for (no, ..) in desk.open() {
-        let incident = desk.state(no);
-        let is_of_work = incident
-            .cause
-            .resources
-            .iter()
-            .all(|id| id.starts_with("olt2-p1"));
-        let says_so = incident.cause.kind == CauseKind::PlannedWork;
-        assert!(is_of_work || !says_so, "{incident:?}");
-        assert!(is_of_work || incident.declared.is_empty(), "{incident:?}");
-    }
-}
