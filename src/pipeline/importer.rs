@@ -443,7 +443,14 @@ async fn finish(
     written: Result<(), ImportError>,
     now_ms: Millis,
 ) -> Result<(), ImportError> {
-    let outcome = match written {
+    let counted = match written {
+        Ok(()) => store
+            .gather_statistics(ticket.kind)
+            .await
+            .map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    let outcome = match counted {
         Ok(()) if store.publish_version(ticket, now_ms).await? => return Ok(()),
         Ok(()) => ImportError::Superseded(ticket.kind.as_str()),
         Err(error) => error,

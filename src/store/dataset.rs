@@ -124,6 +124,19 @@ impl Store {
         })
     }
 
+    /// Lets PostgreSQL count what an import wrote. Its own daemon does so only about a minute later,
+    /// and until then, as if the tables held little, it reads them from end to end for a few people.
+    /// On SQLite nothing: there the statements give the order themselves.
+    pub async fn gather_statistics(&self, kind: DatasetKind) -> Result<()> {
+        if let super::Engine::Postgres(pool) = &self.engine {
+            for (table, _) in kind.tables() {
+                let sql = format!("ANALYZE {table}");
+                sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the ticket's version current, if no later import began and what it was compared with
     /// is still current. For subscribers this includes the network that they were checked against.
     pub async fn publish_version(&self, ticket: &ImportTicket, now_ms: Millis) -> Result<bool> {

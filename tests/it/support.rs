@@ -78,6 +78,19 @@ impl TestStore {
         .await;
     }
 
+    /// Of these tables those whose rows PostgreSQL has not counted: its plans for them are guesses.
+    pub(crate) async fn uncounted(&self, tables: &[&str]) -> Vec<String> {
+        let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+        sqlx::query_scalar(
+            "SELECT CAST(relname AS TEXT) FROM pg_class WHERE relname = ANY($1) \
+             AND relnamespace = CAST(current_schema() AS regnamespace) AND reltuples <= 0",
+        )
+        .bind(tables)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap()
+    }
+
     /// Takes that back.
     pub(crate) async fn accept_inserts(&self, table: &str) {
         let sql = if self.is_sqlite() {

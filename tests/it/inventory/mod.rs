@@ -248,6 +248,26 @@ async fn a_member_named_twice_is_one_member(
     }
 }
 
+/// Or it would read a million subscribers for each batch of notices until its daemon comes by.
+#[tokio::test]
+async fn postgresql_has_counted_what_an_import_wrote() {
+    let t = store(Backend::Postgres).await;
+    let tables = [
+        "site",
+        "element",
+        "link",
+        "risk_group",
+        "subscriber",
+        "contact_point",
+        "subscriber_key",
+        "subscriber_position",
+    ];
+    assert_eq!(t.uncounted(&tables).await.len(), tables.len());
+    topology(&t.store, &small_network()).await;
+    subscribers(&t.store, &[person("somebody", "ont1")]).await;
+    assert_eq!(t.uncounted(&tables).await, Vec::<String>::new());
+}
+
 #[rstest]
 #[tokio::test]
 async fn subscribers_are_read_back_as_they_came(
