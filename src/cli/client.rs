@@ -248,5 +248,6 @@ client! {
     complaints: complaint_service_client, ComplaintServiceClient;
     effect: effect_service_client, EffectServiceClient;
     inventory: inventory_service_client, InventoryServiceClient;
+    samples: telemetry_service_client, TelemetryServiceClient;
     works: work_service_client, WorkServiceClient;
 }

@@ -1,7 +1,6 @@
 //! The command line.
 
 pub mod alarm;
-pub mod alarm_stream;
 pub mod area;
 pub mod care;
 pub mod client;
@@ -17,6 +16,7 @@ pub mod open;
 pub mod report;
 pub mod serve;
 pub mod simulate;
+pub mod source_stream;
 pub mod table;
 pub mod token;
 mod unreachable;

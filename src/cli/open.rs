@@ -12,15 +12,16 @@ use jiff::{Timestamp, ToSpan as _};
 
 /// What to open.
 #[derive(Clone, Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
 #[command(after_help = "Examples:\n  \
     forewarn incident open OLT-7 --kind equipment --since 14:05 --eta 1h..2h\n  \
     forewarn incident open --area AREA-3 --kind power --text \"Substation on fire\"")]
 pub struct OpenArgs {
     /// Ids of the elements, links or groups that failed
-    #[arg(required_unless_present = "area", conflicts_with = "area")]
+    #[arg(group = "what")]
     resources: Vec<String>,
     /// Everybody inside this declared area has lost service
-    #[arg(long, value_name = "AREA")]
+    #[arg(long, value_name = "AREA", group = "what")]
     area: Option<String>,
     /// What kind of failure it is
     #[arg(long, value_enum, default_value = "unknown")]

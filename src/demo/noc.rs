@@ -1,17 +1,17 @@
 //! The NOC system of the demo: streams alarms to the service as a real one would.
 
-use crate::cli::alarm_stream::AlarmStream;
 use crate::cli::client::Connection;
+use crate::cli::source_stream::{Alarms, SourceStream};
 use crate::proto::v1::stream_alarms_request::Message;
 use crate::proto::v1::{AlarmEvent, AlarmEventKind, Severity};
 
 /// A stream of alarms; each call returns when its alarms are durable.
-pub(super) struct Noc(AlarmStream);
+pub(super) struct Noc(SourceStream<Alarms>);
 
 impl Noc {
     /// Opens the stream and takes up where the server stands.
     pub(super) async fn connect(connection: Connection, source: &str) -> anyhow::Result<Self> {
-        Ok(Self(AlarmStream::open(&connection, source).await?))
+        Ok(Self(SourceStream::open(&connection, source).await?))
     }
 
     /// Says that conditions began.

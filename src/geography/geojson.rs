@@ -3,7 +3,7 @@
 use super::NamedArea;
 use super::area::{AreaBuilder, ReadArea};
 use super::polygon::Point;
-use super::problem::{AreaError, AreaFault};
+use super::problem::{AreaError, AreaFault, AreaWarning};
 use super::ring::{self, Ring};
 use ::geojson::{Feature, FeatureCollection, GeoJson, Geometry, GeometryValue, Position};
 use geo::{Coord, LineString, MultiPolygon, Polygon};
@@ -60,8 +60,17 @@ fn add_feature(builder: &mut AreaBuilder, place: &str, feature: &Feature) {
     if let Some(geometry) = &feature.geometry {
         add_geometry(builder, &format!("{place}.geometry"), geometry);
     } else {
-        builder.error(no_shape(place, "a feature without geometry"));
+        builder.warnings.push(AreaWarning::NoShape {
+            place: place.to_owned(),
+            name: name_of(feature),
+        });
     }
+}
+
+/// What a feature calls itself, for messages; empty if nothing.
+fn name_of(feature: &Feature) -> String {
+    let name = feature.property("name").and_then(|name| name.as_str());
+    name.unwrap_or_default().to_owned()
 }
 
 fn no_shape(place: &str, found: &str) -> AreaError {

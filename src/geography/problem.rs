@@ -84,7 +84,7 @@ pub enum AreaWarning {
     CrossesAntimeridian { place: String },
     /// A ring or circle without size was left out.
     NoSize { place: String },
-    /// A named part of an alert has no shape.
+    /// A named part of an alert, or a feature that is located nowhere (RFC 7946, 3.2), has no shape.
     NoShape { place: String, name: String },
     /// The parts of an alert do not agree on the time.
     DifferentTimes { onset: String, expires: String },
@@ -150,6 +150,12 @@ impl fmt::Display for AreaWarning {
             ),
             Self::NoSize { place } => {
                 write!(f, "{place}: a ring or circle without size was left out")
+            }
+            Self::NoShape { place, name } if name.is_empty() => {
+                write!(
+                    f,
+                    "{place}: it has no polygon and no circle, and was left out"
+                )
             }
             Self::NoShape { place, name } => write!(
                 f,

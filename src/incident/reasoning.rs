@@ -42,7 +42,7 @@ pub(super) fn reasoning(
             ));
         } else {
             sentences.push(format!(
-                "These {} parts failed at the same time, side by side.",
+                "These {} parts failed at the same time.",
                 thousands(parts.len())
             ));
             sentences.extend(of_homes(parts, candidates, network));
@@ -192,7 +192,8 @@ fn of_group(part: Part, candidates: &Candidates, network: &Network) -> Option<St
     };
     let gain = candidates.group_gain(group)?;
     let mut text = format!(
-        "The {} members of {} have this in common: {} likelier by its failure than by chance",
+        "All {} members of {} fail with it: what is heard of them is {} likelier by its failure than \
+         by chance",
         thousands(network.group_members(group).len()),
         name(part, network),
         times(gain.gain)

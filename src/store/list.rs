@@ -5,29 +5,37 @@ use super::{Engine, Store, Tx};
 
 /// How an engine reads such a list.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Listed {
-    /// The list that is bound as `$1`, as a table `listed` with the column `value`.
-    pub(in crate::store) table: &'static str,
-    /// Joins the table to which the list leads, followed by its name and ` ON `. SQLite takes the
-    /// order of a cross join as it stands.
-    pub(in crate::store) join: &'static str,
+pub(in crate::store) enum Listed {
+    Sqlite,
+    Postgres,
 }
 
-const SQLITE: Listed = Listed {
-    table: "json_each($1) AS listed",
-    join: "CROSS JOIN",
-};
-const POSTGRES: Listed = Listed {
-    table: "json_array_elements_text(CAST($1 AS json)) AS listed (value)",
-    join: "JOIN",
-};
+impl Listed {
+    /// What stands behind `FROM`: the list that is bound as `$1`, as a table `listed` with the column
+    /// `value`, and for each of its values the rows of `table`, called `name`, that fulfil `condition`.
+    ///
+    /// SQLite takes the order of a cross join as it stands. PostgreSQL looks into no subquery that has
+    /// an offset, and so goes by the index whatever it believes of the sizes of tables: of one that has
+    /// just been filled it knows nothing.
+    pub(in crate::store) fn rows(self, table: &str, name: &str, condition: &str) -> String {
+        match self {
+            Self::Sqlite => {
+                format!("json_each($1) AS listed CROSS JOIN {table} {name} ON {condition}")
+            }
+            Self::Postgres => format!(
+                "json_array_elements_text(CAST($1 AS json)) AS listed (value) CROSS JOIN LATERAL \
+                 (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}"
+            ),
+        }
+    }
+}
 
 impl Store {
     /// How this engine reads lists.
     pub(in crate::store) fn listed(&self) -> Listed {
         match self.engine {
-            Engine::Sqlite { .. } => SQLITE,
-            Engine::Postgres(_) => POSTGRES,
+            Engine::Sqlite { .. } => Listed::Sqlite,
+            Engine::Postgres(_) => Listed::Postgres,
         }
     }
 }
@@ -36,8 +44,8 @@ impl Tx {
     /// How this engine reads lists.
     pub(in crate::store) fn listed(&self) -> Listed {
         match self {
-            Self::Sqlite(_) => SQLITE,
-            Self::Postgres(_) => POSTGRES,
+            Self::Sqlite(_) => Listed::Sqlite,
+            Self::Postgres(_) => Listed::Postgres,
         }
     }
 }

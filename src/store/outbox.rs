@@ -379,14 +379,16 @@ impl Store {
         &self,
         accounts: &[String],
     ) -> Result<BTreeMap<String, Arc<Addressee>>> {
-        let listed = self.listed();
         // The plus keeps the version from being looked up first, which would read all subscribers.
         let sql = format!(
             "SELECT s.subscriber_no, s.account, s.name, s.language, s.time_zone, s.address, \
-             s.segment, s.vulnerable, s.consent, s.quiet_hours, {OPTED_OUT} AS opted_out \
-             FROM {} {} subscriber s ON s.account = listed.value \
-             AND +s.version = (SELECT version FROM dataset WHERE kind = 'subscribers')",
-            listed.table, listed.join
+             s.segment, s.vulnerable, s.consent, s.quiet_hours, {OPTED_OUT} AS opted_out FROM {}",
+            self.listed().rows(
+                "subscriber",
+                "s",
+                "s.account = listed.value \
+                 AND +s.version = (SELECT version FROM dataset WHERE kind = 'subscribers')"
+            )
         );
         let mut people = BTreeMap::new();
         for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
@@ -408,14 +410,15 @@ impl Store {
         if numbers.is_empty() {
             return Ok(emails);
         }
-        let listed = self.listed();
         let sql = format!(
             "SELECT c.subscriber_no, c.value, EXISTS (SELECT 1 FROM suppression p \
-             WHERE p.address_key = c.value_key) FROM {} {} contact_point c \
-             ON c.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
-             AND c.subscriber_no = CAST(listed.value AS BIGINT) \
-             WHERE c.kind = 'email' ORDER BY c.subscriber_no, c.contact_no",
-            listed.table, listed.join
+             WHERE p.address_key = c.value_key) FROM {} ORDER BY c.subscriber_no, c.contact_no",
+            self.listed().rows(
+                "contact_point",
+                "c",
+                "c.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
+                 AND c.subscriber_no = CAST(listed.value AS BIGINT) AND c.kind = 'email'"
+            )
         );
         let rows: Vec<(i64, String, bool)> = on_read!(self, pool =>
             sqlx::query_as(AssertSqlSafe(sql)).bind(list::numbers(numbers.iter().copied()))

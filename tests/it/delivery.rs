@@ -531,6 +531,29 @@ async fn a_fault_that_ends_before_its_notice_left_is_never_mentioned(
 
 #[rstest]
 #[tokio::test]
+async fn the_notices_of_some_people_are_theirs_among_all_of_the_incident(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let people: Vec<_> = (0..4).map(subscriber).collect();
+    let t = with_people(backend, &people).await;
+    let mut other = confirmed();
+    other.no = IncidentNo(2);
+    change(&t.store, &confirmed(), &[0, 1, 2], NOW_MS).await;
+    change(&t.store, &other, &[2, 3], NOW_MS + 1_000).await;
+    let asked = ["A-0", "A-2", "A-3", "nobody"].map(str::to_owned);
+    let mut tx = t.store.begin().await.unwrap();
+    let some = tx.prior_notices_of(IncidentNo(1), asked.into()).await;
+    let mut some = some.unwrap();
+    let mut all = tx.prior_notices(IncidentNo(1)).await.unwrap();
+    all.retain(|notice| notice.account != "A-1");
+    some.sort_by(|a, b| a.account.cmp(&b.account));
+    all.sort_by(|a, b| a.account.cmp(&b.account));
+    assert_eq!(some.len(), 2);
+    assert_eq!(some, all);
+}
+
+#[rstest]
+#[tokio::test]
 async fn two_incidents_tell_a_person_once_and_say_restored_when_both_are_over(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {

@@ -66,7 +66,7 @@ pub struct SimulateArgs {
     /// Folder for the files; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Send the alarms to the service at --server as well, in their time from now on
+    /// Send the alarms and measured values to the service at --server as well, in their time from now on
     #[arg(long)]
     pub send: bool,
     /// So many times faster, from 0.001 to 1,000,000

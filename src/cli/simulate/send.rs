@@ -1,12 +1,13 @@
-//! Streams simulated alarms into a running service, each source by a call of its own, in their time.
+//! Streams simulated alarms and measured values into a running service, each source by a call of its
+//! own, in their time.
 
 use crate::alarm::{AlarmEvent, AlarmEventKind, LogEntry, LogRecord, ServiceEffect, Severity};
-use crate::cli::alarm_stream::AlarmStream;
-use crate::cli::client::{self, ClientArgs};
+use crate::cli::client::{self, ClientArgs, Connection};
+use crate::cli::source_stream::{Alarms, Samples, SourceStream};
 use crate::clock::{Clock, Millis};
 use crate::proto::v1;
 use crate::proto::v1::stream_alarms_request::Message;
-use crate::simulate::{Simulation, Source};
+use crate::simulate::{Sample, Simulation, Source};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::Write as _;
@@ -41,6 +42,70 @@ impl Time {
     }
 }
 
+/// What goes out at one time.
+enum Outgoing<'a> {
+    Alarm(Source, Box<Message>),
+    Sample(&'a Sample),
+}
+
+/// Everything, in the order of the times at which it goes out.
+fn outgoing(simulation: &Simulation, time: Time) -> Vec<(Millis, Outgoing<'_>)> {
+    let alarms = simulation.entries.iter().filter_map(|entry| {
+        let alarm = Outgoing::Alarm(
+            Source::of_id(entry.source)?,
+            Box::new(message(entry, time)?),
+        );
+        Some((entry.received_at_ms, alarm))
+    });
+    let samples = simulation.samples.iter();
+    let samples = samples.map(|sample| (sample.sampled_at_ms, Outgoing::Sample(sample)));
+    let mut all: Vec<_> = alarms.chain(samples).collect();
+    all.sort_by_key(|(at_ms, _)| *at_ms);
+    all
+}
+
+/// The streams that are open.
+#[derive(Default)]
+struct Streams {
+    alarms: BTreeMap<Source, SourceStream<Alarms>>,
+    samples: Option<SourceStream<Samples>>,
+}
+
+impl Streams {
+    async fn wait_until_durable(&mut self) -> anyhow::Result<()> {
+        for stream in self.alarms.values_mut() {
+            stream.wait_until_durable().await?;
+        }
+        if let Some(stream) = &mut self.samples {
+            stream.wait_until_durable().await?;
+        }
+        Ok(())
+    }
+
+    async fn alarm(
+        &mut self,
+        connection: &Connection,
+        source: Source,
+        message: Message,
+    ) -> anyhow::Result<()> {
+        let stream = match self.alarms.entry(source) {
+            Entry::Occupied(stream) => stream.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(SourceStream::open(connection, source.as_str()).await?)
+            }
+        };
+        stream.send(message).await
+    }
+
+    async fn sample(&mut self, connection: &Connection, sample: v1::Sample) -> anyhow::Result<()> {
+        let stream = match &mut self.samples {
+            Some(stream) => stream,
+            none => none.insert(SourceStream::open(connection, Source::Bng.as_str()).await?),
+        };
+        stream.send(sample).await
+    }
+}
+
 /// Sends everything; what came before the start goes out at once.
 pub(super) async fn run(
     args: &ClientArgs,
@@ -49,37 +114,37 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let connection = client::connect(args).await?;
     let clock = Clock::System;
-    let mut streams: BTreeMap<Source, AlarmStream> = BTreeMap::new();
-    let mut sent = 0_u64;
-    for entry in &simulation.entries {
-        let (Some(source), Some(message)) = (Source::of_id(entry.source), message(entry, time))
-        else {
-            continue;
-        };
-        let wait_ms = time.ours(entry.received_at_ms) - clock.now_ms();
-        if wait_ms > 0 {
-            for stream in streams.values_mut() {
-                stream.wait_until_durable().await?;
-            }
-            let wait_ms = time.ours(entry.received_at_ms) - clock.now_ms();
+    let mut streams = Streams::default();
+    let (mut messages, mut samples) = (0_u64, 0_u64);
+    for (at_ms, outgoing) in outgoing(simulation, time) {
+        if time.ours(at_ms) > clock.now_ms() {
+            streams.wait_until_durable().await?;
+            let wait_ms = time.ours(at_ms) - clock.now_ms();
             tokio::time::sleep(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))).await;
         }
-        let stream = match streams.entry(source) {
-            Entry::Occupied(stream) => stream.into_mut(),
-            Entry::Vacant(place) => {
-                place.insert(AlarmStream::open(&connection, source.as_str()).await?)
+        match outgoing {
+            Outgoing::Alarm(source, message) => {
+                streams.alarm(&connection, source, *message).await?;
+                messages += 1;
             }
-        };
-        stream.send(message).await?;
-        sent += 1;
+            Outgoing::Sample(sample) => {
+                let sample = v1::Sample {
+                    resource: sample.resource.clone(),
+                    metric: sample.metric.to_owned(),
+                    value: sample.value,
+                    sampled_at_ms: time.ours(sample.sampled_at_ms),
+                };
+                streams.sample(&connection, sample).await?;
+                samples += 1;
+            }
+        }
     }
-    for stream in streams.values_mut() {
-        stream.wait_until_durable().await?;
-    }
+    streams.wait_until_durable().await?;
     writeln!(
         std::io::stdout(),
-        "{sent} messages of {} sources sent to {}; all of them are durable",
-        streams.len(),
+        "{messages} messages of {} sources and {samples} measured values sent to {}; all of them are \
+         durable",
+        streams.alarms.len(),
         args.server
     )?;
     Ok(())

@@ -49,12 +49,8 @@ impl Tx {
         incident: IncidentNo,
         accounts: BTreeSet<String>,
     ) -> Result<Vec<PriorNotice>> {
-        let lock = match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres(_) => " ORDER BY n.notice_id FOR UPDATE OF n",
-        };
         let wanted = Wanted::from([(incident, accounts)]);
-        let rows = self.prior_rows(&wanted, lock).await?;
+        let rows = self.prior_rows(&wanted, true).await?;
         self.with_cover(rows).await
     }
 
@@ -158,7 +154,7 @@ impl Tx {
             accounts.insert(link.account.clone());
         }
         let mut told = Histories::new();
-        for row in self.prior_rows(&wanted, "").await? {
+        for row in self.prior_rows(&wanted, false).await? {
             let by = row.incident();
             let (notice, _) = row.read()?;
             let history = told.entry((by, notice.account.clone())).or_default();
@@ -179,14 +175,18 @@ impl Tx {
         Ok(covers.collect())
     }
 
-    /// `ending` is what the statement ends with.
-    async fn prior_rows(&mut self, wanted: &Wanted, ending: &str) -> Result<Vec<PriorRow>> {
-        let listed = self.listed();
-        let sql = format!(
-            "SELECT {PRIOR_COLUMNS} FROM {} {} notice n ON n.incident_no = $2 \
-             AND n.account = listed.value{ending}",
-            listed.table, listed.join
-        );
+    /// With `lock` on PostgreSQL no other transaction changes what is found until this one ends.
+    async fn prior_rows(&mut self, wanted: &Wanted, lock: bool) -> Result<Vec<PriorRow>> {
+        let condition = "n.incident_no = $2 AND n.account = listed.value";
+        let found = self.listed().rows("notice", "n", condition);
+        let sql = match self {
+            // All are locked in one order, and so not within the subquery.
+            Self::Postgres(_) if lock => format!(
+                "SELECT {PRIOR_COLUMNS} FROM notice WHERE notice_id IN \
+                 (SELECT n.notice_id FROM {found}) ORDER BY notice_id FOR UPDATE"
+            ),
+            Self::Sqlite(_) | Self::Postgres(_) => format!("SELECT {PRIOR_COLUMNS} FROM {found}"),
+        };
         let mut rows = Vec::new();
         for (incident, accounts) in wanted {
             let accounts: Vec<&String> = accounts.iter().collect();
@@ -277,17 +277,16 @@ impl Tx {
     ) -> Result<BTreeMap<String, Coverage>> {
         // What has gone out counts more, and then what nobody else would say is over.
         let mut elsewhere: BTreeMap<String, Coverage> = BTreeMap::new();
-        let listed = self.listed();
         let or_merged = if merged.is_empty() {
             String::new()
         } else {
             let numbers: Vec<String> = merged.iter().map(|no| no.0.to_string()).collect();
             format!(" OR n.incident_no IN ({})", numbers.join(", "))
         };
-        let sql = format!(
-            "SELECT n.account, n.incident_no, n.state, n.covered_by \
-             FROM {} {} notice n ON n.account = listed.value \
-             JOIN incident i ON i.incident_no = n.incident_no WHERE n.stage = 'first' \
+        let firsts = self.listed().rows(
+            "notice",
+            "n",
+            "n.account = listed.value AND n.stage = 'first' \
              AND (n.state IN ('pending', 'sent', 'delivered') OR n.decision = 'covered') \
              AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
              AND c.account = n.account AND c.episode >= n.episode \
@@ -299,12 +298,15 @@ impl Tx {
              WHERE f.account = n.account AND f.stage = 'first' \
              AND f.covered_by = n.incident_no AND c.stage IN ('restored', 'retraction') \
              AND c.state IN ('sent', 'delivered') AND c.sent_at_ms >= n.sent_at_ms) \
-             AND n.incident_no <> $2 AND (i.open{or_merged} \
+             AND n.incident_no <> $2",
+        );
+        let sql = format!(
+            "SELECT n.account, n.incident_no, n.state, n.covered_by FROM {firsts} \
+             JOIN incident i ON i.incident_no = n.incident_no WHERE i.open{or_merged} \
              OR i.state = 'restored' AND EXISTS (SELECT 1 FROM notice c \
              WHERE c.incident_no = n.incident_no AND c.account = n.account \
              AND c.stage = 'restored' AND c.state = 'pending' \
-             AND c.attempt = c.attempts_before)) ORDER BY n.account, n.incident_no",
-            listed.table, listed.join
+             AND c.attempt = c.attempts_before) ORDER BY n.account, n.incident_no"
         );
         for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
             let rows: Vec<(String, i64, String, Option<i64>)> = on_tx!(self, conn =>
@@ -337,7 +339,7 @@ impl Store {
     /// All notices of each of the incidents to its people, with cover filled in.
     pub async fn notice_histories(&self, wanted: &Wanted) -> Result<Histories> {
         let mut tx = self.begin_read().await?;
-        let rows = tx.prior_rows(wanted, "").await?;
+        let rows = tx.prior_rows(wanted, false).await?;
         let incidents: Vec<IncidentNo> = rows.iter().map(PriorRow::incident).collect();
         let notices = tx.with_cover(rows).await?;
         let mut histories = Histories::new();
@@ -356,27 +358,27 @@ impl Store {
     ) -> Result<BTreeMap<String, Elsewhere>> {
         let accounts: Vec<&String> = accounts.iter().collect();
         let mut firsts: BTreeMap<String, Vec<OpenFirst>> = BTreeMap::new();
-        for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<FirstRow> = on_read!(self, pool => {
-                let mut query = QueryBuilder::new(
-                    "SELECT n.account, n.incident_no, n.state, n.decision, n.state_reason, n.covered_by, \
-                     n.attempt - n.attempts_before AS attempt, \
-                     n.planned_at_ms, n.available_at_ms FROM notice n \
-                     JOIN incident i ON i.incident_no = n.incident_no AND i.open \
-                     WHERE n.stage = 'first' AND (n.state IN ('pending', 'sent', 'delivered') \
-                     OR n.state = 'not_sent' AND n.state_reason = '' \
-                     OR n.state = 'cancelled' AND n.state_reason IN ('covered', 'already_told')) \
-                     AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
-                     AND c.account = n.account AND c.episode >= n.episode \
-                     AND c.stage IN ('restored', 'retraction') AND (c.state <> 'cancelled' \
-                     OR c.state_reason = 'still_affected')) AND n.account IN (");
-                let mut list = query.separated(", ");
-                for account in chunk {
-                    list.push_bind(*account);
-                }
-                query.push(")");
-                query.build_query_as().fetch_all(pool).await?
-            });
+        let open_firsts = self.listed().rows(
+            "notice",
+            "n",
+            "n.account = listed.value AND n.stage = 'first' \
+             AND (n.state IN ('pending', 'sent', 'delivered') \
+             OR n.state = 'not_sent' AND n.state_reason = '' \
+             OR n.state = 'cancelled' AND n.state_reason IN ('covered', 'already_told')) \
+             AND NOT EXISTS (SELECT 1 FROM notice c WHERE c.incident_no = n.incident_no \
+             AND c.account = n.account AND c.episode >= n.episode \
+             AND c.stage IN ('restored', 'retraction') AND (c.state <> 'cancelled' \
+             OR c.state_reason = 'still_affected'))",
+        );
+        let sql = format!(
+            "SELECT n.account, n.incident_no, n.state, n.decision, n.state_reason, n.covered_by, \
+             n.attempt - n.attempts_before AS attempt, n.planned_at_ms, n.available_at_ms \
+             FROM {open_firsts} JOIN incident i ON i.incident_no = n.incident_no AND i.open"
+        );
+        for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
+            let rows: Vec<FirstRow> = on_read!(self, pool =>
+                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list::texts(chunk))
+                    .fetch_all(pool).await)?;
             for row in rows {
                 let first = row.read()?;
                 firsts.entry(row.account).or_default().push(first);

@@ -73,13 +73,15 @@ impl Tx {
         numbers: &[SubscriberNo],
         now_ms: Millis,
     ) -> Result<Vec<Recipient>> {
-        let listed = self.listed();
         let sql = format!(
             "SELECT s.account, s.language, s.time_zone, s.segment, s.vulnerable, s.consent, \
              s.quiet_hours, s.channels, {HAS_EMAIL} AS has_email, {USABLE_EMAIL} AS usable_email, \
-             {OPTED_OUT} AS opted_out FROM {} {} subscriber s ON s.version = $2 \
-             AND s.subscriber_no = CAST(listed.value AS BIGINT) ORDER BY s.subscriber_no",
-            listed.table, listed.join
+             {OPTED_OUT} AS opted_out FROM {} ORDER BY s.subscriber_no",
+            self.listed().rows(
+                "subscriber",
+                "s",
+                "s.version = $2 AND s.subscriber_no = CAST(listed.value AS BIGINT)"
+            )
         );
         let mut recipients = Vec::with_capacity(numbers.len());
         for chunk in numbers.chunks(PEOPLE_PER_STATEMENT) {
@@ -105,13 +107,14 @@ impl Tx {
         if recipients.is_empty() {
             return Ok(());
         }
-        let listed = self.listed();
         let sql = format!(
-            "SELECT n.account, count(*) FROM {} {} notice n ON n.account = listed.value \
-             WHERE n.state IN ('sent', 'delivered') \
-             AND n.stage IN ('first', 'update', 'estimate') AND n.sent_at_ms > $2 \
-             GROUP BY n.account",
-            listed.table, listed.join
+            "SELECT n.account, count(*) FROM {} GROUP BY n.account",
+            self.listed().rows(
+                "notice",
+                "n",
+                "n.account = listed.value AND n.state IN ('sent', 'delivered') \
+                 AND n.stage IN ('first', 'update', 'estimate') AND n.sent_at_ms > $2"
+            )
         );
         let accounts: Vec<&str> = recipients.iter().map(|r| r.account.as_str()).collect();
         let counts: Vec<(String, i64)> = on_tx!(self, conn =>

@@ -12,7 +12,7 @@ use forewarn::incident::{
 use forewarn::topology::SubscriberNo;
 
 /// Something declared at an instant; no area and no resources yet.
-fn statement(id: DeclarationId, revision: u32, since_ms: i64) -> Statement {
+pub(super) fn statement(id: DeclarationId, revision: u32, since_ms: i64) -> Statement {
     Statement {
         reference: DeclarationRef { id, revision },
         resources: Vec::new(),
@@ -122,7 +122,7 @@ fn ended(mut statement: Statement, at_ms: i64) -> Statement {
     statement
 }
 
-fn plain(statement: Statement) -> Declaration {
+pub(super) fn plain(statement: Statement) -> Declaration {
     Declaration {
         statement: Arc::new(statement),
         area: None,
@@ -130,7 +130,7 @@ fn plain(statement: Statement) -> Declaration {
 }
 
 impl Desk {
-    fn declare(&mut self, at_ms: i64, declaration: Declaration) {
+    pub(super) fn declare(&mut self, at_ms: i64, declaration: Declaration) {
         self.until(at_ms);
         self.correlator.declare(declaration);
         self.settle();

@@ -1,8 +1,10 @@
 //! What fails in one region at one time: one power cut, or several.
 
+use super::declared::{plain, statement};
 use super::power::{HOMES, loses_mains, people};
 use super::*;
 use forewarn::geography::NetworkMap;
+use forewarn::incident::{DeclarationId, Statement};
 use forewarn::topology::{Position, Site};
 use std::ops::Range;
 
@@ -368,6 +370,44 @@ fn goes_down(desk: &mut Desk, at_ms: i64, olt: &str) {
     desk.raise(at_ms, "unreachable", &[olt]);
     let id = format!("core/{olt}");
     desk.raise(at_ms + SECOND, "link-down", &[&id]);
+}
+
+/// Work on one street's port goes on while that street loses power with those beside it.
+#[test]
+fn a_power_cut_across_the_edge_of_planned_work_is_no_overrun_of_it() {
+    const FROM: i64 = 60 * MINUTE;
+    const UNTIL: i64 = 120 * MINUTE;
+    let lose_power = |streets: Range<usize>| {
+        let (network, map) = row();
+        let mut desk = Desk::with(settings(), network);
+        desk.correlator.take_map(map);
+        let work = Statement {
+            resources: vec!["row3".to_owned()],
+            kind: CauseKind::PlannedWork,
+            text: "new splitter".to_owned(),
+            until_ms: Some(UNTIL),
+            declared_at_ms: 0,
+            ..statement(DeclarationId::Work(3), 1, FROM)
+        };
+        desk.declare(0, plain(work));
+        desk.raise(FROM + 30 * MINUTE, "dying-gasp", &refs(&homes_in(streets)));
+        desk
+    };
+    let mut desk = lose_power(0..7);
+    desk.until(UNTIL - MINUTE);
+    let beside = open_sizes(&desk).iter().sum::<u64>();
+    assert_eq!(beside, 6 * STREET, "the work explains its street");
+    desk.until(UNTIL + 20 * MINUTE);
+    assert_eq!(open_sizes(&desk), [7 * STREET]);
+    let cause = &desk.state(1).cause;
+    assert_eq!(cause.kind, CauseKind::Power);
+    assert!(!cause.text.contains("overrun"), "{}", cause.text);
+
+    // What is left of the street alone is one.
+    let mut desk = lose_power(3..4);
+    desk.until(UNTIL + 20 * MINUTE);
+    assert_eq!(open_sizes(&desk), [STREET]);
+    assert_eq!(desk.state(1).cause.kind, CauseKind::PlannedWork);
 }
 
 #[test]

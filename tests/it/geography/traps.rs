@@ -562,7 +562,7 @@ fn what_is_no_area_is_refused_by_name() {
         (r#"{"type":"Point","coordinates":[12.5,41.9]}"#, "Point"),
         (
             r#"{"type":"Feature","properties":null,"geometry":null}"#,
-            "a feature without geometry",
+            "no polygon and no circle",
         ),
         (
             r#"{"type":"FeatureCollection","features":[]}"#,
@@ -593,6 +593,27 @@ fn a_collection_is_the_union_of_its_features() {
     }
     let (_, map) = town(&[Some(at(2.0, 2.5)), Some(at(2.0, 3.5)), Some(at(2.0, 5.0))]);
     assert_eq!(map.premises.within(&both).len(), 2);
+}
+
+/// RFC 7946, 3.2: the geometry of a feature that is located nowhere is null.
+#[test]
+fn a_feature_without_geometry_is_left_out_and_said() {
+    let square: Value = serde_json::from_str(&polygon(&[&rectangle(1.0, 3.0, 1.0, 3.0)])).unwrap();
+    let features = json!([
+        {"type": "Feature", "properties": {}, "geometry": square},
+        {"type": "Feature", "properties": {"name": "Riverside"}, "geometry": null},
+        {"type": "Feature", "properties": null, "geometry": null},
+    ]);
+    let read = read(&json!({"type": "FeatureCollection", "features": features}).to_string());
+    assert!(read.area.contains(at(2.0, 2.0)));
+    let warnings: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "features[1]: \"Riverside\" has no polygon and no circle; it was left out",
+            "features[2]: it has no polygon and no circle, and was left out",
+        ]
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `forewarn simulate`: its files, and alarms into a running service.
+//! `forewarn simulate`: its files, and alarms and measured values into a running service.
 
 use forewarn::app::{App, Listeners};
 use forewarn::clock::Clock;
@@ -414,6 +414,26 @@ async fn it_plays_a_map() {
     );
 }
 
+/// How far the service has come with each source of alarms.
+async fn committed_by_source(server: &str, secret: &str) -> BTreeMap<String, u64> {
+    let sources = [
+        "alarm", "sources", "--json", "--server", server, "--token", secret,
+    ];
+    let listed = prints(&sources).await;
+    listed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|source| {
+            let name = source["name"]
+                .as_str()
+                .or(source["source"].as_str())
+                .unwrap();
+            let through = source["last_committed_sequence"].as_u64().unwrap();
+            (name.to_owned(), through)
+        })
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_streams_into_a_running_service_again_and_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -464,23 +484,19 @@ async fn it_streams_into_a_running_service_again_and_again() {
             .entry(alarm["source"].as_str().unwrap().to_owned())
             .or_default() += 2;
     }
-    let sources = [
-        "alarm", "sources", "--json", "--server", &server, "--token", &secret,
-    ];
-    let listed = prints(&sources).await;
-    let committed: BTreeMap<String, u64> = listed
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|source| {
-            let name = source["name"]
-                .as_str()
-                .or(source["source"].as_str())
-                .unwrap();
-            let through = source["last_committed_sequence"].as_u64().unwrap();
-            (name.to_owned(), through)
-        })
-        .collect();
-    assert_eq!(committed, expected);
+    assert_eq!(committed_by_source(&server, &secret).await, expected);
+    // And what the BNG has measured, under its time of sending.
+    let written = json_lines(&folder.join("telemetry.jsonl"));
+    assert!(written.len() > 2);
+    let stored = running.store.samples_after(0, 10_000).await.unwrap();
+    assert_eq!(stored.len(), 2 * written.len());
+    let now_ms = Clock::System.now_ms();
+    for (stored, sample) in stored.iter().zip(written.iter().chain(&written)) {
+        let sample = &sample["sample"];
+        assert_eq!(sample["resource"], *stored.resource);
+        assert_eq!(sample["value"], stored.value);
+        assert!((now_ms - 600_000..=now_ms).contains(&stored.sampled_at_ms));
+    }
     running.shutdown().cancel();
     assert_eq!(running.wait().await, Stopped::Requested);
 }
