@@ -140,7 +140,10 @@ impl<C: Cargo> SourceStream<C> {
         let mut from_server = opened.with_context(|| format!("opening the {}", C::NAME))?;
         let first = from_server.message().await?.and_then(C::answer);
         let Some(Answer::Resume(resume)) = first else {
-            bail!("the server did not begin with a resume point");
+            bail!(
+                "the server did not begin the {} with a resume point",
+                C::NAME
+            );
         };
         Ok(Self {
             to_server,
@@ -179,9 +182,14 @@ impl<C: Cargo> SourceStream<C> {
         match answer.and_then(C::answer) {
             Some(Answer::Committed(c)) => self.committed = c.through_sequence,
             Some(Answer::Rejected(r)) => {
-                bail!("the server refused a message: {:?}", r.violations)
+                bail!(
+                    "the server refused message {} of the {}: {:?}",
+                    r.sequence,
+                    C::NAME,
+                    r.violations
+                )
             }
-            Some(Answer::Resume(_)) => bail!("the server resumed twice"),
+            Some(Answer::Resume(_)) => bail!("the server resumed the {} twice", C::NAME),
             None => bail!("the server ended the {}", C::NAME),
         }
         Ok(())

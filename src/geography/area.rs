@@ -74,6 +74,7 @@ pub(super) struct AreaBuilder {
     polygons: Vec<Polygon>,
     discs: Vec<Disc>,
     points: usize,
+    without_shape: usize,
     pub(super) warnings: Vec<AreaWarning>,
     pub(super) errors: Vec<AreaError>,
 }
@@ -105,6 +106,17 @@ impl AreaBuilder {
         if self.errors.len() < MOST_ERRORS {
             self.errors.push(error);
         }
+    }
+
+    /// Leaves out a part without a shape, and says so; of many only of the first.
+    pub(super) fn without_shape(&mut self, place: &str, name: String) {
+        self.without_shape += 1;
+        let place = match self.without_shape {
+            ..MOST_ERRORS => place.to_owned(),
+            MOST_ERRORS => format!("{place}, and maybe others after it"),
+            _ => return,
+        };
+        self.warnings.push(AreaWarning::NoShape { place, name });
     }
 
     /// Whether nothing with a size has come so far.

@@ -331,10 +331,7 @@ impl<'a> Reader<'a> {
             }
         }
         if shapes == 0 {
-            self.builder.warnings.push(AreaWarning::NoShape {
-                place: place.to_owned(),
-                name: name.to_owned(),
-            });
+            self.builder.without_shape(place, name.to_owned());
         }
     }
 

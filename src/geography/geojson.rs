@@ -3,7 +3,7 @@
 use super::NamedArea;
 use super::area::{AreaBuilder, ReadArea};
 use super::polygon::Point;
-use super::problem::{AreaError, AreaFault, AreaWarning};
+use super::problem::{AreaError, AreaFault};
 use super::ring::{self, Ring};
 use ::geojson::{Feature, FeatureCollection, GeoJson, Geometry, GeometryValue, Position};
 use geo::{Coord, LineString, MultiPolygon, Polygon};
@@ -60,10 +60,7 @@ fn add_feature(builder: &mut AreaBuilder, place: &str, feature: &Feature) {
     if let Some(geometry) = &feature.geometry {
         add_geometry(builder, &format!("{place}.geometry"), geometry);
     } else {
-        builder.warnings.push(AreaWarning::NoShape {
-            place: place.to_owned(),
-            name: name_of(feature),
-        });
+        builder.without_shape(place, name_of(feature));
     }
 }
 

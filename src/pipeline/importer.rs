@@ -443,14 +443,17 @@ async fn finish(
     written: Result<(), ImportError>,
     now_ms: Millis,
 ) -> Result<(), ImportError> {
-    let counted = match written {
-        Ok(()) => store
-            .gather_statistics(ticket.kind)
-            .await
-            .map_err(Into::into),
-        Err(error) => Err(error),
-    };
-    let outcome = match counted {
+    if written.is_ok()
+        && let Err(error) = store.gather_statistics(ticket.kind).await
+    {
+        tracing::warn!(
+            dataset = ticket.kind.as_str(),
+            version = ticket.version,
+            %error,
+            "what an import wrote was not counted; the database does so later by itself"
+        );
+    }
+    let outcome = match written {
         Ok(()) if store.publish_version(ticket, now_ms).await? => return Ok(()),
         Ok(()) => ImportError::Superseded(ticket.kind.as_str()),
         Err(error) => error,

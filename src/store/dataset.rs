@@ -124,9 +124,9 @@ impl Store {
         })
     }
 
-    /// Lets PostgreSQL count what an import wrote. Its own daemon does so only about a minute later,
-    /// and until then, as if the tables held little, it reads them from end to end for a few people.
-    /// On SQLite nothing: there the statements give the order themselves.
+    /// Lets PostgreSQL count what an import wrote. Its own daemon does so only about a minute later, and
+    /// until then it does not know how many rows the new version has, and may read all of them for a few
+    /// people. On SQLite nothing: there the statements give the order themselves.
     pub async fn gather_statistics(&self, kind: DatasetKind) -> Result<()> {
         if let super::Engine::Postgres(pool) = &self.engine {
             for (table, _) in kind.tables() {

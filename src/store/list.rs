@@ -15,8 +15,9 @@ impl Listed {
     /// `value`, and for each of its values the rows of `table`, called `name`, that fulfil `condition`.
     ///
     /// SQLite takes the order of a cross join as it stands. PostgreSQL looks into no subquery that has
-    /// an offset, and so goes by the index whatever it believes of the sizes of tables: of one that has
-    /// just been filled it knows nothing.
+    /// an offset, and so goes from each value to its rows whatever it believes of the table: of one that
+    /// has just been filled it knows little. How it looks for them is its choice, see
+    /// [`Self::keeps_plan`].
     pub(in crate::store) fn rows(self, table: &str, name: &str, condition: &str) -> String {
         match self {
             Self::Sqlite => {
@@ -27,6 +28,12 @@ impl Listed {
                  (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0) {name}"
             ),
         }
+    }
+
+    /// Whether such a statement may stay prepared. A plan of PostgreSQL from when the table was small
+    /// would read all of it for each value after it has grown, until its statistics are renewed.
+    pub(in crate::store) fn keeps_plan(self) -> bool {
+        matches!(self, Self::Sqlite)
     }
 }
 

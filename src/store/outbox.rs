@@ -379,11 +379,12 @@ impl Store {
         &self,
         accounts: &[String],
     ) -> Result<BTreeMap<String, Arc<Addressee>>> {
+        let listed = self.listed();
         // The plus keeps the version from being looked up first, which would read all subscribers.
         let sql = format!(
             "SELECT s.subscriber_no, s.account, s.name, s.language, s.time_zone, s.address, \
              s.segment, s.vulnerable, s.consent, s.quiet_hours, {OPTED_OUT} AS opted_out FROM {}",
-            self.listed().rows(
+            listed.rows(
                 "subscriber",
                 "s",
                 "s.account = listed.value \
@@ -393,7 +394,8 @@ impl Store {
         let mut people = BTreeMap::new();
         for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
             let rows: Vec<AddresseeRow> = on_read!(self, pool =>
-                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list::texts(chunk))
+                sqlx::query_as(AssertSqlSafe(sql.as_str())).persistent(listed.keeps_plan())
+                    .bind(list::texts(chunk))
                     .fetch_all(pool).await)?;
             let numbers: Vec<i64> = rows.iter().map(|row| row.subscriber_no).collect();
             let mut emails = self.emails(&numbers).await?;
@@ -410,10 +412,11 @@ impl Store {
         if numbers.is_empty() {
             return Ok(emails);
         }
+        let listed = self.listed();
         let sql = format!(
             "SELECT c.subscriber_no, c.value, EXISTS (SELECT 1 FROM suppression p \
              WHERE p.address_key = c.value_key) FROM {} ORDER BY c.subscriber_no, c.contact_no",
-            self.listed().rows(
+            listed.rows(
                 "contact_point",
                 "c",
                 "c.version = (SELECT version FROM dataset WHERE kind = 'subscribers') \
@@ -421,7 +424,8 @@ impl Store {
             )
         );
         let rows: Vec<(i64, String, bool)> = on_read!(self, pool =>
-            sqlx::query_as(AssertSqlSafe(sql)).bind(list::numbers(numbers.iter().copied()))
+            sqlx::query_as(AssertSqlSafe(sql)).persistent(listed.keeps_plan())
+                .bind(list::numbers(numbers.iter().copied()))
                 .fetch_all(pool).await)?;
         for (number, value, suppressed) in rows {
             emails.entry(number).or_default().push((value, suppressed));

@@ -44,19 +44,14 @@ impl Time {
 
 /// What goes out at one time.
 enum Outgoing<'a> {
-    Alarm(Source, Box<Message>),
+    Alarm(&'a LogEntry),
     Sample(&'a Sample),
 }
 
 /// Everything, in the order of the times at which it goes out.
-fn outgoing(simulation: &Simulation, time: Time) -> Vec<(Millis, Outgoing<'_>)> {
-    let alarms = simulation.entries.iter().filter_map(|entry| {
-        let alarm = Outgoing::Alarm(
-            Source::of_id(entry.source)?,
-            Box::new(message(entry, time)?),
-        );
-        Some((entry.received_at_ms, alarm))
-    });
+fn outgoing(simulation: &Simulation) -> Vec<(Millis, Outgoing<'_>)> {
+    let alarms = simulation.entries.iter();
+    let alarms = alarms.map(|entry| (entry.received_at_ms, Outgoing::Alarm(entry)));
     let samples = simulation.samples.iter();
     let samples = samples.map(|sample| (sample.sampled_at_ms, Outgoing::Sample(sample)));
     let mut all: Vec<_> = alarms.chain(samples).collect();
@@ -116,16 +111,19 @@ pub(super) async fn run(
     let clock = Clock::System;
     let mut streams = Streams::default();
     let (mut messages, mut samples) = (0_u64, 0_u64);
-    for (at_ms, outgoing) in outgoing(simulation, time) {
+    for (at_ms, outgoing) in outgoing(simulation) {
         if time.ours(at_ms) > clock.now_ms() {
             streams.wait_until_durable().await?;
             let wait_ms = time.ours(at_ms) - clock.now_ms();
             tokio::time::sleep(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))).await;
         }
         match outgoing {
-            Outgoing::Alarm(source, message) => {
-                streams.alarm(&connection, source, *message).await?;
-                messages += 1;
+            Outgoing::Alarm(entry) => {
+                let source = Source::of_id(entry.source);
+                if let Some((source, message)) = source.zip(message(entry, time)) {
+                    streams.alarm(&connection, source, message).await?;
+                    messages += 1;
+                }
             }
             Outgoing::Sample(sample) => {
                 let sample = v1::Sample {

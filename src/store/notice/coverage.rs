@@ -177,8 +177,9 @@ impl Tx {
 
     /// With `lock` on PostgreSQL no other transaction changes what is found until this one ends.
     async fn prior_rows(&mut self, wanted: &Wanted, lock: bool) -> Result<Vec<PriorRow>> {
+        let listed = self.listed();
         let condition = "n.incident_no = $2 AND n.account = listed.value";
-        let found = self.listed().rows("notice", "n", condition);
+        let found = listed.rows("notice", "n", condition);
         let sql = match self {
             // All are locked in one order, and so not within the subquery.
             Self::Postgres(_) if lock => format!(
@@ -192,7 +193,8 @@ impl Tx {
             let accounts: Vec<&String> = accounts.iter().collect();
             for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
                 let found: Vec<PriorRow> = on_tx!(self, conn =>
-                    sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list::texts(chunk))
+                    sqlx::query_as(AssertSqlSafe(sql.as_str())).persistent(listed.keeps_plan())
+                        .bind(list::texts(chunk))
                         .bind(incident.0).fetch_all(conn).await)?;
                 rows.extend(found);
             }
@@ -283,7 +285,8 @@ impl Tx {
             let numbers: Vec<String> = merged.iter().map(|no| no.0.to_string()).collect();
             format!(" OR n.incident_no IN ({})", numbers.join(", "))
         };
-        let firsts = self.listed().rows(
+        let listed = self.listed();
+        let firsts = listed.rows(
             "notice",
             "n",
             "n.account = listed.value AND n.stage = 'first' \
@@ -310,7 +313,8 @@ impl Tx {
         );
         for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
             let rows: Vec<(String, i64, String, Option<i64>)> = on_tx!(self, conn =>
-                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list::texts(chunk))
+                sqlx::query_as(AssertSqlSafe(sql.as_str())).persistent(listed.keeps_plan())
+                    .bind(list::texts(chunk))
                     .bind(incident.0).fetch_all(conn).await)?;
             for (account, by, state, covered_by) in rows {
                 let origin = IncidentNo(match state.as_str() {
@@ -358,7 +362,8 @@ impl Store {
     ) -> Result<BTreeMap<String, Elsewhere>> {
         let accounts: Vec<&String> = accounts.iter().collect();
         let mut firsts: BTreeMap<String, Vec<OpenFirst>> = BTreeMap::new();
-        let open_firsts = self.listed().rows(
+        let listed = self.listed();
+        let open_firsts = listed.rows(
             "notice",
             "n",
             "n.account = listed.value AND n.stage = 'first' \
@@ -377,7 +382,8 @@ impl Store {
         );
         for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
             let rows: Vec<FirstRow> = on_read!(self, pool =>
-                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list::texts(chunk))
+                sqlx::query_as(AssertSqlSafe(sql.as_str())).persistent(listed.keeps_plan())
+                    .bind(list::texts(chunk))
                     .fetch_all(pool).await)?;
             for row in rows {
                 let first = row.read()?;

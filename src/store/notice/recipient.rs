@@ -73,11 +73,12 @@ impl Tx {
         numbers: &[SubscriberNo],
         now_ms: Millis,
     ) -> Result<Vec<Recipient>> {
+        let listed = self.listed();
         let sql = format!(
             "SELECT s.account, s.language, s.time_zone, s.segment, s.vulnerable, s.consent, \
              s.quiet_hours, s.channels, {HAS_EMAIL} AS has_email, {USABLE_EMAIL} AS usable_email, \
              {OPTED_OUT} AS opted_out FROM {} ORDER BY s.subscriber_no",
-            self.listed().rows(
+            listed.rows(
                 "subscriber",
                 "s",
                 "s.version = $2 AND s.subscriber_no = CAST(listed.value AS BIGINT)"
@@ -87,7 +88,8 @@ impl Tx {
         for chunk in numbers.chunks(PEOPLE_PER_STATEMENT) {
             let list = list::numbers(chunk.iter().map(|number| i64::from(number.0)));
             let rows: Vec<RecipientRow> = on_tx!(self, conn =>
-                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(list).bind(subscribers_version)
+                sqlx::query_as(AssertSqlSafe(sql.as_str())).persistent(listed.keeps_plan())
+                    .bind(list).bind(subscribers_version)
                     .fetch_all(conn).await)?;
             let start = recipients.len();
             for row in rows {
@@ -107,9 +109,10 @@ impl Tx {
         if recipients.is_empty() {
             return Ok(());
         }
+        let listed = self.listed();
         let sql = format!(
             "SELECT n.account, count(*) FROM {} GROUP BY n.account",
-            self.listed().rows(
+            listed.rows(
                 "notice",
                 "n",
                 "n.account = listed.value AND n.state IN ('sent', 'delivered') \
@@ -118,7 +121,8 @@ impl Tx {
         );
         let accounts: Vec<&str> = recipients.iter().map(|r| r.account.as_str()).collect();
         let counts: Vec<(String, i64)> = on_tx!(self, conn =>
-            sqlx::query_as(AssertSqlSafe(sql)).bind(list::texts(&accounts)).bind(now_ms - DAY_MS)
+            sqlx::query_as(AssertSqlSafe(sql)).persistent(listed.keeps_plan())
+                .bind(list::texts(&accounts)).bind(now_ms - DAY_MS)
                 .fetch_all(conn).await)?;
         let counts: BTreeMap<String, i64> = counts.into_iter().collect();
         for recipient in recipients {

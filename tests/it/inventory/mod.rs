@@ -248,7 +248,7 @@ async fn a_member_named_twice_is_one_member(
     }
 }
 
-/// Or it would read a million subscribers for each batch of notices until its daemon comes by.
+/// Without that it may read all subscribers for a few of them, until its daemon comes by.
 #[tokio::test]
 async fn postgresql_has_counted_what_an_import_wrote() {
     let t = store(Backend::Postgres).await;

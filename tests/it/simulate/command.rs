@@ -494,6 +494,7 @@ async fn it_streams_into_a_running_service_again_and_again() {
     for (stored, sample) in stored.iter().zip(written.iter().chain(&written)) {
         let sample = &sample["sample"];
         assert_eq!(sample["resource"], *stored.resource);
+        assert_eq!(sample["metric"], *stored.metric);
         assert_eq!(sample["value"], stored.value);
         assert!((now_ms - 600_000..=now_ms).contains(&stored.sampled_at_ms));
     }
