@@ -7,6 +7,8 @@ use super::problem::{AreaError, AreaFault};
 use super::ring::{self, Ring};
 use ::geojson::{Feature, FeatureCollection, GeoJson, Geometry, GeometryValue, Position};
 use geo::{Coord, LineString, MultiPolygon, Polygon};
+use serde_json::Value;
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 /// Why named areas could not be read.
@@ -44,23 +46,43 @@ pub fn read_geojson(text: &str) -> Result<ReadArea, Vec<AreaError>> {
         vec![AreaError::new("geojson", fault)]
     })?;
     let mut builder = AreaBuilder::default();
+    // The reader of the library takes a member that is missing for one that is null.
+    let members = LazyCell::new(|| serde_json::from_str::<Value>(text).unwrap_or_default());
     match &document {
         GeoJson::Geometry(geometry) => add_geometry(&mut builder, "geometry", geometry),
-        GeoJson::Feature(feature) => add_feature(&mut builder, "feature", feature),
+        GeoJson::Feature(feature) => {
+            let is_null = || members.get("geometry").is_some();
+            add_feature(&mut builder, "feature", feature, is_null);
+        }
         GeoJson::FeatureCollection(collection) => {
             for (index, feature) in collection.features.iter().enumerate() {
-                add_feature(&mut builder, &format!("features[{index}]"), feature);
+                let is_null = || members["features"][index].get("geometry").is_some();
+                add_feature(
+                    &mut builder,
+                    &format!("features[{index}]"),
+                    feature,
+                    is_null,
+                );
             }
         }
     }
     builder.finish("geojson")
 }
 
-fn add_feature(builder: &mut AreaBuilder, place: &str, feature: &Feature) {
+/// A feature that is located nowhere says so by a geometry that is null; one that names none at all is
+/// not what its writer meant.
+fn add_feature(
+    builder: &mut AreaBuilder,
+    place: &str,
+    feature: &Feature,
+    is_null: impl FnOnce() -> bool,
+) {
     if let Some(geometry) = &feature.geometry {
         add_geometry(builder, &format!("{place}.geometry"), geometry);
-    } else {
+    } else if is_null() {
         builder.without_shape(place, name_of(feature));
+    } else {
+        builder.error(no_shape(place, "a feature without the member `geometry`"));
     }
 }
 

@@ -565,6 +565,10 @@ fn what_is_no_area_is_refused_by_name() {
             "no polygon and no circle",
         ),
         (
+            r#"{"type":"Feature","properties":null,"geom":null}"#,
+            "a feature without the member `geometry`",
+        ),
+        (
             r#"{"type":"FeatureCollection","features":[]}"#,
             "no polygon and no circle",
         ),
@@ -614,6 +618,15 @@ fn a_feature_without_geometry_is_left_out_and_said() {
             "features[2]: it has no polygon and no circle, and was left out",
         ]
     );
+
+    // A name that was mistyped is no such feature.
+    let features = json!([
+        {"type": "Feature", "properties": {}, "geometry": square},
+        {"type": "Feature", "properties": {}, "geom": square},
+    ]);
+    let errors = refused(&json!({"type": "FeatureCollection", "features": features}).to_string());
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].place, "features[1]");
 }
 
 #[test]
