@@ -109,6 +109,10 @@ pub const HANDED_OVER: &str = "still_affected";
 /// How long a notice waits before it looks again whether another incident is over.
 pub const ELSEWHERE_WAIT_MS: Millis = 60_000;
 
+/// How long a restored waits for a suspicion that the fault is back: by then it is decided, or nobody
+/// believes it (see `correlation.decide_within_s`, whose default this is).
+const SUSPECTED_WAIT_MS: Millis = 10 * 60_000;
+
 /// How long a first notice waits for another incident to say that it is over: whatever is really on
 /// its way is settled when its lease ends.
 const CLOSING_WAIT_MS: Millis = 5 * 60_000;
@@ -275,6 +279,15 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
     let is_earlier = input.notice.episode != incident.reopened;
     if is_earlier && !is_suspected && incident.merged_into.is_none() {
         return Verdict::Cancel("reopened");
+    }
+    // That it works again is not said while that is in doubt; nor is it kept back by a doubt that nobody
+    // decides.
+    let decided_by_ms = incident.detected_ms + SUSPECTED_WAIT_MS;
+    if is_earlier && is_suspected && !retraction && input.now_ms < decided_by_ms {
+        return Verdict::Wait {
+            until_ms: decided_by_ms.min(input.now_ms + ELSEWHERE_WAIT_MS),
+            reason: "suspected",
+        };
     }
     if incident.state == IncidentState::Confirmed && is_lost_again(input.notice, history) {
         return Verdict::Cancel("lost_again");

@@ -222,7 +222,10 @@ impl Correlator {
                     }
                     let impact = if !summary.stated.is_empty() {
                         combined_impact(several, &summary.parts, &self.network)
-                    } else if tracked.parts == summary.parts {
+                    } else if tracked.parts == summary.parts
+                        // Else it may still hold whom an area that has ended took.
+                        && tracked.incident.declared.is_empty()
+                    {
                         tracked.impact.clone()
                     } else {
                         Impact::of(&summary.parts, &self.network)

@@ -395,12 +395,12 @@ impl Tracked {
         self.date(summary.onset, at);
         let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
         let resources = self.incident.cause.resources.clone();
+        let is_declared = !self.incident.declared.is_empty() || !summary.stated.is_empty();
         self.take(summary, impact, judged, at);
         self.incident.life.clearing_since_ms = None;
         self.stand_for(summary);
         let now_affected = self.impact.lost.len();
-        let has_moved =
-            parts != self.parts || (!summary.stated.is_empty() && affected != now_affected);
+        let has_moved = parts != self.parts || (is_declared && affected != now_affected);
         // Whom the same parts take in another version of the network is said apart.
         if has_moved && (!self.network_changed || resources != self.incident.cause.resources) {
             let what = match now_affected.cmp(&affected) {

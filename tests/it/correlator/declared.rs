@@ -363,6 +363,35 @@ fn a_dark_area_that_ends_leaves_what_alarms_say() {
 }
 
 #[test]
+fn what_is_merged_with_an_area_loses_its_people_when_it_ends() {
+    let network = built();
+    let inside = homes("olt3-p1");
+    for (no, into) in [(1, 2), (2, 1)] {
+        let mut desk = Desk::new();
+        desk.raise(SECOND, "pon-los", &["olt2-p1"]);
+        desk.until(5 * MINUTE);
+        let area = dark_area(&network, area_statement(1, 5 * MINUTE), &inside);
+        desk.declare(5 * MINUTE, area);
+        let reason = "one flood".to_owned();
+        let into = IncidentNo(into);
+        desk.act(no, OperatorAction::Merge { into, reason });
+        assert_eq!(desk.open(), [one(into.0, "olt2-p1", Confirmed, 8)]);
+        let end = ended(area_statement(1, 5 * MINUTE), 10 * MINUTE);
+        desk.declare(10 * MINUTE, dark_area(&network, end, &inside));
+        desk.until(20 * MINUTE);
+        assert_eq!(desk.open(), [one(into.0, "olt2-p1", Confirmed, 4)]);
+        assert_eq!(desk.lost(into.0), accounts(&homes("olt2-p1")));
+        assert!(desk.history(into.0).contains(&Told::Shrank));
+        assert_eq!(desk.state(into.0).declared, []);
+        let never_lost = desk.changes.iter().map(|change| change.never_lost.len());
+        assert_eq!(never_lost.sum::<usize>(), 0, "they had no service");
+        desk.clear(30 * MINUTE, "pon-los", &["olt2-p1"]);
+        desk.until(40 * MINUTE);
+        assert_eq!(desk.open(), []);
+    }
+}
+
+#[test]
 fn another_shape_moves_who_is_affected() {
     let mut desk = Desk::new();
     let network = built();

@@ -44,6 +44,7 @@ impl World {
                     && self.incidents[i].merged_into.is_none() =>
             {
                 self.incidents[i].state = IncidentState::Suspected;
+                self.incidents[i].detected_ms = self.now_ms;
                 self.incidents[i].reopened += 1;
                 self.lost[i].extend([0, 1, HELD_OUT]);
                 self.corrected.retain(|(incident, _)| *incident != i);

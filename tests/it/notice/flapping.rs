@@ -101,11 +101,47 @@ fn the_wait_begins_when_service_is_back() {
 }
 
 #[test]
-fn what_is_only_suspected_to_have_come_back_keeps_nobody_waiting() {
+fn nobody_hears_that_it_works_again_while_it_is_suspected_to_have_come_back() {
+    let mut world = back_for_the_second_time();
+    world.apply(&Event::Advance(8));
+    world.apply(&Event::Suspect(0));
+    for event in [Event::Advance(4), Event::Claim, Event::Settle(true)] {
+        world.apply(&event);
+    }
+    let told = [Stage::First, Stage::Restored, Stage::First];
+    assert_eq!(
+        heard(&world, 0),
+        told,
+        "twelve minutes after service was back"
+    );
+    world.apply(&Event::Confirm(0));
+    world.drain();
+    assert_eq!(heard(&world, 0), told, "they know already");
+    world.apply(&Event::Restore(0));
+    world.drain();
+    let ended = [told.as_slice(), &[Stage::Restored]].concat();
+    assert_eq!(heard(&world, 0), ended);
+}
+
+#[test]
+fn a_suspicion_that_comes_to_nothing_takes_no_restored_away() {
+    let mut world = back_for_the_second_time();
+    world.apply(&Event::Advance(8));
+    world.apply(&Event::Suspect(0));
+    for event in [Event::Advance(4), Event::Claim, Event::Restore(0)] {
+        world.apply(&event);
+    }
+    world.drain();
+    assert_eq!(heard(&world, 0).len(), 4);
+    assert_eq!(heard(&world, 0).last(), Some(&Stage::Restored));
+}
+
+#[test]
+fn a_suspicion_that_nobody_decides_keeps_nobody_waiting_for_ever() {
     let mut world = back_for_the_second_time();
     world.apply(&Event::Advance(5));
     world.apply(&Event::Suspect(0));
-    for event in [Event::Advance(6), Event::Claim, Event::Settle(true)] {
+    for event in [Event::Advance(11), Event::Claim, Event::Settle(true)] {
         world.apply(&event);
     }
     assert_eq!(heard(&world, 0).last(), Some(&Stage::Restored));
