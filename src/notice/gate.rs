@@ -263,6 +263,38 @@ fn update(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> 
     Verdict::Send
 }
 
+/// That it works again is not said while that is in doubt; nor is it kept back by a doubt that nobody
+/// decides.
+fn wait_in_doubt(input: &GateInput<'_>, suspected: &Incident) -> Option<Verdict> {
+    let decided_by_ms = suspected.detected_ms + SUSPECTED_WAIT_MS;
+    (input.now_ms < decided_by_ms).then(|| Verdict::Wait {
+        until_ms: decided_by_ms.min(input.now_ms + ELSEWHERE_WAIT_MS),
+        reason: "suspected",
+    })
+}
+
+/// What becomes of the closing for somebody who was told.
+fn closing_of_told(input: &GateInput<'_>, incident: &Incident) -> Verdict {
+    let retraction = input.notice.stage == Stage::Retraction;
+    let rejected = incident.state == IncidentState::Rejected && incident.merged_into.is_none();
+    match input.elsewhere {
+        Elsewhere::No => Verdict::Send,
+        _ if retraction && rejected => Verdict::Send,
+        Elsewhere::TakesOver | Elsewhere::Told => Verdict::Cancel(HANDED_OVER),
+        // It was out after all, by another fault: that is to end with a restored, which is planned as
+        // long as this incident is.
+        Elsewhere::Silent | Elsewhere::Sending
+            if retraction && incident.state == IncidentState::Confirmed =>
+        {
+            Verdict::Cancel("lost_elsewhere")
+        }
+        Elsewhere::Silent | Elsewhere::Sending => Verdict::Wait {
+            until_ms: input.now_ms + ELSEWHERE_WAIT_MS,
+            reason: "still_affected",
+        },
+    }
+}
+
 fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) -> Verdict {
     let retraction = input.notice.stage == Stage::Retraction;
     let rejected = incident.state == IncidentState::Rejected && incident.merged_into.is_none();
@@ -280,14 +312,12 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
     if is_earlier && !is_suspected && incident.merged_into.is_none() {
         return Verdict::Cancel("reopened");
     }
-    // That it works again is not said while that is in doubt; nor is it kept back by a doubt that nobody
-    // decides.
-    let decided_by_ms = incident.detected_ms + SUSPECTED_WAIT_MS;
-    if is_earlier && is_suspected && !retraction && input.now_ms < decided_by_ms {
-        return Verdict::Wait {
-            until_ms: decided_by_ms.min(input.now_ms + ELSEWHERE_WAIT_MS),
-            reason: "suspected",
-        };
+    if is_earlier
+        && is_suspected
+        && !retraction
+        && let Some(wait) = wait_in_doubt(input, incident)
+    {
+        return wait;
     }
     if incident.state == IncidentState::Confirmed && is_lost_again(input.notice, history) {
         return Verdict::Cancel("lost_again");
@@ -325,22 +355,7 @@ fn closing(input: &GateInput<'_>, incident: &Incident, history: &History<'_>) ->
         {
             Verdict::Cancel("superseded")
         }
-        Standing::Told => match input.elsewhere {
-            Elsewhere::No => Verdict::Send,
-            _ if retraction && rejected => Verdict::Send,
-            Elsewhere::TakesOver | Elsewhere::Told => Verdict::Cancel(HANDED_OVER),
-            // It was out after all, by another fault: that is to end with a restored, which is planned
-            // as long as this incident is.
-            Elsewhere::Silent | Elsewhere::Sending
-                if retraction && incident.state == IncidentState::Confirmed =>
-            {
-                Verdict::Cancel("lost_elsewhere")
-            }
-            Elsewhere::Silent | Elsewhere::Sending => Verdict::Wait {
-                until_ms: input.now_ms + ELSEWHERE_WAIT_MS,
-                reason: "still_affected",
-            },
-        },
+        Standing::Told => closing_of_told(input, incident),
         // The one that told the person waits as well, until service has lasted.
         Standing::MaybeTold | Standing::MaybeClosed if closing_waits => Verdict::Wait {
             until_ms: input.now_ms + ELSEWHERE_WAIT_MS,

@@ -104,7 +104,8 @@ impl<'a> History<'a> {
             .max_by_key(|(sent_at_ms, _)| sent_at_ms.unwrap_or(Millis::MAX));
         own.or_else(|| {
             self.iter()
-                .filter_map(|n| n.cover?.facts.map(|facts| (None, facts)))
+                .filter_map(|n| n.cover)
+                .filter_map(|cover| Some((cover.told_at_ms, cover.facts?)))
                 .last()
         })
     }

@@ -216,11 +216,16 @@ pub(in crate::incident) fn cause_text(summary: &Summary, lost: usize, network: &
     match summary.stated.first() {
         Some(stated) if !stated.place.is_empty() => {
             let place = &stated.place;
+            let what = if stated.is_of_people() {
+                "Service"
+            } else {
+                "Power"
+            };
             match summary.parts.len() {
-                0 => format!("Service is lost inside {place}; {people}"),
-                1 => format!("Power is lost inside {place}; 1 element has failed, {people}"),
+                0 => format!("{what} is lost inside {place}; {people}"),
+                1 => format!("{what} is lost inside {place}; 1 element has failed, {people}"),
                 n => format!(
-                    "Power is lost inside {place}; {} elements have failed, {people}",
+                    "{what} is lost inside {place}; {} elements have failed, {people}",
                     thousands(n)
                 ),
             }

@@ -376,6 +376,10 @@ fn what_is_merged_with_an_area_loses_its_people_when_it_ends() {
         let into = IncidentNo(into);
         desk.act(no, OperatorAction::Merge { into, reason });
         assert_eq!(desk.open(), [one(into.0, "olt2-p1", Confirmed, 8)]);
+        assert_eq!(
+            desk.state(into.0).cause.text,
+            "Service is lost inside AREA-7 (Lower town); 1 element has failed, 8 subscribers"
+        );
         let end = ended(area_statement(1, 5 * MINUTE), 10 * MINUTE);
         desk.declare(10 * MINUTE, dark_area(&network, end, &inside));
         desk.until(20 * MINUTE);

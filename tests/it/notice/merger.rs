@@ -13,6 +13,11 @@ fn heard(events: &[Event]) -> Vec<(i64, Stage)> {
         world.apply(event);
     }
     world.drain();
+    heard_so_far(&world)
+}
+
+/// What the first person has heard, by the number of the incident.
+fn heard_so_far(world: &World) -> Vec<(i64, Stage)> {
     let sent = world.sent.iter().filter(|sent| sent.account == account(0));
     sent.map(|sent| (sent.incident.0, sent.stage)).collect()
 }
@@ -36,6 +41,23 @@ fn the_survivor_says_that_it_is_over_once() {
         Event::Restore(1),
     ]);
     assert_eq!(heard(&events), [(1, First), (2, Restored)]);
+}
+
+#[test]
+fn another_cause_after_a_merger_is_told_no_sooner_than_after_the_first_notice() {
+    let mut world = World::new();
+    let mut events = told(0);
+    events.extend([Event::SetCause(1), Event::Confirm(1)]);
+    events.push(Event::Merge(0, 1, ALL));
+    for event in &events {
+        world.apply(event);
+    }
+    for event in [Event::Advance(20), Event::Claim, Event::Settle(true)] {
+        world.apply(&event);
+    }
+    assert_eq!(heard_so_far(&world), [(1, First)], "20 minutes later");
+    world.drain();
+    assert_eq!(heard_so_far(&world), [(1, First), (2, Stage::Update)]);
 }
 
 #[test]
