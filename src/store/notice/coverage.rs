@@ -234,26 +234,26 @@ impl Tx {
         &mut self,
         wanted: &Wanted,
     ) -> Result<BTreeMap<(IncidentNo, String), Vec<Closing>>> {
+        let listed = self.listed();
+        let sql = format!(
+            "SELECT c.account, c.incident_no, c.sent_at_ms, c.attempt - c.attempts_before, \
+             c.available_at_ms FROM {}",
+            listed.rows(
+                "notice",
+                "c",
+                "c.account = listed.value AND c.stage IN ('restored', 'retraction') \
+                 AND c.state IN ('sent', 'delivered', 'pending') \
+                 AND EXISTS (SELECT 1 FROM notice f WHERE f.incident_no = c.incident_no \
+                 AND f.account = c.account AND f.stage = 'first' AND f.covered_by = $2)"
+            )
+        );
         let mut closings: BTreeMap<_, Vec<Closing>> = BTreeMap::new();
         for (incident, accounts) in wanted {
             let accounts: Vec<&String> = accounts.iter().collect();
-            for chunk in accounts.chunks(ROWS_PER_STATEMENT) {
-                let rows: Vec<(String, i64, Option<i64>, i64, i64)> = on_tx!(self, conn => {
-                    let mut query = QueryBuilder::new(
-                        "SELECT c.account, c.incident_no, c.sent_at_ms, c.attempt - c.attempts_before, \
-                         c.available_at_ms \
-                         FROM notice f \
-                         JOIN notice c ON c.incident_no = f.incident_no AND c.account = f.account \
-                         WHERE f.stage = 'first' AND c.stage IN ('restored', 'retraction') \
-                         AND c.state IN ('sent', 'delivered', 'pending') AND f.covered_by = ");
-                    query.push_bind(incident.0).push(" AND f.account IN (");
-                    let mut list = query.separated(", ");
-                    for account in chunk {
-                        list.push_bind(*account);
-                    }
-                    query.push(")");
-                    query.build_query_as().fetch_all(conn).await?
-                });
+            for chunk in accounts.chunks(PEOPLE_PER_STATEMENT) {
+                let rows: Vec<(String, i64, Option<i64>, i64, i64)> = on_tx!(self, conn =>
+                    sqlx::query_as(AssertSqlSafe(sql.as_str())).persistent(listed.keeps_plan())
+                        .bind(list::texts(chunk)).bind(incident.0).fetch_all(conn).await)?;
                 for (account, by, sent_at_ms, attempt, available_at_ms) in rows {
                     let said = closings.entry((*incident, account)).or_default();
                     said.push(Closing {
