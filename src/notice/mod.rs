@@ -357,8 +357,10 @@ pub struct Cover {
     pub closing_elsewhere: bool,
     /// When it told the person, the latest time.
     pub told_at_ms: Option<Millis>,
-    /// What it told last.
+    /// What it told last, or is about to tell.
     pub facts: Option<Facts>,
+    /// When it told that; `None` while it is in the outbox.
+    pub facts_at_ms: Option<Millis>,
     /// The first notice that it sent to the person: where the mail thread begins.
     pub root: Option<NoticeId>,
 }
@@ -366,7 +368,8 @@ pub struct Cover {
 impl Cover {
     /// Whether what the person knows of it may change while nothing is planned.
     pub fn is_unsettled(&self) -> bool {
-        self.pending || self.closing_elsewhere
+        let is_telling = self.facts.is_some() && self.facts_at_ms.is_none();
+        self.pending || self.closing_elsewhere || is_telling
     }
 }
 

@@ -105,7 +105,7 @@ impl<'a> History<'a> {
         own.or_else(|| {
             self.iter()
                 .filter_map(|n| n.cover)
-                .filter_map(|cover| Some((cover.told_at_ms, cover.facts?)))
+                .filter_map(|cover| Some((cover.facts_at_ms, cover.facts?)))
                 .last()
         })
     }
@@ -265,6 +265,7 @@ pub fn cover(
     let mut on_their_way = others.iter().filter(on_its_way);
     let is_closing = on_their_way.any(|c| goes_first(c));
     let is_waiting = |n: &PriorNotice| n.stage.closes() && n.is_unsent();
+    let last = history.last_facts();
     let is_pending = matches!(standing, Standing::MaybeTold | Standing::MaybeClosed);
     Cover {
         incident,
@@ -289,7 +290,8 @@ pub fn cover(
             && History::new(history.iter().filter(|n| !is_waiting(n))).standing() == Standing::Told,
         closing_elsewhere: others.iter().any(|c| c.sent_at_ms.is_none()),
         told_at_ms,
-        facts: history.last_facts().map(|(_, facts)| facts),
+        facts: last.map(|(_, facts)| facts),
+        facts_at_ms: last.and_then(|(at_ms, _)| at_ms),
         root: history.root(),
     }
 }
