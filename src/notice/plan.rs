@@ -375,9 +375,14 @@ impl<'a> Planner<'a> {
         let said = history.last_of(episode, stage);
         let may_arrive = |n: &PriorNotice| inherited(n) && n.cover.is_some_and(|c| c.pending);
         let is_inherited = history.iter().any(may_arrive);
-        // Said again only of what another incident has told since.
+        // Said again only of what another incident has told since, or may just be telling.
+        let is_told_since = match left.standing() {
+            Standing::Told => true,
+            Standing::MaybeTold => is_inherited,
+            _ => false,
+        };
         let number = match said {
-            Some(n) if n.state.is_told() && left.standing() == Standing::Told => n.stage_no + 1,
+            Some(n) if n.state.is_told() && is_told_since => n.stage_no + 1,
             // One that is just going out may be withheld, and what it goes on for may arrive after it.
             Some(n)
                 if n.state == NoticeState::Pending

@@ -184,3 +184,32 @@ fn word_on_its_way_at_a_merger_is_followed_by_one_end_each() {
     assert_eq!(heard.len(), 2 * ends, "{heard:?}");
     assert_eq!(heard.last(), Some(&(2, Restored)), "{heard:?}");
 }
+
+#[test]
+fn what_is_under_way_at_two_mergers_is_closed_by_the_one_between() {
+    let only_second = [false, true, false, false];
+    let events = [
+        Event::Confirm(1),
+        Event::Grow(1, 1),
+        Event::Claim,
+        Event::Shrink(1, 1),
+        Event::Confirm(0),
+        Event::Settle(true),
+        Event::Claim,
+        Event::Settle(true),
+        Event::Restore(0),
+        Event::Reopen(0),
+        Event::Claim,
+        Event::Merge(0, 1, only_second),
+        Event::Merge(1, 2, [false; PEOPLE]),
+    ];
+    let mut world = World::new();
+    for event in &events {
+        world.apply(event);
+    }
+    world.drain();
+    let sent = world.sent.iter().filter(|sent| sent.account == account(1));
+    let sent: Vec<_> = sent.map(|sent| (sent.incident.0, sent.stage)).collect();
+    let expected = [(2, First), (2, Restored), (1, First), (2, Restored)];
+    assert_eq!(sent, expected);
+}
