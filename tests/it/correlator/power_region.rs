@@ -382,7 +382,7 @@ fn a_power_cut_across_the_edge_of_planned_work_is_no_overrun_of_it() {
         let mut desk = Desk::with(settings(), network);
         desk.correlator.take_map(map);
         let work = Statement {
-            resources: vec!["row3".to_owned()],
+            resources: vec!["row0".to_owned()],
             kind: CauseKind::PlannedWork,
             text: "new splitter".to_owned(),
             until_ms: Some(UNTIL),
@@ -404,7 +404,7 @@ fn a_power_cut_across_the_edge_of_planned_work_is_no_overrun_of_it() {
     assert!(!cause.text.contains("overrun"), "{}", cause.text);
 
     // What is left of the street alone is one.
-    let mut desk = lose_power(3..4);
+    let mut desk = lose_power(0..1);
     desk.until(UNTIL + 20 * MINUTE);
     assert_eq!(open_sizes(&desk), [STREET]);
     assert_eq!(desk.state(1).cause.kind, CauseKind::PlannedWork);
