@@ -2,7 +2,11 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test bench build lint clean
+# What `fuzz` runs if no NAME is given: the properties of the engine, the notices and the network.
+PROPERTIES := streams commands onset joining properties geography topology nobody_is_told_what_is_not_so
+TIMES ?= 20
+
+.PHONY: help demo test fuzz bench build lint clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -16,6 +20,12 @@ test: ## Format check, clippy, and all tests on SQLite and on a private PostgreS
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	scripts/with-postgres cargo test --locked --no-fail-fast
+
+fuzz: ## Random tests with cases of their own, many more: make fuzz TIMES=20 NAME=notice
+	@scripts/install-packages build postgres
+	export PROPTEST_RNG_SEED=$${SEED:-$$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')} FOREWARN_DRAWS=$(TIMES); \
+	echo "SEED=$$PROPTEST_RNG_SEED TIMES=$(TIMES)"; \
+	scripts/with-postgres cargo test --locked --test it -- $(or $(NAME),$(PROPERTIES))
 
 bench: ## Run all benchmarks, or one: make bench NAME=impact
 	@scripts/install-packages build postgres $(if $(filter geography,$(or $(NAME),geography)),postgis)

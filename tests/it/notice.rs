@@ -760,7 +760,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::support::draws(2_000))]
 
     #[test]
     fn nobody_is_told_what_is_not_so(events in prop::collection::vec(event(), 1..70)) {

@@ -1,5 +1,6 @@
 use forewarn::store::{KeyKind, PremisesPosition, Store, SubscriberKey, Tx};
 use forewarn::subscriber::Subscriber;
+use proptest::test_runner::Config as ProptestConfig;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
@@ -154,4 +155,13 @@ fn rand_u128() -> u128 {
     use std::hash::{BuildHasher, RandomState};
     let a = RandomState::new().hash_one(std::process::id());
     u128::from(a) << 64 | u128::from(RandomState::new().hash_one(a))
+}
+
+/// How many cases a property is tried on, times the `FOREWARN_DRAWS` of the environment.
+pub(crate) fn draws(cases: u32) -> ProptestConfig {
+    let times = std::env::var("FOREWARN_DRAWS");
+    let times: u32 = times.map_or(1, |times| {
+        times.parse().expect("FOREWARN_DRAWS is a number")
+    });
+    ProptestConfig::with_cases(cases.saturating_mul(times))
 }

@@ -310,7 +310,7 @@ fn check_random(choices: &Choices, needs_all: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(crate::support::draws(64))]
 
     #[test]
     fn random_networks_where_any_way_in_is_enough(choices in choices()) {
@@ -347,10 +347,4 @@ proptest! {
         same(&set_a.intersection(&set_b), &a & &b);
         same(&set_a.difference(&set_b), &a - &b);
     }
-}
-
-/// Number of random networks; more by `PROPTEST_CASES`.
-fn cases() -> u32 {
-    let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(64)
 }

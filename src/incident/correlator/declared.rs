@@ -14,7 +14,7 @@ impl Correlator {
         }
         for tracked in self.tracked.values_mut() {
             if let Some(lost) = self.declared.lost_inside(&tracked.incident.declared) {
-                tracked.resume(lost);
+                tracked.resume(&lost);
             }
         }
     }
@@ -41,6 +41,9 @@ impl Correlator {
         let tracked = &self.tracked;
         let is_held = |reference| tracked.values().any(|t| t.holds(reference));
         if self.declared.refresh(now_ms, &self.network, is_held) {
+            for tracked in self.tracked.values_mut() {
+                tracked.rescope_ended(&self.declared, &self.network);
+            }
             self.mark_all();
             self.must_localise = true;
         }

@@ -235,17 +235,21 @@ impl Declared {
         })
     }
 
-    /// Who is without service by those states of declarations that name no parts, ended or not.
+    /// Who is without service by those states of declarations that name no parts, ended or not; `None`
+    /// when none of them is known.
     pub(in crate::incident) fn lost_inside(
         &self,
         references: &[DeclarationRef],
-    ) -> Option<&SubscriberSet> {
-        references.iter().find_map(|reference| {
+    ) -> Option<SubscriberSet> {
+        let inside = references.iter().filter_map(|reference| {
             let declaration = self.all.get(&reference.id)?;
             let is_known = declaration.statement.scope_revision() == reference.revision
                 && !declaration.is_work();
             let area = declaration.area.as_ref().filter(|_| is_known)?;
             (area.affects == Affects::ServiceLostInside).then_some(&area.inside.subscribers)
+        });
+        inside.fold(None, |all: Option<SubscriberSet>, more| {
+            Some(all.map_or_else(|| more.clone(), |all| all.union(more)))
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{Circumstances, Impact, Tracked};
 use crate::clock::Millis;
-use crate::incident::declared::Stated;
+use crate::incident::declared::{Declared, Stated};
 use crate::incident::evidence::Summary;
 use crate::incident::{DeclarationId, DeclarationRef, IncidentState, TimelineEntry, TimelineKind};
-use crate::topology::SubscriberSet;
+use crate::topology::{Network, SubscriberSet};
 use std::sync::Arc;
 
 impl Tracked {
@@ -73,6 +73,21 @@ impl Tracked {
             self.impact = Impact::default();
             self.count_impact();
         }
+    }
+
+    /// Whom one that has ended took, by what is declared now: that of an area which has got another
+    /// scope since is not known after a restart either.
+    pub(in crate::incident) fn rescope_ended(&mut self, declared: &Declared, network: &Network) {
+        let references = &self.incident.declared;
+        if self.incident.state.is_open() || references.is_empty() {
+            return;
+        }
+        let by_parts = network.lost(&self.parts);
+        let lost = match declared.lost_inside(references) {
+            Some(inside) => by_parts.union(&inside),
+            None => by_parts,
+        };
+        self.impact = Impact::lost_only(lost);
     }
 
     fn say(&mut self, what: TimelineKind, stated: &Stated, now_ms: Millis) {

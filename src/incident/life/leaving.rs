@@ -75,17 +75,21 @@ impl<'a> Elsewhere<'a> {
     }
 
     /// Those of these people who are behind a failure of another incident, or of none, and not believed
-    /// to be.
+    /// to be behind any.
     fn suspected(&self, no: IncidentNo, people: &SubscriberSet) -> SubscriberSet {
-        self.others(no)
-            .fold(SubscriberSet::new(), |all, (found, holder)| {
-                let behind = people.intersection(&found.impact.lost);
-                match holder.and_then(|holder| self.believed.get(&holder)) {
-                    _ if behind.is_empty() => all,
-                    Some(believed) => all.union(&behind.difference(believed)),
-                    None => all.union(&behind),
-                }
-            })
+        let mut suspected = SubscriberSet::new();
+        let mut believed = SubscriberSet::new();
+        for (found, holder) in self.others(no) {
+            let behind = people.intersection(&found.impact.lost);
+            if behind.is_empty() {
+                continue;
+            }
+            if let Some(known) = holder.and_then(|holder| self.believed.get(&holder)) {
+                believed = believed.union(&behind.intersection(known));
+            }
+            suspected = suspected.union(&behind);
+        }
+        suspected.difference(&believed)
     }
 }
 

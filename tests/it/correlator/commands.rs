@@ -131,7 +131,7 @@ fn take_crooked(desk: &mut Desk, entries: Vec<LogEntry>, from_ms: i64, seed: u64
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(crate::support::draws(192))]
 
     #[test]
     fn what_operators_say_holds_whatever_the_order_of_alarms(

@@ -259,7 +259,7 @@ fn whoever_a_merger_brings_along_keeps_their_own_time() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(crate::support::draws(96))]
 
     /// Whatever fails when: everybody without service by an incident lost it with the last of the parts
     /// that it takes, by a walk over the network without what had failed by then.

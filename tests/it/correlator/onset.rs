@@ -173,7 +173,7 @@ fn onsets(desk: &Desk) -> BTreeMap<Vec<String>, i64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(crate::support::draws(256))]
 
     #[test]
     fn the_onset_never_moves_later_within_an_episode(

@@ -256,7 +256,7 @@ pub(super) fn straight_and_crooked(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(crate::support::draws(96))]
 
     #[test]
     fn order_repetition_and_batches_do_not_matter(

@@ -84,7 +84,7 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(crate::support::draws(512))]
 
     #[test]
     fn in_order_every_event_is_that_of_the_reference(condition in condition(), points in values()) {
@@ -211,7 +211,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::support::draws(24))]
 
     #[test]
     fn a_slow_daily_curve_never_alarms(

@@ -89,7 +89,7 @@ const EASTWARD: f64 = 1.0 / 1_024.0;
 const NORTHWARD: f64 = EASTWARD / 1_024.0;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::support::draws(64))]
 
     #[test]
     fn a_point_is_inside_as_geo_says_of_the_point_a_step_to_the_east(

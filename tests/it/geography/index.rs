@@ -109,7 +109,7 @@ fn nearest_one_by_one(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::support::draws(96))]
 
     #[test]
     fn the_nearest_premises_are_those_that_looking_at_all_finds(

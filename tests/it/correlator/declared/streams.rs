@@ -150,7 +150,7 @@ fn check_declared(desk: &Desk, declared: &BTreeMap<DeclarationId, Declaration>) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(crate::support::draws(96))]
 
     #[test]
     fn order_repetition_and_batches_do_not_matter_beside_declarations(
