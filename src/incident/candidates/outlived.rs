@@ -127,7 +127,8 @@ impl Candidates {
         if !is_home(network, element) {
             in_doubt.insert(seat);
         }
-        if old == new {
+        // What is back may be so since a later instant.
+        if old == new && !is_back(new) {
             return;
         }
         let said = |of: fn(Observation) -> bool| {

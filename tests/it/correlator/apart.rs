@@ -165,3 +165,41 @@ fn an_incident_goes_on_in_what_its_alarm_speaks_for_later() {
     assert_eq!(desk.state(2).merged_into, Some(IncidentNo(1)));
     assert!(!desk.history(1).contains(&TimelineKind::Restored));
 }
+
+/// Homes that lost power go apart from the failed port beside them, while one lone alarm above both is
+/// only suspected.
+#[test]
+fn what_goes_apart_goes_apart_once_though_all_of_it_is_behind_something_suspected() {
+    let mut desk = Desk::with(CorrelatorSettings::default(), built());
+    desk.raise(1, "los", &["s2", "s2/olt2"]);
+    desk.raise(
+        1,
+        "onu-los",
+        &["olt2-p1-h1", "olt2-p1-h2", "olt2-p1-h4", "olt2-p2-h3"],
+    );
+    desk.raise(1, "dying-gasp", &["olt2-p1-h3", "olt2-p2-h1", "olt2-p2-h2"]);
+    desk.clear(2, "los", &["s2", "s2/olt2"]);
+    desk.raise(501, "onu-los", &["olt2-p2-h4"]);
+    desk.raise(119_434, "los", &["core1"]);
+    desk.raise(121_113, "los", &["s2"]);
+    desk.raise(128_045, "los", &["s2/olt2"]);
+    desk.clear(188_044, "los", &["s2"]);
+    desk.until(5 * MINUTE);
+    let latest = desk.correlator.last_incident_no();
+    for minute in 6..12 {
+        // Whatever arrives, all is looked at anew.
+        let minute_ms = minute * MINUTE;
+        desk.raise(minute_ms, "signal-degrade", &["core2"]);
+        desk.clear(minute_ms + SECOND, "signal-degrade", &["core2"]);
+    }
+    let gone_apart = causes(&desk);
+    for cause in [
+        ("olt2-p1", 4),
+        ("olt2-p2-h1+olt2-p2-h2+olt2-p2-h3+olt2-p2-h4", 4),
+        ("s2/olt2", 8),
+    ] {
+        let cause = (cause.0.to_owned(), cause.1);
+        assert!(gone_apart.contains(&cause), "{gone_apart:?}");
+    }
+    assert_eq!(desk.correlator.last_incident_no(), latest);
+}

@@ -159,3 +159,20 @@ fn what_is_heard_late_counts_as_if_it_had_come_in_time() {
         "six are dark since then, two are back"
     );
 }
+
+/// Its dying gasp is taken back, minutes after its other alarm was, and too soon for that to count.
+#[test]
+fn what_is_back_counts_from_its_last_clear() {
+    let mut desk = Desk::new();
+    desk.raise(SECOND, "los", &["olt2", "olt2/olt2-p1"]);
+    desk.raise(SECOND, "power-failure", &["olt2"]);
+    desk.raise(MINUTE, "los", &["s2/olt2"]);
+    desk.clear(2 * MINUTE, "los", &["olt2"]);
+    desk.clear(5 * MINUTE, "los", &["olt2/olt2-p1"]);
+    desk.until(6 * MINUTE);
+    assert!(outlived(&desk).is_empty());
+    desk.clear(6 * MINUTE, "power-failure", &["olt2"]);
+    desk.until(15 * MINUTE);
+    assert_eq!(outlived(&desk), ["s2/olt2"]);
+    assert_eq!(desk.open(), []);
+}

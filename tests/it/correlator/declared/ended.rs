@@ -171,3 +171,24 @@ fn whom_an_area_no_longer_holds_on_a_new_network_never_was_without_service() {
     desk.settle();
     assert_eq!(desk.changes.last().unwrap().never_lost.len(), 0);
 }
+
+/// The operator denied what was declared then; what the area no longer says, alarms may say.
+#[test]
+fn alarms_that_a_rejected_area_explained_speak_for_themselves_when_it_gets_another_scope() {
+    let mut desk = Desk::new();
+    let network = built();
+    let inside = homes("olt2-p1");
+    let area = dark_area(&network, area_statement(1, MINUTE), &inside);
+    desk.declare(MINUTE, area);
+    desk.raise(2 * MINUTE, "onu-los", &refs(&inside[..3]));
+    desk.act(1, reject());
+    desk.until(10 * MINUTE);
+    assert_eq!(desk.open(), []);
+    let elsewhere = homes("olt3-p1");
+    let area = dark_area(&network, area_statement(2, MINUTE), &elsewhere);
+    desk.declare(10 * MINUTE, area);
+    desk.until(20 * MINUTE);
+    let open = desk.open();
+    assert!(open.contains(&one(2, "olt2-p1", Confirmed, 4)), "{open:?}");
+    assert_eq!(open.len(), 2, "{open:?}");
+}
