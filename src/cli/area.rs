@@ -66,7 +66,12 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "LAT,LON", value_parser = position, requires = "radius_m", allow_hyphen_values = true)]
     at: Option<(f64, f64)>,
     /// Radius of the disc in metres
-    #[arg(long, value_name = "METRES", requires = "at")]
+    #[arg(
+        long,
+        value_name = "METRES",
+        requires = "at",
+        allow_negative_numbers = true
+    )]
     radius_m: Option<f64>,
     /// What has happened inside
     #[arg(long, value_parser = ["service_lost_inside", "power_lost_inside", "information"])]

@@ -125,7 +125,7 @@ fn show_incidents(out: &Output, answer: &v1::CareAnswer, ours: &str) -> anyhow::
     let incidents = answer.incidents.iter().map(|incident| {
         vec![
             incident.id.clone(),
-            plain_state(incident.state()),
+            state_in_words(incident),
             incident.cause.clone(),
             out.when(incident.since_ms),
             expected_in_short(
@@ -143,11 +143,19 @@ fn show_incidents(out: &Output, answer: &v1::CareAnswer, ours: &str) -> anyhow::
     out.table(&header, incidents.collect(), "")
 }
 
+fn state_in_words(incident: &v1::CareIncident) -> String {
+    match incident.merged_into.as_str() {
+        "" => plain_state(incident.state()),
+        survivor => format!("merged into {survivor}"),
+    }
+}
+
 fn record(answer: &v1::CareAnswer) -> serde_json::Value {
     let incidents = answer.incidents.iter().map(|incident| {
         json!({
             "id": incident.id,
             "state": plain_state(incident.state()),
+            "merged_into": Some(&incident.merged_into).filter(|survivor| !survivor.is_empty()),
             "since_ms": instant(incident.since_ms),
             "restored_ms": instant(incident.restored_ms),
             "cause": incident.cause,

@@ -299,7 +299,15 @@ fn care_incident(concern: &Concern, language: Language) -> v1::CareIncident {
         id: incident.no.to_string(),
         state: state_message(incident.state).into(),
         since_ms: concern.since_ms,
-        restored_ms: incident.restored_ms.unwrap_or_default(),
+        restored_ms: if incident.merged_into.is_none() {
+            incident.restored_ms.unwrap_or_default()
+        } else {
+            0
+        },
+        merged_into: incident
+            .merged_into
+            .map(|no| no.to_string())
+            .unwrap_or_default(),
         cause: cause_in_words(incident.cause.kind, language).to_owned(),
         estimate_from_ms: incident.expected().map_or(0, |e| e.from_ms),
         estimate_to_ms: incident.expected().map_or(0, |e| e.to_ms),

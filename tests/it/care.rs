@@ -439,3 +439,36 @@ async fn an_empty_question_is_refused() {
     assert_eq!(refused.unwrap_err().code(), tonic::Code::InvalidArgument);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn an_incident_that_goes_on_in_another_is_not_said_to_be_restored() {
+    let world = World::start(Backend::Sqlite).await;
+    let mut merged = fault(IncidentState::Confirmed);
+    merged.detected_ms = merged.onset_ms + MINUTE_MS;
+    world.show(&[(merged.clone(), "olt1")]).await;
+    world
+        .notice(&merged, "A2", Stage::First, Decision::Send)
+        .await;
+    let mut survivor = incident(2, IncidentState::Confirmed);
+    survivor.onset_ms = merged.onset_ms;
+    merged.state = IncidentState::Restored;
+    merged.restored_ms = Some(NOW_MS);
+    merged.merged_into = Some(survivor.no);
+    merged.revision += 1;
+    world.show(&[(survivor, "olt1"), (merged, "olt1")]).await;
+    let answer = lookup(&world, "A2", "").await.answers.remove(0);
+    assert!(answer.affected);
+    let [survivor, merged] = &answer.incidents[..] else {
+        panic!("{:?}", answer.incidents);
+    };
+    assert_eq!(
+        (survivor.id.as_str(), survivor.merged_into.as_str()),
+        ("INC-2", "")
+    );
+    assert_eq!(
+        (merged.id.as_str(), merged.merged_into.as_str()),
+        ("INC-1", "INC-2")
+    );
+    assert_eq!(merged.restored_ms, 0);
+    world.stop().await;
+}

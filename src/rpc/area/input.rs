@@ -73,9 +73,10 @@ pub(super) fn declaration(
         });
     }
     let (declaration, area) = plain(input, now_ms)?;
-    if declaration.expires_ms.is_some_and(|at| at <= now_ms) {
+    if let Some(past_ms) = declaration.expires_ms.filter(|at| *at <= now_ms) {
         let expected = "an instant in the future, or 0";
-        return Err(invalid(&[violation("area.expires_ms", "", expected)]));
+        let value = instant_in_words(past_ms);
+        return Err(invalid(&[violation("area.expires_ms", value, expected)]));
     }
     // Two callers may choose the same id.
     let alert = (!request_id.is_empty()).then(|| AlertChain {
@@ -207,9 +208,10 @@ fn checked(
         let expected = "milliseconds since 1970, before the year 10000";
         wrong.push(violation("area.onset_ms", value, expected));
     }
-    if expires_ms.is_some_and(|at| at <= onset_ms || at > LATEST_MS) {
+    if let Some(at_ms) = expires_ms.filter(|at| *at <= onset_ms || *at > LATEST_MS) {
         let expected = "an instant after the onset, before the year 10000";
-        wrong.push(violation("area.expires_ms", "", expected));
+        let value = instant_in_words(at_ms);
+        wrong.push(violation("area.expires_ms", value, expected));
     }
     match (document, affects) {
         (Some(document), Some(affects)) if wrong.is_empty() => Ok(AreaDeclaration {
@@ -233,4 +235,9 @@ pub(super) fn refuse(errors: &[AreaError]) -> Status {
         .map(|error| FieldViolation::new(format!("area.{}", error.place), error.fault.to_string()));
     let summary = format!("the area was refused: {first}");
     refused(&summary, errors.len() as u64, "", violations)
+}
+
+/// RFC 3339, in UTC; milliseconds since 1970 where no calendar has it.
+fn instant_in_words(at_ms: Millis) -> String {
+    jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| at_ms.to_string(), |at| at.to_string())
 }

@@ -346,7 +346,7 @@ async fn what_is_wrong_is_said_field_by_field() {
     let said = fields(&refuse(&world, Some(past), "").await);
     assert_eq!(
         said,
-        ["area.expires_ms: expected an instant in the future, or 0"]
+        ["area.expires_ms: `2026-03-10T08:59:59.999Z`: expected an instant in the future, or 0"]
     );
 }
 
