@@ -301,6 +301,7 @@ fn services(
         authenticator: auth::Authenticator::new(store.clone()),
         alarm: alarm::AlarmApi {
             intake: intakes.alarms,
+            samples: intakes.samples.clone(),
             streams: ingest::Streams::new(shutdown.clone()),
             live_alarms: correlator.queries,
         },

@@ -152,6 +152,7 @@ async fn sources(mut service: AlarmServiceClient<Connection>, out: &Output) -> a
                 "last_heard_ms": instant(source.last_heard_ms),
                 "heartbeat_interval_s": source.heartbeat_interval_s,
                 "stale": source.stale,
+                "sends": sends(&source),
             }))?;
             continue;
         }
@@ -161,7 +162,8 @@ async fn sources(mut service: AlarmServiceClient<Connection>, out: &Output) -> a
         };
         let state = if source.stale { "STALE" } else { "live" };
         rows.push(vec![
-            source.name,
+            source.name.clone(),
+            sends(&source).to_owned(),
             state.to_owned(),
             out.when(source.last_heard_ms),
             promise,
@@ -173,10 +175,19 @@ async fn sources(mut service: AlarmServiceClient<Connection>, out: &Output) -> a
     }
     let header = [
         "source",
+        "sends",
         "state",
         "last heard",
         "promise",
         "committed through",
     ];
     out.table(&header, rows, "No system has sent anything yet.")
+}
+
+fn sends(source: &v1::Source) -> &'static str {
+    if source.telemetry {
+        "measured values"
+    } else {
+        "alarms"
+    }
 }

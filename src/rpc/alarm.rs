@@ -7,6 +7,7 @@ use crate::clock::Millis;
 use crate::pipeline::alarm_log::AlarmLog;
 use crate::pipeline::alarm_query::{AlarmQuery, AlarmQuerySender, LiveAlarm, LiveAlarmKey};
 use crate::pipeline::intake::Intake;
+use crate::pipeline::meter::SampleLog;
 use crate::proto::v1;
 use crate::proto::v1::alarm_service_server::AlarmService;
 use crate::proto::v1::stream_alarms_request::Message as Said;
@@ -15,7 +16,7 @@ use crate::rpc::auth::{Role, require};
 use crate::rpc::incident::{bad_page_token, page_size};
 use crate::rpc::ingest::{self, Answer, Answers, Message, Protocol, Streams};
 use crate::rpc::status;
-use crate::store::SourceHealth;
+use crate::store::{SourceHealth, StoredSource};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ use tonic::{Request, Response, Status, Streaming};
 #[derive(Clone, Debug)]
 pub struct AlarmApi {
     pub intake: Intake<AlarmLog>,
+    /// Its sources are listed, too.
+    pub samples: Intake<SampleLog>,
     pub streams: Streams,
     /// Asks the correlator for the live alarms.
     pub live_alarms: AlarmQuerySender,
@@ -131,16 +134,25 @@ impl AlarmService for AlarmApi {
         request: Request<v1::ListSourcesRequest>,
     ) -> Result<Response<v1::ListSourcesResponse>, Status> {
         require(&request, &[Role::Operator, Role::Care]).map_err(|status| *status)?;
-        let sources = self.intake.sources().into_iter().map(|source| v1::Source {
-            stale: source.health != SourceHealth::Current,
-            name: source.name,
-            last_committed_sequence: source.last_sequence,
-            last_heard_ms: source.last_heard_ms,
-            heartbeat_interval_s: source.heartbeat_interval_s,
-        });
+        let alarms = self.intake.sources().into_iter();
+        let samples = self.samples.sources().into_iter();
+        let sources = alarms
+            .map(|source| source_message(source, false))
+            .chain(samples.map(|source| source_message(source, true)));
         Ok(Response::new(v1::ListSourcesResponse {
             sources: sources.collect(),
         }))
+    }
+}
+
+fn source_message(source: StoredSource, telemetry: bool) -> v1::Source {
+    v1::Source {
+        stale: source.health != SourceHealth::Current,
+        name: source.name,
+        last_committed_sequence: source.last_sequence,
+        last_heard_ms: source.last_heard_ms,
+        heartbeat_interval_s: source.heartbeat_interval_s,
+        telemetry,
     }
 }
 

@@ -136,6 +136,7 @@ async fn routes(
     });
     let alarm = AlarmApi {
         intake: alarms.clone(),
+        samples: samples.clone(),
         streams: streams.clone(),
         live_alarms,
     };

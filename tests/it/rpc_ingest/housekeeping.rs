@@ -34,6 +34,16 @@ async fn is_stale(service: &Service) -> bool {
     sources.into_inner().sources[0].stale
 }
 
+/// Names of those who send measured values, and whether they are stale.
+async fn meters(service: &Service) -> Vec<(String, bool)> {
+    let care = token(&service.store.store, "care", Role::Care).await;
+    let mut client = service.client(Some(&care)).await;
+    let request = v1::ListSourcesRequest {};
+    let sources = client.list_sources(request).await.unwrap().into_inner();
+    let meters = sources.sources.into_iter().filter(|s| s.telemetry);
+    meters.map(|s| (s.name, s.stale)).collect()
+}
+
 async fn records(service: &Service) -> Vec<LogRecord> {
     let entries = service.store.store.alarms_after(0, 100).await.unwrap();
     entries
@@ -251,6 +261,11 @@ async fn samples_are_stored_and_deleted_when_old(
     assert_eq!(store.count_samples().await.unwrap(), 2);
 
     let housekeeper = housekeeper(&service);
+    housekeeper.step(NOW_MS + 120_000).await.unwrap();
+    assert_eq!(meters(&service).await, [("meters".to_owned(), false)]);
+    housekeeper.step(NOW_MS + 120_001).await.unwrap();
+    assert_eq!(meters(&service).await, [("meters".to_owned(), true)]);
+
     let kept = housekeeper.step(NOW_MS + 30 * DAY_MS).await.unwrap();
     assert_eq!(kept.samples_deleted, 0);
     let kept = housekeeper.step(NOW_MS + 30 * DAY_MS + 1).await.unwrap();
