@@ -2,9 +2,13 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# What `fuzz` runs if no NAME is given: the properties of the engine, the notices and the network.
-PROPERTIES := streams commands onset joining properties geography topology nobody_is_told_what_is_not_so
-TIMES ?= 20
+# Of the command line only: the environment of a system may have its own.
+NAME :=
+TIMES := 20
+# What `fuzz` runs if no NAME is given: the properties of the engine, the notices, the network, the areas,
+# the detection and the effect.
+PROPERTIES := streams commands onset joining nobody_is_told_what_is_not_so topology geography \
+	detect::properties effect:: experience formats inventory::property inventory::search
 
 .PHONY: help demo test fuzz bench build lint clean
 
@@ -23,8 +27,10 @@ test: ## Format check, clippy, and all tests on SQLite and on a private PostgreS
 
 fuzz: ## Random tests with cases of their own, many more: make fuzz TIMES=20 NAME=notice
 	@scripts/install-packages build postgres
-	export PROPTEST_RNG_SEED=$${SEED:-$$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')} FOREWARN_DRAWS=$(TIMES); \
-	echo "SEED=$$PROPTEST_RNG_SEED TIMES=$(TIMES)"; \
+	@cargo test --locked --test it -- --list $(NAME) 2>/dev/null | grep -q ': test$$' \
+		|| { echo "fuzz: no test has $(NAME) in its name, or they do not build" >&2; exit 1; }
+	@export PROPTEST_RNG_SEED=$${SEED:-$$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')} DRAWS=$(TIMES); \
+	echo "SEED=$$PROPTEST_RNG_SEED TIMES=$$DRAWS"; \
 	scripts/with-postgres cargo test --locked --test it -- $(or $(NAME),$(PROPERTIES))
 
 bench: ## Run all benchmarks, or one: make bench NAME=impact

@@ -102,8 +102,14 @@ pub fn standing(concerns: &[Concern], now_ms: Millis) -> Standing<'_> {
     if let Some(concern) = open(IncidentState::Confirmed, Impact::AtRisk) {
         return Standing::AtRisk(concern);
     }
+    // What goes on in another incident has not ended by itself.
+    let goes_on = |concern: &&Concern| {
+        let survivor = concern.incident.merged_into;
+        survivor.is_some_and(|no| concerns.iter().any(|c| c.incident.no == no))
+    };
     let over = concerns
         .iter()
+        .filter(|concern| !goes_on(concern))
         .filter_map(|c| ended_ms(c, now_ms).map(|ended_ms| (ended_ms, c)))
         .filter(|(ended_ms, _)| now_ms.saturating_sub(*ended_ms) <= LATELY_MS)
         .max_by_key(|(ended_ms, c)| (*ended_ms, c.incident.no));

@@ -270,14 +270,20 @@ fn planned_work(live: &Live, account: &str) -> Option<Arc<Statement>> {
     Some(Arc::clone(&last.statement))
 }
 
-/// What the notices say about one incident, in one episode of it or in all.
+/// What the notices say about one incident, in one episode of it or in all. Whoever was told of the
+/// fault by another incident need not be told by this one.
 fn told(notices: &[NoticeRecord], incident: IncidentNo, episode: Option<u32>) -> Told {
     let mut told = Told::default();
     let of_incident = notices
         .iter()
         .filter(|n| n.incident == incident && episode.is_none_or(|episode| n.episode == episode));
     let mut is_last = true;
+    let mut elsewhere_ms: Option<Millis> = None;
     for notice in of_incident {
+        if notice.decision == Decision::Covered {
+            let by = notice.covered_by.and_then(|by| told_by(notices, by));
+            elsewhere_ms = by.or(elsewhere_ms);
+        }
         told.is_unwanted |= matches!(notice.decision, Decision::OptedOut | Decision::NoConsent);
         if !notice.state.is_told() {
             continue;
@@ -290,7 +296,23 @@ fn told(notices: &[NoticeRecord], incident: IncidentNo, episode: Option<u32>) ->
         }
         is_last = false;
     }
+    told.fault_ms = told.fault_ms.or(elsewhere_ms);
     told
+}
+
+/// When the person was first told of the fault by an incident, in its latest episode, if that was not
+/// taken back or said to be over since.
+fn told_by(notices: &[NoticeRecord], incident: IncidentNo) -> Option<Millis> {
+    let mut newest_first = notices
+        .iter()
+        .filter(|n| n.incident == incident && n.state.is_told())
+        .peekable();
+    let last = *newest_first.peek()?;
+    if last.stage.closes() {
+        return None;
+    }
+    let of_episode = newest_first.filter(|n| n.episode == last.episode && !n.stage.closes());
+    of_episode.last()?.sent_at_ms
 }
 
 fn care_incident(concern: &Concern, language: Language) -> v1::CareIncident {

@@ -440,35 +440,55 @@ async fn an_empty_question_is_refused() {
     world.stop().await;
 }
 
+/// Told by an incident that was merged into another one, which covers the person: one fault, told once.
 #[tokio::test]
 async fn an_incident_that_goes_on_in_another_is_not_said_to_be_restored() {
     let world = World::start(Backend::Sqlite).await;
     let mut merged = fault(IncidentState::Confirmed);
     merged.detected_ms = merged.onset_ms + MINUTE_MS;
     world.show(&[(merged.clone(), "olt1")]).await;
-    world
-        .notice(&merged, "A2", Stage::First, Decision::Send)
-        .await;
+    let send = Decision::Send;
+    world.notice(&merged, "A2", Stage::First, send).await;
     let mut survivor = incident(2, IncidentState::Confirmed);
     survivor.onset_ms = merged.onset_ms;
+    survivor.detected_ms = merged.detected_ms;
     merged.state = IncidentState::Restored;
     merged.restored_ms = Some(NOW_MS);
     merged.merged_into = Some(survivor.no);
     merged.revision += 1;
-    world.show(&[(survivor, "olt1"), (merged, "olt1")]).await;
-    let answer = lookup(&world, "A2", "").await.answers.remove(0);
+    let open = [(survivor.clone(), "olt1"), (merged.clone(), "olt1")];
+    world.show(&open).await;
+    let covered = (Stage::First, Decision::Covered);
+    world
+        .notice_covered(&survivor, "A2", covered, Some(merged.no))
+        .await;
+    let answer = lookup(&world, "A2", "en").await.answers.remove(0);
     assert!(answer.affected);
-    let [survivor, merged] = &answer.incidents[..] else {
-        panic!("{:?}", answer.incidents);
+    let shown: Vec<_> = answer.incidents.iter().collect();
+    let [first, second] = shown[..] else {
+        panic!("{shown:?}");
     };
     assert_eq!(
-        (survivor.id.as_str(), survivor.merged_into.as_str()),
+        (first.id.as_str(), first.merged_into.as_str()),
         ("INC-2", "")
     );
     assert_eq!(
-        (merged.id.as_str(), merged.merged_into.as_str()),
+        (second.id.as_str(), second.merged_into.as_str()),
         ("INC-1", "INC-2")
     );
-    assert_eq!(merged.restored_ms, 0);
+    assert_eq!(second.restored_ms, 0);
+    let said = &answer.what_to_say;
+    assert!(said.contains("We told you at 10:00 today"), "{said}");
+
+    survivor.state = IncidentState::Rejected;
+    survivor.revision += 1;
+    world
+        .show(&[(survivor.clone(), "olt1"), (merged, "olt1")])
+        .await;
+    let retraction = Stage::Retraction;
+    world.notice(&survivor, "A2", retraction, send).await;
+    let answer = lookup(&world, "A2", "en").await.answers.remove(0);
+    let said = &answer.what_to_say;
+    assert!(said.contains("We are sorry for the mistake"), "{said}");
     world.stop().await;
 }

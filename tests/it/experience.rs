@@ -127,6 +127,8 @@ fn runs() -> impl Strategy<Value = Vec<Run>> {
 }
 
 proptest! {
+    #![proptest_config(crate::support::draws(256))]
+
     #[test]
     fn the_range_is_that_of_the_slow_reference(spans in spans(), elapsed_ms in -1_i64..40) {
         let survival = Survival::new(spans.clone());

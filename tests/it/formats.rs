@@ -430,6 +430,8 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(crate::support::draws(256))]
+
     #[test]
     fn a_network_that_is_written_comes_back(network in network()) {
         let mut jsonl = Vec::new();

@@ -242,6 +242,18 @@ impl World {
         stage: Stage,
         decision: Decision,
     ) -> NoticeId {
+        self.notice_covered(incident, account, (stage, decision), None)
+            .await
+    }
+
+    /// The same, covered by another incident if one is named.
+    pub(crate) async fn notice_covered(
+        &self,
+        incident: &Incident,
+        account: &str,
+        (stage, decision): (Stage, Decision),
+        covered_by: Option<IncidentNo>,
+    ) -> NoticeId {
         let id = NoticeId(Uuid::from_u128(
             u128::try_from(incident.no.0).unwrap() << 64
                 | u128::from(account.as_bytes()[1]) << 8
@@ -256,7 +268,7 @@ impl World {
             stage,
             stage_no: 0,
             decision,
-            covered_by: None,
+            covered_by,
             person: PersonKey {
                 cluster: "olt1".to_owned(),
                 arm: Arm::NotAssigned,

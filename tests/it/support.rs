@@ -157,11 +157,16 @@ fn rand_u128() -> u128 {
     u128::from(a) << 64 | u128::from(RandomState::new().hash_one(a))
 }
 
-/// How many cases a property is tried on, times the `FOREWARN_DRAWS` of the environment.
+/// How many cases a property is tried on, times the `DRAWS` of the environment.
 pub(crate) fn draws(cases: u32) -> ProptestConfig {
-    let times = std::env::var("FOREWARN_DRAWS");
-    let times: u32 = times.map_or(1, |times| {
-        times.parse().expect("FOREWARN_DRAWS is a number")
-    });
-    ProptestConfig::with_cases(cases.saturating_mul(times))
+    let times = std::env::var("DRAWS");
+    let times: u32 = times.map_or(1, |times| times.parse().expect("DRAWS is a number"));
+    let times = |count: u32| count.saturating_mul(times);
+    let once = ProptestConfig::default();
+    ProptestConfig {
+        cases: times(cases),
+        max_local_rejects: times(once.max_local_rejects),
+        max_global_rejects: times(once.max_global_rejects),
+        ..once
+    }
 }

@@ -3,7 +3,9 @@
 use super::Correlator;
 use crate::clock::Millis;
 use crate::incident::life::Word;
-use crate::incident::{CommandError, DeclarationId, IncidentNo, OperatorAction, OperatorCommand};
+use crate::incident::{
+    CommandError, DeclarationEnd, DeclarationId, IncidentNo, OperatorAction, OperatorCommand,
+};
 
 impl Correlator {
     /// Carries out what an operator asks; the change comes out of the next [`Self::settle`]. Answers
@@ -35,7 +37,12 @@ impl Correlator {
                     // What was opened by hand ends by hand; an area goes on without an incident.
                     let declared = tracked.incident.declared.iter().map(|declared| declared.id);
                     let by_hand = declared.filter(|id| matches!(id, DeclarationId::Fault(_)));
-                    self.declared.withdraw(by_hand);
+                    let end = DeclarationEnd {
+                        at_ms: now_ms,
+                        by: command.by.clone(),
+                        reason: String::new(),
+                    };
+                    self.declared.withdraw(by_hand, &end);
                 }
                 no
             }

@@ -75,6 +75,9 @@ impl Correlator {
                 }
             }
             self.give_claims(no, claims);
+            if let Some(parent) = self.tracked.get_mut(&no) {
+                parent.has_split = true;
+            }
         }
     }
 
@@ -233,6 +236,7 @@ impl Correlator {
                     tracked.continue_with(&Arc::new(summary), &impact, judged.as_ref(), at);
                 }
             }
+            tracked.has_split = false;
         }
     }
 }

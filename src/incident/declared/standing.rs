@@ -2,7 +2,7 @@
 //! explain.
 
 use super::cause::Stated;
-use super::statement::{Declaration, DeclarationId, DeclarationRef, Statement};
+use super::statement::{Declaration, DeclarationEnd, DeclarationId, DeclarationRef, Statement};
 use crate::alarm::{AlarmNo, AlarmState, ServiceEffect};
 use crate::clock::Millis;
 use crate::geography::Affects;
@@ -61,18 +61,28 @@ impl Declared {
         self.is_dirty = true;
     }
 
-    /// An operator has ended an incident: forgets what ends with it, and looks again at what holds.
-    pub(in crate::incident) fn withdraw(&mut self, ids: impl Iterator<Item = DeclarationId>) {
+    /// An operator has ended an incident: what ends with it has ended, and what holds is looked at again.
+    pub(in crate::incident) fn withdraw(
+        &mut self,
+        ids: impl Iterator<Item = DeclarationId>,
+        end: &DeclarationEnd,
+    ) {
         for id in ids {
-            if self.all.remove(&id).is_some() {
-                self.forget_standing(id);
-                self.withdrawn.push(id);
-            }
+            let known = self.all.get_mut(&id);
+            let Some(known) = known.filter(|known| known.statement.end.is_none()) else {
+                continue;
+            };
+            let declaration = Arc::make_mut(known);
+            let statement = Arc::make_mut(&mut declaration.statement);
+            statement.reference.revision += 1;
+            statement.end = Some(end.clone());
+            self.forget_standing(id);
+            self.withdrawn.push(id);
         }
         self.is_dirty |= !self.all.is_empty();
     }
 
-    /// What was forgotten so since the last call.
+    /// What has ended so since the last call.
     pub(in crate::incident) fn take_withdrawn(&mut self) -> Vec<DeclarationId> {
         std::mem::take(&mut self.withdrawn)
     }
@@ -241,15 +251,27 @@ impl Declared {
         &self,
         references: &[DeclarationRef],
     ) -> Option<SubscriberSet> {
-        let inside = references.iter().filter_map(|reference| {
+        let inside = self.inside(references);
+        inside.fold(None, |all: Option<SubscriberSet>, more| {
+            Some(all.map_or_else(|| more.clone(), |all| all.union(more)))
+        })
+    }
+
+    /// Whether [`Self::lost_inside`] knows any of them.
+    pub(in crate::incident) fn knows_inside(&self, references: &[DeclarationRef]) -> bool {
+        self.inside(references).next().is_some()
+    }
+
+    fn inside<'a>(
+        &'a self,
+        references: &'a [DeclarationRef],
+    ) -> impl Iterator<Item = &'a SubscriberSet> {
+        references.iter().filter_map(|reference| {
             let declaration = self.all.get(&reference.id)?;
             let is_known = declaration.statement.scope_revision() == reference.revision
                 && !declaration.is_work();
             let area = declaration.area.as_ref().filter(|_| is_known)?;
             (area.affects == Affects::ServiceLostInside).then_some(&area.inside.subscribers)
-        });
-        inside.fold(None, |all: Option<SubscriberSet>, more| {
-            Some(all.map_or_else(|| more.clone(), |all| all.union(more)))
         })
     }
 }

@@ -66,10 +66,7 @@ impl Tracked {
     /// When what is declared has got another scope nobody is left without service by the one before.
     pub(super) fn forget_scope(&mut self, at: Circumstances<'_>) {
         let declared = &self.incident.declared;
-        if self.parts.is_empty()
-            && !declared.is_empty()
-            && at.declared.lost_inside(declared).is_none()
-        {
+        if self.parts.is_empty() && !declared.is_empty() && !at.declared.knows_inside(declared) {
             self.impact = Impact::default();
             self.count_impact();
         }

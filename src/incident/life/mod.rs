@@ -115,6 +115,8 @@ pub(in crate::incident) struct Tracked {
     moved_away: SubscriberSet,
     /// Its onset is that of the next step.
     is_undated: bool,
+    /// Failures have gone apart from it since its latest step.
+    pub(in crate::incident) has_split: bool,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
     /// When it will be believed to have grown.
@@ -161,6 +163,7 @@ impl Tracked {
             is_corrected: false,
             moved_away: SubscriberSet::default(),
             is_undated: false,
+            has_split: false,
             calm_ms: None,
             growing_until_ms: None,
             taken: None,
@@ -229,6 +232,7 @@ impl Tracked {
             is_corrected: false,
             moved_away: SubscriberSet::default(),
             is_undated: false,
+            has_split: false,
             calm_ms: None,
             growing_until_ms: None,
             taken: None,

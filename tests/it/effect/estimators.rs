@@ -162,6 +162,8 @@ fn width(estimate: Estimate) -> f64 {
 }
 
 proptest! {
+    #![proptest_config(crate::support::draws(256))]
+
     #[test]
     fn wilson_solves_the_score_equation(arm in arm_counts(100_000)) {
         let got = wilson(arm).unwrap();

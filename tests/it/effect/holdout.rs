@@ -46,6 +46,8 @@ fn assignment_never_changes_between_releases() {
 }
 
 proptest! {
+    #![proptest_config(crate::support::draws(256))]
+
     #[test]
     fn a_cluster_stays_held_out_when_the_share_rises(
         cluster in "[a-z0-9-]{1,20}", number in 1_i64..1_000_000, low in 0.0..100.0_f64, more in 0.0..100.0_f64,

@@ -217,6 +217,8 @@ fn an_index_without_premises_finds_nobody() {
 }
 
 proptest! {
+    #![proptest_config(crate::support::draws(256))]
+
     #[test]
     fn what_is_within_a_distance_is_no_farther_away(
         latitude in -80.0..80.0_f64,

@@ -192,3 +192,20 @@ fn alarms_that_a_rejected_area_explained_speak_for_themselves_when_it_gets_anoth
     assert!(open.contains(&one(2, "olt2-p1", Confirmed, 4)), "{open:?}");
     assert_eq!(open.len(), 2, "{open:?}");
 }
+
+/// A fault for an area names no resources; it ends with its incident, and so do its alarms.
+#[test]
+fn what_was_opened_for_an_area_and_ended_holds_back_the_alarms_inside() {
+    for action in [reject(), resolve()] {
+        let mut desk = Desk::new();
+        let network = built();
+        let inside = homes("olt2-p1");
+        let opened = dark_area(&network, fault(1, MINUTE, &[]), &inside);
+        desk.declare(MINUTE, opened);
+        desk.raise(2 * MINUTE, "onu-los", &refs(&inside[..3]));
+        assert_eq!(desk.open(), [one(1, "", Confirmed, 4)]);
+        desk.act(1, action);
+        desk.until(20 * MINUTE);
+        assert_eq!(desk.open(), []);
+    }
+}

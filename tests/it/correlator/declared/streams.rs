@@ -16,6 +16,8 @@ enum What {
     Dark(Vec<String>),
     Powerless(Vec<(&'static str, u32)>),
     Fault(i64, &'static str),
+    /// A fault opened by hand for an area with those homes.
+    DarkFault(i64, Vec<String>),
     Work(i64, &'static str, i64),
     EndArea,
     CancelWork(i64),
@@ -31,7 +33,9 @@ fn what() -> impl Strategy<Value = What> {
     let part = || prop::sample::select(PARTS.to_vec());
     let element = prop::sample::select(vec!["olt2", "olt3-p1", "oltd", "s2", "s1"]);
     prop_oneof![
-        prop::sample::subsequence(all, 0..20).prop_map(What::Dark),
+        prop::sample::subsequence(all.clone(), 0..20).prop_map(What::Dark),
+        (1..3_i64, prop::sample::subsequence(all, 1..20))
+            .prop_map(|(no, homes)| What::DarkFault(no, homes)),
         prop::collection::btree_map(element, 0..5_u32, 1..4)
             .prop_map(|elements| What::Powerless(elements.into_iter().collect())),
         (1..3_i64, part()).prop_map(|(no, part)| What::Fault(no, part)),
@@ -77,6 +81,8 @@ fn declarations(said: &[Said], network: &Network) -> Vec<(i64, Declaration)> {
             // A fault is opened once.
             What::Fault(no, part) => (!known.contains_key(&DeclarationId::Fault(*no)))
                 .then(|| plain(fault(*no, *at_ms, &[part]))),
+            What::DarkFault(no, homes) => (!known.contains_key(&DeclarationId::Fault(*no)))
+                .then(|| dark_area(network, fault(*no, *at_ms, &[]), homes)),
             What::Work(no, part, long) => {
                 let id = DeclarationId::Work(*no);
                 Some(plain(Statement {
@@ -253,7 +259,11 @@ proptest! {
             prop_assert_eq!(steady.take_withdrawn(), {
                 let withdrawn = shaky.take_withdrawn();
                 // As the store does, in the same transaction.
-                known.retain(|id, _| !withdrawn.contains(id));
+                for id in &withdrawn {
+                    let declaration = known.get_mut(id).unwrap();
+                    let statement = Statement::clone(&declaration.statement);
+                    declaration.statement = Arc::new(ended(statement, now_ms));
+                }
                 withdrawn
             });
             if round == crash {
