@@ -63,7 +63,9 @@ impl Correlator {
             }
             let believed = Arc::clone(&tracked.impact.lost);
             let mut claims: BTreeMap<IncidentNo, usize> = BTreeMap::new();
+            let mut kept = failures;
             for (claim, failures) in groups.drain(1..) {
+                kept.retain(|at| !failures.contains(at));
                 // What it was not believed of is not believed because it goes apart.
                 let mut lost = failures.iter().map(|at| &self.found[*at].impact.lost);
                 let is_known = claim.is_some() || lost.all(|lost| is_within(lost, &believed));
@@ -75,19 +77,25 @@ impl Correlator {
                 }
             }
             self.give_claims(no, claims);
+            let parts = self.parts_of(&kept);
             if let Some(parent) = self.tracked.get_mut(&no) {
-                parent.has_split = true;
+                parent.keep_after_split(parts, &self.network, now_ms);
             }
         }
     }
 
     /// Whether the failures are of exactly these parts, which are sorted by id.
     fn are_found(&self, failures: &[usize], found: &[Part]) -> bool {
+        self.parts_of(failures) == found
+    }
+
+    /// The parts of these failures, sorted by id.
+    fn parts_of(&self, failures: &[usize]) -> Vec<Part> {
         let failures = failures.iter().map(|at| &self.found[*at].summary.parts);
         let mut parts: Vec<Part> = failures.flatten().copied().collect();
         parts.sort_unstable_by_key(|&part| self.network.part_id(part));
         parts.dedup();
-        parts == found
+        parts
     }
 
     /// Each claim goes with its failures.
@@ -236,7 +244,6 @@ impl Correlator {
                     tracked.continue_with(&Arc::new(summary), &impact, judged.as_ref(), at);
                 }
             }
-            tracked.has_split = false;
         }
     }
 }

@@ -74,9 +74,9 @@ impl<'a> Elsewhere<'a> {
             .collect()
     }
 
-    /// Of these people, those who are behind a failure of another incident, or of none, and not believed
-    /// to be behind any; and those who are believed to be.
-    fn behind(&self, no: IncidentNo, people: &SubscriberSet) -> (SubscriberSet, SubscriberSet) {
+    /// Those of these people who are behind a failure of another incident, or of none, and not believed
+    /// to be behind any.
+    fn suspected(&self, no: IncidentNo, people: &SubscriberSet) -> SubscriberSet {
         let mut suspected = SubscriberSet::new();
         let mut believed = SubscriberSet::new();
         for (found, holder) in self.others(no) {
@@ -89,16 +89,13 @@ impl<'a> Elsewhere<'a> {
             }
             suspected = suspected.union(&behind);
         }
-        (suspected.difference(&believed), believed)
+        suspected.difference(&believed)
     }
 }
 
 impl Tracked {
-    /// Whether most of the people whom it would have no longer, and no other incident is believed to have,
-    /// are still heard to be without service, and behind what is only suspected. It waits for a decision,
-    /// but no longer than one may take.
-    ///
-    /// What has just gone apart has left: it would be taken back, and go apart again, at each step.
+    /// Whether most of the people whom it would have no longer are still heard to be without service, and
+    /// behind what is only suspected. It waits for a decision, but no longer than one may take.
     pub(super) fn is_leaving(
         &mut self,
         summary: &Summary,
@@ -109,19 +106,19 @@ impl Tracked {
             && summary.stated.is_empty()
             && self.incident.declared.is_empty()
             && !self.network_changed
-            && !self.has_split
             && self.parts != summary.parts;
         let is_leaving = may_leave && {
             let leaving = self.impact.lost.difference(&impact.lost);
-            let (suspected, believed) = at.elsewhere.behind(self.incident.no, &leaving);
-            let in_doubt = leaving.difference(&believed).len();
-            !suspected.is_empty() && 2 * self.still_dark(&suspected, at) >= in_doubt
+            let suspected = at.elsewhere.suspected(self.incident.no, &leaving);
+            !suspected.is_empty() && 2 * self.still_dark(&suspected, at) >= leaving.len()
         };
         let life = &mut self.incident.life;
         if !is_leaving {
             life.leaving_since_ms = None;
             return false;
         }
+        // It waits for this instead.
+        life.clearing_since_ms = None;
         let since: Millis = *life.leaving_since_ms.get_or_insert(at.now_ms);
         let is_waiting = at.now_ms < since + at.settings.decide_within_ms;
         if !is_waiting {

@@ -115,8 +115,9 @@ pub(in crate::incident) struct Tracked {
     moved_away: SubscriberSet,
     /// Its onset is that of the next step.
     is_undated: bool,
-    /// Failures have gone apart from it since its latest step.
-    pub(in crate::incident) has_split: bool,
+    /// Its parts, and how many people it took, before failures went apart from it that its timeline does
+    /// not tell of yet.
+    before_split: Option<(Vec<Part>, usize)>,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
     /// When it will be believed to have grown.
@@ -163,7 +164,7 @@ impl Tracked {
             is_corrected: false,
             moved_away: SubscriberSet::default(),
             is_undated: false,
-            has_split: false,
+            before_split: None,
             calm_ms: None,
             growing_until_ms: None,
             taken: None,
@@ -232,7 +233,7 @@ impl Tracked {
             is_corrected: false,
             moved_away: SubscriberSet::default(),
             is_undated: false,
-            has_split: false,
+            before_split: None,
             calm_ms: None,
             growing_until_ms: None,
             taken: None,
@@ -397,7 +398,9 @@ impl Tracked {
             }
         }
         self.date(summary.onset, at);
-        let (parts, affected) = (self.parts.clone(), self.impact.lost.len());
+        let before = self.before_split.take();
+        let (parts, affected) =
+            before.unwrap_or_else(|| (self.parts.clone(), self.impact.lost.len()));
         let resources = self.incident.cause.resources.clone();
         let is_declared = !self.incident.declared.is_empty() || !summary.stated.is_empty();
         self.take(summary, impact, judged, at);
@@ -428,6 +431,30 @@ impl Tracked {
         self.judge_trust(summary, at);
         self.believe(summary, at.now_ms);
         self.believe_in_time(at);
+    }
+
+    /// Failures have gone apart from it: these parts are left. It would take them back, and let them go
+    /// again, at each step in which it waits for something else.
+    pub(in crate::incident) fn keep_after_split(
+        &mut self,
+        parts: Vec<Part>,
+        network: &Network,
+        now_ms: Millis,
+    ) {
+        // What people have said of it is judged by the next step.
+        if !self.incident.life.claims.is_empty() || !self.incident.declared.is_empty() {
+            return;
+        }
+        let before = (std::mem::take(&mut self.parts), self.impact.lost.len());
+        self.before_split.get_or_insert(before);
+        self.impact = Impact::of(&parts, network);
+        self.found.clone_from(&parts);
+        self.parts = parts;
+        self.note_parts(network);
+        self.count_impact();
+        self.incident.life.failures_changed_ms = now_ms;
+        self.taken = None;
+        self.is_touched = true;
     }
 
     /// Goes over to another version of the network.
