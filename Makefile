@@ -8,7 +8,7 @@ TIMES := 20
 # What `fuzz` runs if no NAME is given: the properties of the engine, the notices, the network, the areas,
 # the detection and the effect.
 PROPERTIES := streams commands onset joining nobody_is_told_what_is_not_so topology geography \
-	detect::properties effect:: experience formats inventory::property inventory::search
+	detect::properties effect:: experience formats
 
 .PHONY: help demo test fuzz bench build lint clean
 

@@ -46,8 +46,10 @@ pub enum Impact {
 /// What the person has been told about one incident.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// When the person was first told of the fault.
+    /// When the person was first told of the fault, by this incident or by one that covers the person.
     pub fault_ms: Option<Millis>,
+    /// It was another incident that told of it; what that said is not taken back with this one.
+    pub by_another: bool,
     /// When the person was told that there was none, if that was the last word.
     pub retraction_ms: Option<Millis>,
     /// The person does not want to be told.
@@ -102,10 +104,11 @@ pub fn standing(concerns: &[Concern], now_ms: Millis) -> Standing<'_> {
     if let Some(concern) = open(IncidentState::Confirmed, Impact::AtRisk) {
         return Standing::AtRisk(concern);
     }
-    // What goes on in another incident has not ended by itself.
+    // What goes on in another incident ends with that, if that tells of its end.
     let goes_on = |concern: &&Concern| {
         let survivor = concern.incident.merged_into;
-        survivor.is_some_and(|no| concerns.iter().any(|c| c.incident.no == no))
+        let survivor = survivor.and_then(|no| concerns.iter().find(|c| c.incident.no == no));
+        survivor.is_some_and(|c| c.impact != Impact::Past || ended_ms(c, now_ms).is_some())
     };
     let over = concerns
         .iter()
@@ -151,10 +154,11 @@ fn ended_ms(concern: &Concern, now_ms: Millis) -> Option<Millis> {
         IncidentState::Restored => incident.restored_ms,
         // The fault goes on for others; this person has service again.
         IncidentState::Confirmed if concern.impact == Impact::Past => Some(now_ms),
-        // Whoever was told nothing need not hear of a mistake.
+        // Whoever was told nothing by it need not hear of a mistake.
         IncidentState::Rejected => concern
             .told
             .fault_ms
+            .filter(|_| !concern.told.by_another || concern.told.retraction_ms.is_some())
             .map(|told_ms| concern.told.retraction_ms.unwrap_or(told_ms)),
         _ => None,
     }

@@ -391,7 +391,7 @@ impl CorrelatorWorker {
         };
         tx.end_declarations(&withdrawn, &end).await?;
         self.save_position(tx, now_ms).await?;
-        self.declarations.withdraw(&withdrawn);
+        self.declarations.withdraw(&withdrawn, &end);
         self.ports.planned.notify_one();
         for change in changes {
             if Experience::concerns(&change.incident) {

@@ -6,7 +6,7 @@
 
 use crate::clock::Millis;
 use crate::geography::{Affects, Area, AreaEvent, AreaImpact, AreaNo, Batteries, NetworkMap};
-use crate::incident::{Declaration, DeclarationId, Incident, Statement};
+use crate::incident::{Declaration, DeclarationEnd, DeclarationId, Incident, Statement};
 use crate::store::{DeclaredPosition, Store, StoreError};
 use crate::topology::Network;
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,7 +131,7 @@ impl Declarations {
             self.position.declaration_change_no = *last;
             for (_, statement) in page {
                 let id = statement.reference.id;
-                // What the correlator itself has ended.
+                // What ended long ago.
                 if statement.end.is_none() || self.others.contains_key(&id) {
                     changed.insert(id);
                     self.take_other(statement);
@@ -159,9 +159,18 @@ impl Declarations {
         Ok(changed)
     }
 
-    /// Those that operators have ended by ending their incident.
-    pub(super) fn withdraw(&mut self, ids: &[DeclarationId]) {
-        self.others.retain(|id, _| !ids.contains(id));
+    /// Operators have ended these by ending their incident, which may hold back their alarms still.
+    pub(super) fn withdraw(&mut self, ids: &[DeclarationId], end: &DeclarationEnd) {
+        for id in ids {
+            let Some(statement) = self.others.get_mut(id) else {
+                continue;
+            };
+            if statement.end.is_none() {
+                let statement = Arc::make_mut(statement);
+                statement.reference.revision += 1;
+                statement.end = Some(end.clone());
+            }
+        }
     }
 
     fn forget(&mut self, now_ms: Millis) {

@@ -296,7 +296,8 @@ fn told(notices: &[NoticeRecord], incident: IncidentNo, episode: Option<u32>) ->
         }
         is_last = false;
     }
-    told.fault_ms = told.fault_ms.or(elsewhere_ms);
+    told.by_another = told.fault_ms.is_none() && elsewhere_ms.is_some();
+    told.fault_ms = told.fault_ms.into_iter().chain(elsewhere_ms).min();
     told
 }
 

@@ -33,7 +33,7 @@ impl Correlator {
             }
             _ => {
                 tracked.command(command, &self.network, now_ms)?;
-                if !tracked.incident.state.is_open() {
+                if !tracked.incident.state.is_open() && !tracked.incident.declared.is_empty() {
                     // What was opened by hand ends by hand; an area goes on without an incident.
                     let declared = tracked.incident.declared.iter().map(|declared| declared.id);
                     let by_hand = declared.filter(|id| matches!(id, DeclarationId::Fault(_)));

@@ -79,7 +79,7 @@ impl Declared {
             self.forget_standing(id);
             self.withdrawn.push(id);
         }
-        self.is_dirty |= !self.all.is_empty();
+        self.is_dirty = true;
     }
 
     /// What has ended so since the last call.

@@ -86,6 +86,15 @@ pub(in crate::incident) struct Circumstances<'a> {
     pub(in crate::incident) now_ms: Millis,
 }
 
+/// What the timeline of an incident has told of its cause.
+#[derive(Debug)]
+struct Told {
+    parts: Vec<Part>,
+    resources: Vec<String>,
+    /// People without service by it.
+    affected: usize,
+}
+
 /// An incident that is followed.
 #[allow(
     clippy::struct_excessive_bools,
@@ -115,9 +124,8 @@ pub(in crate::incident) struct Tracked {
     moved_away: SubscriberSet,
     /// Its onset is that of the next step.
     is_undated: bool,
-    /// Its parts, and how many people it took, before failures went apart from it that its timeline does
-    /// not tell of yet.
-    before_split: Option<(Vec<Part>, usize)>,
+    /// What it was before failures went apart from it that its timeline does not tell of yet.
+    before_split: Option<Told>,
     /// When it will count as stable, if nothing happens.
     calm_ms: Option<Millis>,
     /// When it will be believed to have grown.
@@ -399,9 +407,11 @@ impl Tracked {
         }
         self.date(summary.onset, at);
         let before = self.before_split.take();
-        let (parts, affected) =
-            before.unwrap_or_else(|| (self.parts.clone(), self.impact.lost.len()));
-        let resources = self.incident.cause.resources.clone();
+        let Told {
+            parts,
+            resources,
+            affected,
+        } = before.unwrap_or_else(|| self.told());
         let is_declared = !self.incident.declared.is_empty() || !summary.stated.is_empty();
         self.take(summary, impact, judged, at);
         self.incident.life.clearing_since_ms = None;
@@ -433,6 +443,20 @@ impl Tracked {
         self.believe_in_time(at);
     }
 
+    fn told(&self) -> Told {
+        Told {
+            parts: self.parts.clone(),
+            resources: self.incident.cause.resources.clone(),
+            affected: self.impact.lost.len(),
+        }
+    }
+
+    /// Whether it is not believed, or not yet, of all that is found for it.
+    pub(in crate::incident) fn is_growing(&self) -> bool {
+        let life = &self.incident.life;
+        life.growing_since_ms.is_some() || life.claims.is_empty() && self.parts != self.found
+    }
+
     /// Failures have gone apart from it: these parts are left. It would take them back, and let them go
     /// again, at each step in which it waits for something else.
     pub(in crate::incident) fn keep_after_split(
@@ -445,7 +469,7 @@ impl Tracked {
         if !self.incident.life.claims.is_empty() || !self.incident.declared.is_empty() {
             return;
         }
-        let before = (std::mem::take(&mut self.parts), self.impact.lost.len());
+        let before = self.told();
         self.before_split.get_or_insert(before);
         self.impact = Impact::of(&parts, network);
         self.found.clone_from(&parts);

@@ -10,7 +10,7 @@ use forewarn::topology::{
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -152,7 +152,7 @@ async fn any_network_is_read_back_and_compared_right(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let t = store(backend).await;
-    let mut runner = TestRunner::new(crate::support::draws(256));
+    let mut runner = TestRunner::new(Config::default());
     let mut before = NetworkDefinition::default();
     for _ in 0..40 {
         let network = any_network().new_tree(&mut runner).unwrap().current();

@@ -9,7 +9,7 @@ use forewarn::subscriber::{
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
 use std::collections::BTreeSet;
 
@@ -103,7 +103,7 @@ async fn people_are_found_as_by_looking_at_everybody(
 ) {
     let t = store(backend).await;
     topology(&t.store, &small_network()).await;
-    let mut runner = TestRunner::new(crate::support::draws(256));
+    let mut runner = TestRunner::new(Config::default());
     for _ in 0..30 {
         let people = any_people().new_tree(&mut runner).unwrap().current();
         subscribers(&t.store, &people).await;
