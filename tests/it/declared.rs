@@ -665,3 +665,76 @@ async fn cancelled_work_covers_nothing() {
     let incident = world.incident(|_| true).await;
     assert_ne!(incident.cause.kind.as_str(), "planned_work");
 }
+
+/// Its homes are still dark when a new version of the network comes in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_opened_for_an_area_and_resolved_stays_so_after_an_import() {
+    let mut world = World::start(Backend::Sqlite).await;
+    let (olt, _) = world.olt();
+    let (_, people) = world.smallest_port(&olt);
+    let positions: Vec<Position> = world
+        .generated
+        .subscribers
+        .iter()
+        .filter(|person| people.contains(&person.account))
+        .filter_map(|person| person.position)
+        .collect();
+    let distance = |a, b| forewarn::geography::distance_metres(a, b);
+    let radius_m = positions
+        .iter()
+        .map(|there| distance(positions[0], *there))
+        .fold(10.0, f64::max);
+    let disc = v1::Disc {
+        centre: Some(v1::Position {
+            latitude: positions[0].latitude,
+            longitude: positions[0].longitude,
+        }),
+        radius_m: radius_m + 1.0,
+    };
+    let request = v1::DeclareAreaRequest {
+        area: Some(v1::AreaInput {
+            document: Some(v1::area_input::Document::Disc(disc)),
+            affects: "information".to_owned(),
+            ..v1::AreaInput::default()
+        }),
+        request_id: String::new(),
+    };
+    let mut areas = client::areas(&world.connection().await);
+    let area = areas.declare_area(request).await.unwrap().into_inner().area;
+    let request = v1::OpenIncidentRequest {
+        area_id: area.unwrap().id,
+        kind: "fibre_cut".to_owned(),
+        ..v1::OpenIncidentRequest::default()
+    };
+    let mut service = client::incidents(&world.connection().await);
+    service.open_incident(request).await.unwrap();
+    for home in world.homes_of(&people) {
+        world.alarm(v1::AlarmEventKind::Raise, &home).await;
+    }
+    world.pass(MINUTE).await;
+    let resolve = v1::ResolveIncidentRequest {
+        id: "INC-1".to_owned(),
+        reason: "checked".to_owned(),
+    };
+    service.resolve_incident(resolve).await.unwrap();
+    world.pass(5 * MINUTE).await;
+    world.incident(|i| i.state == IncidentState::Restored).await;
+    let quiet = |_, _, _| {};
+    let definition = world.generated.definition.clone();
+    let now_ms = world.clock.now_ms();
+    import_topology(&world.store, definition, now_ms, &quiet)
+        .await
+        .unwrap();
+    import_subscribers(
+        &world.store,
+        world.generated.subscribers.clone(),
+        now_ms,
+        &quiet,
+    )
+    .await
+    .unwrap();
+    for _ in 0..6 {
+        world.pass(2 * MINUTE).await;
+    }
+    world.incident(|i| i.state == IncidentState::Restored).await;
+}
