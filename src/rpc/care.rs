@@ -312,8 +312,8 @@ fn told_by(notices: &[NoticeRecord], incident: IncidentNo) -> Option<Millis> {
     if last.stage.closes() {
         return None;
     }
-    let of_episode = newest_first.filter(|n| n.episode == last.episode && !n.stage.closes());
-    of_episode.last()?.sent_at_ms
+    let mut of_episode = newest_first.filter(|n| n.episode == last.episode && !n.stage.closes());
+    of_episode.next_back()?.sent_at_ms
 }
 
 fn care_incident(concern: &Concern, language: Language) -> v1::CareIncident {
