@@ -49,10 +49,7 @@ impl Correlator {
                 continue;
             };
             let changed_ms = tracked.incident.life.failures_changed_ms;
-            if failures.len() < 2
-                || now_ms < changed_ms + self.settings.hold_down_ms
-                || tracked.is_growing()
-            {
+            if failures.len() < 2 || now_ms < changed_ms + self.settings.hold_down_ms {
                 continue;
             }
             let mut groups = separable(together(&failures, &claims, &self.found), &self.found);

@@ -451,12 +451,6 @@ impl Tracked {
         }
     }
 
-    /// Whether it is not believed, or not yet, of all that is found for it.
-    pub(in crate::incident) fn is_growing(&self) -> bool {
-        let life = &self.incident.life;
-        life.growing_since_ms.is_some() || life.claims.is_empty() && self.parts != self.found
-    }
-
     /// Failures have gone apart from it: these parts are left. It would take them back, and let them go
     /// again, at each step in which it waits for something else.
     pub(in crate::incident) fn keep_after_split(
